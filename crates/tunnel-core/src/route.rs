@@ -1,0 +1,32 @@
+//! Where a request goes: what the routing layer found out, for the layers below it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::id::GroupName;
+
+/// The rule that a request matched. The routing layer puts it into the request's extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The rule's id: the label for logs and metrics.
+    pub rule: Arc<str>,
+    /// Who serves it.
+    pub target: Target,
+    /// The rule's timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// Who serves a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A healthy agent of this group.
+    Group(GroupName),
+    /// An upstream that this process can reach itself, by its name.
+    Upstream(Arc<str>),
+}
+
+/// How long the parts of an exchange may take. `None` means without limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the request's head to the end of the response's body.
+    pub whole: Option<Duration>,
+}
