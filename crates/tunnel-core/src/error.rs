@@ -285,6 +285,6 @@ mod tests {
             TunnelError::find(&outer).map(TunnelError::cause),
             Some(Cause::Canceled)
         );
-        assert!(TunnelError::find(&std::fmt::Error).is_none());
+        assert!(TunnelError::find(&fmt::Error).is_none());
     }
 }

@@ -60,6 +60,37 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
+impl RequestHead {
+    /// Whether the sender waits for `100 (Continue)` before it sends the body (RFC 9110, section 10.1.1).
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    /// The bytes of all names and values.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        byte_len(&self.headers)
+    }
+}
+
+impl ResponseHead {
+    /// The bytes of all names and values.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        byte_len(&self.headers)
+    }
+}
+
+fn byte_len(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

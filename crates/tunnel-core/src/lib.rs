@@ -8,24 +8,41 @@
 //! come in through [`Runtime`].
 
 pub mod admit;
+pub mod body;
 pub mod error;
+pub mod exchange;
+pub mod flow;
 pub mod head;
 pub mod id;
+pub mod lane;
 pub mod lifetime;
 pub mod message;
+pub mod outgoing;
 pub mod peer;
+pub mod pump;
 pub mod reason;
 pub mod route;
 pub mod runtime;
+pub mod session;
+pub mod settings;
+mod sync;
 
 pub use crate::{
+    body::TunnelBody,
     error::{BoxError, Cause, Initiator, Sent, TunnelError},
+    exchange::{RecvHalf, SendClosed, SendHalf},
+    flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
+    lane::Lane,
     lifetime::Lifetime,
     message::{Direction, End, Payload, TunnelMessage},
+    outgoing::{Enqueue, Outgoing},
     peer::PeerInfo,
+    pump::{Pump, Start},
     reason::ResetReason,
     route::{Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
+    session::{Accepted, LaneGuard, Session, SessionConfig},
+    settings::Settings,
 };

@@ -1,0 +1,93 @@
+//! Bodies on both ends of an exchange.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{error::TunnelError, exchange::RecvHalf};
+
+/// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
+///
+/// Reading it returns credit to the other end; not reading it stops the sender when the credit is spent. Dropping a
+/// response's body early resets the exchange, and the far end drops its work; dropping a request's body early discards what
+/// still arrives. A body that broke off ends with an error, never like a complete one.
+#[derive(Debug)]
+pub struct TunnelBody {
+    recv: Option<RecvHalf>,
+    /// What `content-length` promised and has not come yet.
+    promised: Option<u64>,
+}
+
+impl TunnelBody {
+    /// The body that `recv` receives, under a head with these headers.
+    #[must_use]
+    pub fn new(recv: RecvHalf, headers: &HeaderMap) -> Self {
+        let promised = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|len| len.to_str().ok()?.parse().ok());
+        Self {
+            recv: Some(recv),
+            promised,
+        }
+    }
+
+    /// The same body, without a promise of its length: the answer to HEAD has a `content-length` and no body.
+    #[must_use]
+    pub fn without_length(mut self) -> Self {
+        self.promised = None;
+        self
+    }
+
+    /// A body without a byte.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            recv: None,
+            promised: None,
+        }
+    }
+}
+
+impl Default for TunnelBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Body for TunnelBody {
+    type Data = Bytes;
+    type Error = TunnelError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        let Some(recv) = &mut self.recv else {
+            return Poll::Ready(None);
+        };
+        let frame = recv.poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(promised)) = (&frame, &mut self.promised) {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            *promised = promised.saturating_sub(len as u64);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.recv.as_ref().is_none_or(RecvHalf::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.promised, &self.recv) {
+            (_, None) => SizeHint::with_exact(0),
+            (Some(promised), Some(_)) => SizeHint::with_exact(promised),
+            (None, Some(recv)) if recv.is_end_stream() => SizeHint::with_exact(0),
+            (None, Some(_)) => SizeHint::default(),
+        }
+    }
+}

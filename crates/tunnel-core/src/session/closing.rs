@@ -1,0 +1,134 @@
+//! The end of a session: draining, loss of a lane, closing.
+
+use std::task::{Context, Poll, Waker};
+
+use super::{Phase, Session};
+use crate::{
+    error::{Cause, Initiator, Sent, TunnelError},
+    lane::Lane,
+    sync::lock,
+};
+
+impl Session {
+    /// Takes nothing new from now on, in either direction; what is open goes on.
+    pub fn drain(&self) {
+        let mut table = lock(&self.0.table);
+        if matches!(table.phase, Phase::Active) {
+            table.phase = Phase::Draining;
+        }
+    }
+
+    /// Whether the session is draining or closed.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        !matches!(lock(&self.0.table).phase, Phase::Active)
+    }
+
+    /// Ready when no exchange is open and nothing waits to be written, or when the session is closed.
+    ///
+    /// Any number of tasks may poll this. What is queued is looked at only when the last exchange ends.
+    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut table = lock(&self.0.table);
+        if table.exchanges.is_empty() || matches!(table.phase, Phase::Closed(_)) {
+            return Poll::Ready(());
+        }
+        table.watch(cx.waker());
+        Poll::Pending
+    }
+
+    /// Ready when the session is closed, with the reason. Any number of tasks may poll this.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<TunnelError> {
+        let mut table = lock(&self.0.table);
+        if let Phase::Closed(error) = &table.phase {
+            return Poll::Ready(error.clone());
+        }
+        table.watch(cx.waker());
+        Poll::Pending
+    }
+
+    /// Why the session is closed, if it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<TunnelError> {
+        match &lock(&self.0.table).phase {
+            Phase::Closed(error) => Some(error.clone()),
+            Phase::Active | Phase::Draining => None,
+        }
+    }
+
+    /// Ends the session: every exchange fails with `error`, and every lane closes. Only the first call has an effect.
+    pub fn close(&self, error: &TunnelError) {
+        let (exchanges, lanes, watchers) = {
+            let mut table = lock(&self.0.table);
+            if matches!(table.phase, Phase::Closed(_)) {
+                return;
+            }
+            table.phase = Phase::Closed(error.clone());
+            (
+                std::mem::take(&mut table.exchanges),
+                std::mem::take(&mut table.lanes),
+                table.take_watchers(),
+            )
+        };
+        // Exchanges first: they know better than the lane whether anything of them was sent.
+        for exchange in exchanges.values() {
+            exchange.fail(self, error);
+        }
+        for lane in lanes {
+            lane.close(error.clone().with_sent(Sent::No));
+        }
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends one lane and the exchanges on it. The session goes on, and may get the lane again.
+    pub fn lose_lane(&self, lane: &Lane, error: &TunnelError) {
+        let lost: Vec<_> = {
+            let mut table = lock(&self.0.table);
+            table.lanes.retain(|other| other != lane);
+            table
+                .exchanges
+                .values()
+                .filter(|exchange| exchange.lane() == lane)
+                .cloned()
+                .collect()
+        };
+        for exchange in lost {
+            exchange.fail(self, error);
+        }
+        lane.close(error.clone().with_sent(Sent::No));
+    }
+
+    /// A guard for whoever drives a lane: on every way out, panics included, the lane is lost.
+    #[must_use]
+    pub fn guard(&self, lane: Lane) -> LaneGuard {
+        LaneGuard {
+            session: self.clone(),
+            lane,
+        }
+    }
+}
+
+/// Ends its lane, and the exchanges on it, when it drops.
+#[derive(Debug)]
+pub struct LaneGuard {
+    session: Session,
+    lane: Lane,
+}
+
+impl LaneGuard {
+    /// The lane.
+    #[must_use]
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        let error = TunnelError::new(
+            Cause::AgentLost,
+            Initiator::Peer,
+            "the connection to the agent was lost",
+        );
+        self.session.lose_lane(&self.lane, &error);
+    }
+}

@@ -1,0 +1,56 @@
+//! The exchanges of a session that may still carry a message.
+
+use std::{collections::HashMap, sync::Arc, task::Waker};
+
+use super::late::Late;
+use crate::{error::TunnelError, exchange::Exchange, id::RequestId, lane::Lane};
+
+/// Where a session is on its way to the end.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Active,
+    /// Nothing new; what is open goes on.
+    Draining,
+    Closed(TunnelError),
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) phase: Phase,
+    pub(super) exchanges: HashMap<RequestId, Arc<Exchange>>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) late: Late,
+    /// Who waits for the table to be empty, or for the session to close.
+    watchers: Vec<Waker>,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Active,
+            exchanges: HashMap::new(),
+            lanes: Vec::new(),
+            late: Late::default(),
+            watchers: Vec::new(),
+        }
+    }
+
+    pub(super) fn watch(&mut self, waker: &Waker) {
+        if !self.watchers.iter().any(|known| known.will_wake(waker)) {
+            self.watchers.push(waker.clone());
+        }
+    }
+
+    pub(super) fn take_watchers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.watchers)
+    }
+
+    /// The open lane with the fewest bytes queued.
+    pub(super) fn least_loaded(&self) -> Option<Lane> {
+        let mut open = self.lanes.iter().filter(|lane| !lane.is_closed());
+        match self.lanes.len() {
+            0 | 1 => open.next().cloned(),
+            _ => open.min_by_key(|lane| lane.queued_bytes()).cloned(),
+        }
+    }
+}
