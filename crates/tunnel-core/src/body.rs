@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
 
 use crate::{error::TunnelError, exchange::RecvHalf};
 
@@ -89,5 +90,63 @@ impl Body for TunnelBody {
             (None, Some(recv)) if recv.is_end_stream() => SizeHint::with_exact(0),
             (None, Some(_)) => SizeHint::default(),
         }
+    }
+}
+
+/// A body cut to pieces of at most so many bytes, without a copy. Trailers and the size hint stay; empty pieces go.
+#[derive(Debug)]
+#[pin_project]
+pub struct Chunked<B> {
+    #[pin]
+    inner: B,
+    limit: usize,
+    rest: Bytes,
+}
+
+impl<B> Chunked<B> {
+    /// Cuts `inner` to pieces of at most `limit` bytes; a `limit` of 0 means 1.
+    pub fn new(inner: B, limit: usize) -> Self {
+        Self {
+            inner,
+            limit: limit.max(1),
+            rest: Bytes::new(),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Chunked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        while this.rest.is_empty() {
+            match this.inner.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => *this.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return other,
+            }
+        }
+        let piece = this.rest.split_to(this.rest.len().min(*this.limit));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.inner.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }

@@ -8,9 +8,11 @@
 //! come in through [`Runtime`].
 
 pub mod admit;
+pub mod agents;
 pub mod body;
 pub mod error;
 pub mod exchange;
+pub mod exchange_io;
 pub mod flow;
 pub mod head;
 pub mod id;
@@ -28,9 +30,11 @@ pub mod settings;
 mod sync;
 
 pub use crate::{
-    body::TunnelBody,
-    error::{BoxError, Cause, Initiator, Sent, TunnelError},
+    agents::{Agents, Member},
+    body::{Chunked, TunnelBody},
+    error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
+    exchange_io::{ExchangeRequest, ExchangeResponse},
     flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},

@@ -57,6 +57,8 @@ struct State {
     queue: Queue,
     writer: Option<Waker>,
     closed: Option<TunnelError>,
+    /// Whether the lane ends when the queue is empty.
+    is_finishing: bool,
 }
 
 /// A message's place in the line for room. Dropping it leaves the line.
@@ -90,7 +92,7 @@ impl Lane {
         lock(&self.0.state).closed.is_some()
     }
 
-    /// The next message for the writer; `None` when the lane is closed.
+    /// The next message for the writer; `None` when the lane is closed, or is finishing and has nothing left.
     ///
     /// One task polls this. Cancel safe: a message is taken only when it is returned.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<TunnelMessage>> {
@@ -100,6 +102,9 @@ impl Lane {
                 return Poll::Ready(None);
             }
             let Some(popped) = state.queue.pop() else {
+                if state.is_finishing {
+                    return Poll::Ready(None);
+                }
                 register(&mut state.writer, cx.waker());
                 return Poll::Pending;
             };
@@ -222,6 +227,16 @@ impl Lane {
         drop(queue);
         wake(writer);
         waiters.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends the lane once what is queued has been written.
+    pub(crate) fn finish(&self) {
+        let writer = {
+            let mut state = lock(&self.0.state);
+            state.is_finishing = true;
+            state.writer.take()
+        };
+        wake(writer);
     }
 
     /// Changes the queue, unless the lane is closed, and wakes the writer.

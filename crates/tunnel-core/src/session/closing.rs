@@ -79,6 +79,12 @@ impl Session {
         watchers.into_iter().for_each(Waker::wake);
     }
 
+    /// Ends every lane once what is queued there has been written. For a session that is drained.
+    pub fn finish(&self) {
+        let lanes = lock(&self.0.table).lanes.clone();
+        lanes.iter().for_each(Lane::finish);
+    }
+
     /// Ends one lane and the exchanges on it. The session goes on, and may get the lane again.
     pub fn lose_lane(&self, lane: &Lane, error: &TunnelError) {
         let lost: Vec<_> = {

@@ -1,6 +1,6 @@
 //! What arrives.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{Phase, Session};
 use crate::{
@@ -150,6 +150,7 @@ impl Session {
                 }
             };
         }
+        self.0.has_carried.store(true, Ordering::Relaxed);
         let send = SendHalf::new(self.clone(), exchange.clone());
         let recv = RecvHalf::new(self.clone(), exchange.clone());
         if !data.is_empty() || end.is_some() {

@@ -13,7 +13,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -71,6 +71,8 @@ struct Inner {
     accepted: Arc<AtomicUsize>,
     /// The shortest round trip seen, in microseconds; [`NEVER`] until there is one.
     round_trip: AtomicU64,
+    /// Whether an exchange was ever opened, by either end.
+    has_carried: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -88,6 +90,7 @@ impl Session {
             opened: Arc::default(),
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
+            has_carried: AtomicBool::new(false),
             table: Mutex::new(Table::new()),
         }))
     }
@@ -151,6 +154,12 @@ impl Session {
     #[must_use]
     pub fn pending(&self) -> usize {
         lock(&self.0.table).exchanges.len()
+    }
+
+    /// Whether an exchange was ever opened here, by either end.
+    #[must_use]
+    pub fn has_carried(&self) -> bool {
+        self.0.has_carried.load(Ordering::Relaxed)
     }
 
     /// The shortest round trip that a lane's ping has seen.
@@ -241,6 +250,7 @@ impl Session {
         let exchange = Arc::new(Exchange::new(id, *opens, protocol, true, lane, state));
         table.exchanges.insert(id, exchange.clone());
         drop(table);
+        self.0.has_carried.store(true, Ordering::Relaxed);
         Ok((
             granted,
             SendHalf::new(self.clone(), exchange.clone()),
