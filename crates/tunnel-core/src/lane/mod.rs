@@ -142,6 +142,7 @@ impl Lane {
                 queue,
                 writer,
                 closed,
+                ..
             } = &mut *state;
             if let Some(error) = closed {
                 return Poll::Ready(Err(error.clone()));
