@@ -92,8 +92,8 @@ impl<T: Message> Encoder for TunnelEncoder<T> {
     fn encode(&mut self, item: T, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
         // Room once, instead of growing field by field.
         buf.reserve(item.encoded_len());
-        item.encode_raw(buf);
-        Ok(())
+        item.encode(buf)
+            .map_err(|_| Status::internal("no room in the buffer for an encoded message"))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
