@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod entry;
+pub mod net;
+pub mod upstream;
