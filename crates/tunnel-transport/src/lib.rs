@@ -1,8 +1,31 @@
-//! Placeholder.
+//! The reverse tunnel over gRPC: everything that knows sockets, tasks and HTTP/2.
+//!
+//! * [`Gateway`] takes agents' connections, and gives the [`Registry`](gateway::Registry) and the [`TunnelTransport`] to a
+//!   stack of layers.
+//! * [`Agent`] dials a gateway and serves any `tower::Service`.
+//! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
+//! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
+mod agent;
 mod codec;
+mod dispatch;
+pub mod entry;
+pub mod gateway;
 mod generated;
+mod heartbeat;
+pub mod net;
 mod pb;
+mod runtime;
+mod transport;
+pub mod upstream;
+
+pub use crate::{
+    agent::{Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status},
+    gateway::{AgentTokens, AllowedGroups, Gateway},
+    heartbeat::Heartbeat,
+    transport::TunnelTransport,
+    upstream::Upstream,
+};
 
 /// The wire as it is, for scripted peers, fuzzing and tools.
 ///
