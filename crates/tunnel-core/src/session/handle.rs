@@ -64,16 +64,13 @@ impl Session {
     /// # Errors
     ///
     /// The exchange is not open, and there were too many such messages.
-    pub fn reject(&self, id: RequestId, what: &'static str) -> Result<(), TunnelError> {
+    pub fn reject(&self, id: RequestId, reason: ResetReason, what: &'static str) -> Result<(), TunnelError> {
         let known = lock(&self.0.table).exchanges.get(&id).cloned();
         match known {
             Some(exchange) => {
                 exchange.violate(
                     self,
-                    Violation {
-                        reason: ResetReason::Protocol,
-                        what,
-                    },
+                    Violation { reason, what },
                 );
                 Ok(())
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tonic::Streaming;
 use tracing::warn;
-use tunnel_core::{Cause, Initiator, LaneGuard, LaneKey, Session, TunnelError};
+use tunnel_core::{Cause, Direction, Initiator, LaneGuard, LaneKey, Session, TunnelError};
 
 use super::{AgentError, Backoff, connect::Http2, session::OpenSession};
 use crate::{
@@ -58,7 +58,7 @@ impl LaneKeeper {
             lane_index: self.index,
             ..pb::StreamOpen::default()
         });
-        let writer = LaneWriter::open(control(hello), self.session.guard(lane));
+        let writer = LaneWriter::open(Direction::ClientToServer, control(hello), self.session.guard(lane));
         let mut client = self.client.clone();
         let opening = async {
             let mut stream = client.proxy(Messages(writer)).await?.into_inner();

@@ -68,7 +68,7 @@ impl LaneReader {
             Err(error) => {
                 warn!(session.id = %self.session.id(), request.id = ?error.id, what = error.what, "a message was refused");
                 return match error.id {
-                    Some(id) => self.session.reject(id, error.what),
+                    Some(id) => self.session.reject(id, error.reason, error.what),
                     None => Err(TunnelError::new(Cause::Protocol, Initiator::Peer, error.what)),
                 };
             }

@@ -8,7 +8,7 @@ use std::{
 use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
-use tunnel_core::LaneGuard;
+use tunnel_core::{Direction, LaneGuard};
 
 use crate::{generated as pb, pb::encode};
 
@@ -16,6 +16,8 @@ use crate::{generated as pb, pb::encode};
 #[derive(Debug)]
 pub(crate) struct LaneWriter {
     state: State,
+    /// The direction of the exchanges that this end opens.
+    opens: Direction,
 }
 
 #[derive(Debug)]
@@ -35,13 +37,13 @@ pub(crate) struct Opened {
 
 impl LaneWriter {
     /// A writer whose lane will be known later, so that a call can be answered at once.
-    pub(crate) fn opening() -> (oneshot::Sender<Result<Opened, Status>>, Self) {
+    pub(crate) fn opening(opens: Direction) -> (oneshot::Sender<Result<Opened, Status>>, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self { state: State::Opening(receiver) })
+        (sender, Self { state: State::Opening(receiver), opens })
     }
 
-    pub(crate) fn open(first: pb::TunnelMessage, guard: LaneGuard) -> Self {
-        Self { state: State::Open(Opened { first: Some(first), guard }) }
+    pub(crate) fn open(opens: Direction, first: pb::TunnelMessage, guard: LaneGuard) -> Self {
+        Self { state: State::Open(Opened { first: Some(first), guard }), opens }
     }
 }
 
@@ -49,14 +51,15 @@ impl Stream for LaneWriter {
     type Item = Result<pb::TunnelMessage, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { state, opens } = &mut *self;
         loop {
-            match &mut self.state {
+            match state {
                 State::Opening(receiver) => {
                     let opened = ready!(Pin::new(receiver).poll(cx));
-                    self.state = match opened {
+                    *state = match opened {
                         Ok(Ok(opened)) => State::Open(opened),
                         Ok(Err(status)) => {
-                            self.state = State::Done;
+                            *state = State::Done;
                             return Poll::Ready(Some(Err(status)));
                         }
                         Err(_) => State::Done,
@@ -67,8 +70,8 @@ impl Stream for LaneWriter {
                         return Poll::Ready(Some(Ok(first)));
                     }
                     match ready!(guard.lane().poll_next(cx)) {
-                        Some(message) => return Poll::Ready(Some(Ok(encode(message)))),
-                        None => self.state = State::Done,
+                        Some(message) => return Poll::Ready(Some(Ok(encode(message, *opens)))),
+                        None => *state = State::Done,
                     }
                 }
                 State::Done => return Poll::Ready(None),

@@ -39,6 +39,8 @@ pub struct Entry {
     pub(super) ping_timeout: Duration,
     pub(super) max_streams: u32,
     pub(super) stream_window: u32,
+    pub(super) max_frame: Option<u32>,
+    pub(super) send_buffer: usize,
     pub(super) max_connections: usize,
     pub(super) drain: Duration,
 }
@@ -56,8 +58,21 @@ impl Entry {
             ping_timeout: windows::PING_TIMEOUT,
             max_streams: windows::EDGE_MAX_STREAMS,
             stream_window: windows::EDGE_STREAM_WINDOW,
+            max_frame: None,
+            send_buffer: windows::EDGE_SEND_BUFFER,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             drain: DEFAULT_DRAIN,
+        }
+    }
+
+    /// The settings for the port that agents dial: the tunnel's windows instead of an edge's.
+    pub(crate) fn for_agents() -> Self {
+        Self {
+            max_streams: windows::TUNNEL_MAX_STREAMS,
+            stream_window: windows::TUNNEL_STREAM_WINDOW,
+            max_frame: Some(windows::TUNNEL_MAX_FRAME),
+            send_buffer: windows::TUNNEL_SEND_BUFFER,
+            ..Self::new()
         }
     }
 
@@ -152,7 +167,8 @@ impl Entry {
             .initial_connection_window_size(windows::CONNECTION_WINDOW)
             .adaptive_window(false)
             .max_header_list_size(head_bytes)
-            .max_send_buf_size(windows::EDGE_SEND_BUFFER)
+            .max_frame_size(self.max_frame)
+            .max_send_buf_size(self.send_buffer)
             .enable_connect_protocol();
         builder
     }

@@ -1,6 +1,6 @@
 //! How a gateway is described.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use tunnel_core::{CreditBudget, Settings, flow::DEFAULT_BUDGET};
 use uuid::Uuid;
@@ -104,6 +104,6 @@ impl GatewayBuilder {
     pub fn build(self) -> Gateway {
         let Self { id, auth, settings, heartbeat, budget, max_lanes, max_sessions } = self;
         let (registry, budget) = (Registry::new(), CreditBudget::new(budget));
-        Gateway(Arc::new(Shared { id, auth, registry, settings, heartbeat, budget, max_lanes, max_sessions }))
+        Gateway(Arc::new(Shared { id, auth, registry, settings, heartbeat, budget, max_lanes, max_sessions, stopping: AtomicBool::new(false) }))
     }
 }

@@ -115,6 +115,9 @@ impl ControlTask {
             return Err(Refusal::new(Code::Invalid, "the first message of a ControlStream must be stream_open"));
         };
         let shared = &self.gateway.0;
+        if shared.stopping.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::Draining, "the gateway is stopping").after(Duration::from_secs(1)));
+        }
         if open.revision == 0 {
             return Err(Refusal::new(Code::UnsupportedRevision, "stream_open.revision must be 1 or more"));
         }

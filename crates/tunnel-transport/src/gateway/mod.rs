@@ -12,7 +12,7 @@ mod listen;
 mod registry;
 mod service;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 pub use self::{
     auth::{
@@ -41,6 +41,7 @@ struct Shared {
     budget: CreditBudget,
     max_lanes: u32,
     max_sessions: usize,
+    stopping: AtomicBool,
 }
 
 impl Gateway {

@@ -9,7 +9,7 @@ use std::{
 
 use http_body::Body;
 use tonic::{Request, Response, Status, Streaming, body::Body as TonicBody, codegen::StdError, server::NamedService};
-use tunnel_core::PeerInfo;
+use tunnel_core::{Direction, PeerInfo};
 
 use super::{AgentCredentials, AgentIdentity, Gateway, control::ControlTask, lanes};
 use crate::{
@@ -107,7 +107,7 @@ impl Rpc for Service {
     }
 
     async fn proxy(&self, request: Request<Streaming<pb::TunnelMessage>>) -> Result<Response<LaneWriter>, Status> {
-        let (opened, writer) = LaneWriter::opening();
+        let (opened, writer) = LaneWriter::opening(Direction::ServerToClient);
         tokio::spawn(lanes::run(self.gateway.clone(), request.into_inner(), opened));
         Ok(Response::new(writer))
     }

@@ -13,7 +13,7 @@ mod tests;
 
 pub use self::{decode::decode, encode::encode};
 
-use tunnel_core::{RequestId, ResetReason};
+use tunnel_core::{RequestId, ResetReason, Settings};
 
 use crate::codec::{MAX_CHUNK_BYTES, MAX_FIELDS, MAX_HEAD_BYTES};
 
@@ -42,6 +42,16 @@ impl Limits {
         head_bytes: MAX_HEAD_BYTES,
         fields: MAX_FIELDS,
     };
+}
+
+impl From<Settings> for Limits {
+    fn from(settings: Settings) -> Self {
+        Self {
+            chunk: settings.max_chunk as usize,
+            head_bytes: settings.max_head_bytes as usize,
+            fields: settings.max_fields as usize,
+        }
+    }
 }
 
 /// A message that breaks the rules.
