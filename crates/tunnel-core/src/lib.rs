@@ -30,6 +30,7 @@ pub mod settings;
 mod sync;
 
 pub use crate::{
+    admit::Canonical,
     agents::{Agents, Member},
     body::{Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},

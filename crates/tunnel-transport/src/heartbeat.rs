@@ -15,11 +15,19 @@ pub struct Heartbeat {
 
 impl Heartbeat {
     /// A ping each 10 s, and 20 s of silence: a dead peer is noticed within half a minute.
-    pub const DEFAULT: Self = Self { interval: Duration::from_secs(10), timeout: Duration::from_secs(20) };
+    pub const DEFAULT: Self = Self {
+        interval: Duration::from_secs(10),
+        timeout: Duration::from_secs(20),
+    };
 
     pub(crate) fn clamped(self) -> Self {
-        let interval = self.interval.clamp(Duration::from_millis(10), Duration::from_secs(3_600));
-        Self { interval, timeout: self.timeout.max(interval) }
+        let interval = self
+            .interval
+            .clamp(Duration::from_millis(10), Duration::from_secs(3_600));
+        Self {
+            interval,
+            timeout: self.timeout.max(interval),
+        }
     }
 }
 
@@ -53,7 +61,14 @@ impl Pulse {
     pub(crate) fn new(heartbeat: Heartbeat) -> Self {
         let mut ticks = interval(heartbeat.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { ticks, heartbeat, heard: true, silent: Duration::ZERO, asked: None, next: 0 }
+        Self {
+            ticks,
+            heartbeat,
+            heard: true,
+            silent: Duration::ZERO,
+            asked: None,
+            next: 0,
+        }
     }
 
     /// Notes that something came.
@@ -93,7 +108,10 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    const FAST: Heartbeat = Heartbeat { interval: Duration::from_secs(1), timeout: Duration::from_secs(3) };
+    const FAST: Heartbeat = Heartbeat {
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
+    };
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_borne_for_the_timeout_and_no_longer() {
@@ -122,10 +140,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pong_tells_the_round_trip_once() {
         let mut pulse = Pulse::new(FAST);
-        let Beat::Ping(nonce) = pulse.beat().await else { unreachable!("the first beat is a ping") };
+        let Beat::Ping(nonce) = pulse.beat().await else {
+            unreachable!("the first beat is a ping")
+        };
         tokio::time::advance(Duration::from_millis(7)).await;
         assert_eq!(pulse.on_pong(nonce + 1), None);
-        let Beat::Ping(nonce) = pulse.beat().await else { unreachable!("one interval is no loss") };
+        let Beat::Ping(nonce) = pulse.beat().await else {
+            unreachable!("one interval is no loss")
+        };
         tokio::time::advance(Duration::from_millis(7)).await;
         assert_eq!(pulse.on_pong(nonce), Some(Duration::from_millis(7)));
         assert_eq!(pulse.on_pong(nonce), None);

@@ -20,7 +20,9 @@ mod transport;
 pub mod upstream;
 
 pub use crate::{
-    agent::{Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status},
+    agent::{
+        Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status,
+    },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,
     transport::TunnelTransport,

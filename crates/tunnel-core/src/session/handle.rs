@@ -68,10 +68,7 @@ impl Session {
         let known = lock(&self.0.table).exchanges.get(&id).cloned();
         match known {
             Some(exchange) => {
-                exchange.violate(
-                    self,
-                    Violation { reason, what },
-                );
+                exchange.violate(self, Violation { reason, what });
                 Ok(())
             }
             None => self.late(&Payload::Data(Data::default())),

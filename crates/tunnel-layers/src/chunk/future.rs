@@ -49,7 +49,7 @@ where
             StateProj::Open(inner) => inner,
         };
         let ExchangeResponse { id, head, body } = ready!(inner.poll(cx))?;
-        let mut parts = head.into_parts();
+        let mut parts = head.into_parts()?;
         parts.extensions.insert(id);
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }

@@ -15,13 +15,18 @@ pub struct Backoff {
 
 impl Backoff {
     /// From 200 ms to 8 s.
-    pub const DEFAULT: Self = Self { first: Duration::from_millis(200), cap: Duration::from_secs(8) };
+    pub const DEFAULT: Self = Self {
+        first: Duration::from_millis(200),
+        cap: Duration::from_secs(8),
+    };
 
     /// The bound of the delay after so many failures in a row.
     #[must_use]
     pub fn bound(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.first.checked_mul(factor).map_or(self.cap, |delay| delay.min(self.cap))
+        self.first
+            .checked_mul(factor)
+            .map_or(self.cap, |delay| delay.min(self.cap))
     }
 
     /// A random delay below the bound, and not below what the gateway asked for.

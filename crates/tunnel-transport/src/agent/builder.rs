@@ -124,12 +124,17 @@ impl AgentBuilder {
         let (gateway, address) = parse_gateway(&self.gateway)?;
         let instance = InstanceId::from_random(random());
         let id = self.id.unwrap_or_else(|| format!("agent-{instance}"));
-        let id: AgentId = id.parse().map_err(|error| AgentError::config(format!("the agent's id: {error}")))?;
+        let id: AgentId = id
+            .parse()
+            .map_err(|error| AgentError::config(format!("the agent's id: {error}")))?;
         if self.groups.is_empty() {
-            return Err(AgentError::config("an agent needs at least one group: name it with `group`"));
+            return Err(AgentError::config(
+                "an agent needs at least one group: name it with `group`",
+            ));
         }
         let group = |name: &String| {
-            name.parse::<GroupName>().map_err(|error| AgentError::config(format!("the agent's group: {error}")))
+            name.parse::<GroupName>()
+                .map_err(|error| AgentError::config(format!("the agent's group: {error}")))
         };
         let groups = self.groups.iter().map(group).collect::<Result<_, _>>()?;
         let token = self.token.as_deref().map(bearer).transpose()?;
@@ -155,25 +160,33 @@ impl AgentBuilder {
 /// The origin of the calls, and what to dial.
 fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
     let wrong = |why: &str| {
-        AgentError::config(format!("the gateway's address {text:?} {why}; it must look like http://gateway.example:7000"))
+        AgentError::config(format!(
+            "the gateway's address {text:?} {why}; it must look like http://gateway.example:7000"
+        ))
     };
     let uri: Uri = text.parse().map_err(|_| wrong("is no URI"))?;
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => {}
-        Some(scheme) if *scheme == Scheme::HTTPS => return Err(wrong("asks for TLS, which this version cannot do")),
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            return Err(wrong("asks for TLS, which this version cannot do"));
+        }
         _ => return Err(wrong("has no scheme")),
     }
     if uri.path() != "/" || uri.query().is_some() {
         return Err(wrong("has a path"));
     }
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(|| wrong("has no host"))?;
     let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
     Ok((uri, address))
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, AgentError> {
     let value = HeaderValue::try_from(format!("Bearer {token}"));
-    let mut value = value.map_err(|_| AgentError::config("the token has characters other than visible ASCII"))?;
+    let mut value =
+        value.map_err(|_| AgentError::config("the token has characters other than visible ASCII"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -200,11 +213,24 @@ mod tests {
 
     #[test]
     fn a_wrong_address_says_what_would_be_right() {
-        for address in ["", "gateway:7000", "ftp://gateway", "http://", "http://g/path", "https://g", "http://a b"] {
+        for address in [
+            "",
+            "gateway:7000",
+            "ftp://gateway",
+            "http://",
+            "http://g/path",
+            "https://g",
+            "http://a b",
+        ] {
             let text = error(AgentBuilder::new(address.to_owned()).group("g"));
             assert!(text.contains("http://gateway.example:7000"), "{text}");
         }
-        assert!(AgentBuilder::new("http://[::1]:7000".to_owned()).group("g").build().is_ok());
+        assert!(
+            AgentBuilder::new("http://[::1]:7000".to_owned())
+                .group("g")
+                .build()
+                .is_ok()
+        );
     }
 
     #[test]
@@ -218,7 +244,9 @@ mod tests {
 
     #[test]
     fn the_token_is_not_printed() {
-        let builder = AgentBuilder::new("http://g".to_owned()).group("g").token("hush-hush-hush");
+        let builder = AgentBuilder::new("http://g".to_owned())
+            .group("g")
+            .token("hush-hush-hush");
         assert!(!format!("{builder:?}").contains("hush"));
         assert!(!format!("{:?}", builder.build().unwrap()).contains("hush"));
     }

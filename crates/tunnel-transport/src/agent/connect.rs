@@ -33,8 +33,15 @@ impl Connection {
         let gateway = &agent.gateway;
         let dialled = timeout(agent.connect_timeout, TcpStream::connect(&agent.address)).await;
         let stream = dialled
-            .map_err(|_| AgentError::connect(format!("no connection to {gateway} within {:?}", agent.connect_timeout)))?
-            .map_err(|error| AgentError::connect(format!("cannot connect to {gateway}: {error}")).with_source(error))?;
+            .map_err(|_| {
+                AgentError::connect(format!(
+                    "no connection to {gateway} within {:?}",
+                    agent.connect_timeout
+                ))
+            })?
+            .map_err(|error| {
+                AgentError::connect(format!("cannot connect to {gateway}: {error}")).with_source(error)
+            })?;
         if let Err(error) = SocketOptions::tunnel().apply(&stream) {
             tracing::debug!(%error, "socket options were refused");
         }
@@ -49,8 +56,9 @@ impl Connection {
             .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))
             .await;
-        let (sender, connection) = handshake
-            .map_err(|error| AgentError::connect(format!("{gateway} does not speak HTTP/2")).with_source(error))?;
+        let (sender, connection) = handshake.map_err(|error| {
+            AgentError::connect(format!("{gateway} does not speak HTTP/2")).with_source(error)
+        })?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the connection to the gateway broke");

@@ -58,7 +58,9 @@ impl AgentError {
     /// What a failed call means.
     pub(super) fn from_status(what: &str, status: &tonic::Status) -> Self {
         let kind = match status.code() {
-            tonic::Code::Unauthenticated | tonic::Code::PermissionDenied | tonic::Code::InvalidArgument => Kind::Refused,
+            tonic::Code::Unauthenticated | tonic::Code::PermissionDenied | tonic::Code::InvalidArgument => {
+                Kind::Refused
+            }
             tonic::Code::Unimplemented | tonic::Code::NotFound => Kind::Refused,
             _ => Kind::Connect,
         };
@@ -73,7 +75,9 @@ impl AgentError {
     /// What the gateway said instead of opening the session.
     pub(super) fn from_message(error: &crate::generated::ErrorMessage) -> Self {
         let kind = match error.code() {
-            Code::Unauthenticated | Code::GroupNotAllowed | Code::UnsupportedRevision | Code::Invalid => Kind::Refused,
+            Code::Unauthenticated | Code::GroupNotAllowed | Code::UnsupportedRevision | Code::Invalid => {
+                Kind::Refused
+            }
             _ => Kind::Lost,
         };
         let mut this = Self::new(kind, format!("the gateway refused the agent: {}", error.message));
@@ -83,6 +87,11 @@ impl AgentError {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 }

@@ -17,7 +17,10 @@ use crate::{
 /// Failures in a row after which the whole session is given up.
 const MAX_FAILURES: u32 = 5;
 /// The delays between tries to open a lost lane again.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), cap: Duration::from_secs(1) };
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(50),
+    cap: Duration::from_secs(1),
+};
 
 /// Opens one lane, and opens it again when it is lost.
 pub(super) struct LaneKeeper {
@@ -58,7 +61,11 @@ impl LaneKeeper {
             lane_index: self.index,
             ..pb::StreamOpen::default()
         });
-        let writer = LaneWriter::open(Direction::ClientToServer, control(hello), self.session.guard(lane));
+        let writer = LaneWriter::open(
+            Direction::ClientToServer,
+            control(hello),
+            self.session.guard(lane),
+        );
         let mut client = self.client.clone();
         let opening = async {
             let mut stream = client.proxy(Messages(writer)).await?.into_inner();
@@ -67,7 +74,9 @@ impl LaneKeeper {
         };
         match timeout(self.timeout, opening).await {
             Ok(Ok((stream, Some(Payload::StreamOpenResponse(_))))) => Ok((guard, stream)),
-            Ok(Ok(_)) => Err(AgentError::lost("the gateway did not answer a lane's stream_open")),
+            Ok(Ok(_)) => Err(AgentError::lost(
+                "the gateway did not answer a lane's stream_open",
+            )),
             Ok(Err(status)) => Err(AgentError::from_status("the gateway refused a lane", &status)),
             Err(_) => Err(AgentError::connect("the gateway did not open a lane in time")),
         }
@@ -79,9 +88,22 @@ impl LaneKeeper {
         let mut failures = 0;
         loop {
             if let Some((guard, stream)) = opened.take() {
-                let Self { session, heartbeat, on_accept, .. } = &self;
+                let Self {
+                    session,
+                    heartbeat,
+                    on_accept,
+                    ..
+                } = &self;
                 let (session, on_accept) = (session.clone(), on_accept.clone());
-                LaneReader { session, guard, stream, heartbeat: *heartbeat, on_accept }.run().await;
+                LaneReader {
+                    session,
+                    guard,
+                    stream,
+                    heartbeat: *heartbeat,
+                    on_accept,
+                }
+                .run()
+                .await;
             }
             if self.session.is_draining() {
                 return;
@@ -89,7 +111,9 @@ impl LaneKeeper {
             failures += 1;
             if failures > MAX_FAILURES {
                 let text = "a lane could not be opened again";
-                return self.session.close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
+                return self
+                    .session
+                    .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
             }
             sleep(BACKOFF.delay(failures, None)).await;
             match self.open().await {
@@ -97,7 +121,9 @@ impl LaneKeeper {
                     warn!(session.id = %self.session.id(), lane.index = self.index, "a lost lane is open again");
                     (opened, failures) = (Some(lane), 0);
                 }
-                Err(error) => warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost"),
+                Err(error) => {
+                    warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost")
+                }
             }
         }
     }

@@ -35,7 +35,11 @@ pub struct Serve<S, F = Pending<()>> {
 
 impl<S> Serve<S> {
     pub(super) fn new(agent: Agent, service: S) -> Self {
-        Self { agent, service, stop: pending() }
+        Self {
+            agent,
+            service,
+            stop: pending(),
+        }
     }
 
     /// Stops when `signal` is ready: takes nothing new, finishes what is open or meets the drain timeout, and ends.
@@ -43,7 +47,11 @@ impl<S> Serve<S> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Serve { agent: self.agent, service: self.service, stop: signal }
+        Serve {
+            agent: self.agent,
+            service: self.service,
+            stop: signal,
+        }
     }
 }
 
@@ -102,10 +110,17 @@ where
             Err(error) => error,
         };
         failures = failures.saturating_add(1);
-        let retry_after = if error.is_refused() { Some(REFUSED_DELAY) } else { error.retry_after };
+        let retry_after = if error.is_refused() {
+            Some(REFUSED_DELAY)
+        } else {
+            error.retry_after
+        };
         let delay = shared.backoff.delay(failures, retry_after);
         warn!(agent.id = %shared.id, gateway = %shared.gateway, error = %Chain(&error), ?delay, "not connected");
-        shared.status.send_replace(Status::Waiting { error: Arc::new(error), delay });
+        shared.status.send_replace(Status::Waiting {
+            error: Arc::new(error),
+            delay,
+        });
         tokio::select! {
             () = sleep(delay) => {}
             () = stop.as_mut() => return Ok(()),
@@ -130,6 +145,8 @@ impl fmt::Display for Chain<'_> {
 
 impl<S, F> fmt::Debug for Serve<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve").field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("Serve")
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
     }
 }

@@ -13,9 +13,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf, Start,
-    TunnelBody, TunnelError, admit,
-    message::ResponseStart,
+    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
+    Start, TunnelBody, TunnelError, admit, message::ResponseStart,
 };
 
 use crate::TunnelTransport;
@@ -55,7 +54,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Accepted { id, head, send, recv, .. } = accepted;
+    let Accepted {
+        id, head, send, recv, ..
+    } = accepted;
     let body = TunnelBody::new(recv, &head.headers);
     let mut parts = match head.into_request_parts() {
         Ok(parts) => parts,
@@ -65,8 +66,13 @@ where
     let is_head = parts.method == Method::HEAD;
     let request = Request::from_parts(parts, body);
     let answer = async {
-        poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| into_tunnel_error(error.into()))?;
-        service.call(request).await.map_err(|error| into_tunnel_error(error.into()))
+        poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .map_err(|error| into_tunnel_error(error.into()))?;
+        service
+            .call(request)
+            .await
+            .map_err(|error| into_tunnel_error(error.into()))
     };
     // The service's work is dropped when the other end gives up.
     let response = tokio::select! {
@@ -83,7 +89,12 @@ where
     }
 }
 
-async fn respond<B>(id: RequestId, response: Response<B>, is_head: bool, send: SendHalf) -> Result<(), TunnelError>
+async fn respond<B>(
+    id: RequestId,
+    response: Response<B>,
+    is_head: bool,
+    send: SendHalf,
+) -> Result<(), TunnelError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -96,8 +107,15 @@ where
         Err(error) => return Err(fail(send, error)),
     };
     let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let start = Start::Response(Box::new(ResponseStart { head, data: Bytes::new(), end: None }));
-    let body = AnswerBody { inner: body, has_none };
+    let start = Start::Response(Box::new(ResponseStart {
+        head,
+        data: Bytes::new(),
+        end: None,
+    }));
+    let body = AnswerBody {
+        inner: body,
+        has_none,
+    };
     Pump::new(start, body, send, TunnelTransport::new()).await
 }
 
@@ -109,7 +127,8 @@ fn fail(send: SendHalf, error: TunnelError) -> TunnelError {
 fn into_tunnel_error(error: BoxError) -> TunnelError {
     match TunnelError::find(&*error) {
         Some(found) => found.clone(),
-        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the agent's service failed").with_source(error),
+        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the agent's service failed")
+            .with_source(error),
     }
 }
 
@@ -125,9 +144,16 @@ impl<B: Body> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
-        if *this.has_none { Poll::Ready(None) } else { this.inner.poll_frame(cx) }
+        if *this.has_none {
+            Poll::Ready(None)
+        } else {
+            this.inner.poll_frame(cx)
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -135,6 +161,10 @@ impl<B: Body> Body for AnswerBody<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.has_none { SizeHint::with_exact(0) } else { self.inner.size_hint() }
+        if self.has_none {
+            SizeHint::with_exact(0)
+        } else {
+            self.inner.size_hint()
+        }
     }
 }

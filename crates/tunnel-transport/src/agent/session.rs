@@ -5,14 +5,13 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Request, Streaming};
 use tracing::{info, warn};
-use tunnel_core::{
-    Cause, Direction, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError,
-};
+use tunnel_core::{Cause, Direction, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError};
 
 use super::{AgentError, Shared, Status, connect::Connection, lanes};
 use crate::{
     dispatch::{
-        Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings, wire_settings,
+        Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings,
+        wire_settings,
     },
     generated::{self as pb, tunnel_message::Payload},
     heartbeat::Heartbeat,
@@ -51,7 +50,10 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
     let _ = sender.try_send(Ok(hello));
     let mut request = Request::new(Messages(Control(receiver)));
     if let Some(token) = &agent.token {
-        request.metadata_mut().as_mut().insert(http::header::AUTHORIZATION, token.clone());
+        request
+            .metadata_mut()
+            .as_mut()
+            .insert(http::header::AUTHORIZATION, token.clone());
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
@@ -60,7 +62,9 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
         Ok((stream, first.and_then(|message| message.payload)))
     };
     let too_late = |_| AgentError::connect(format!("{} did not open a session in time", agent.gateway));
-    let (stream, first) = timeout(agent.connect_timeout, opening).await.map_err(too_late)??;
+    let (stream, first) = timeout(agent.connect_timeout, opening)
+        .await
+        .map_err(too_late)??;
     let answer = match first {
         Some(Payload::StreamOpenResponse(answer)) => answer,
         Some(Payload::ErrorMessage(error)) => return Err(AgentError::from_message(&error)),
@@ -117,7 +121,15 @@ fn build(
     });
     let control = ControlStream::new(stream, sender, heartbeat);
     let lanes = agent.lanes.min(answer.max_lanes.max(1));
-    Ok(OpenSession { session, connection, lane_key, heartbeat, control, gateway_id: answer.gateway_id.clone(), lanes })
+    Ok(OpenSession {
+        session,
+        connection,
+        lane_key,
+        heartbeat,
+        control,
+        gateway_id: answer.gateway_id.clone(),
+        lanes,
+    })
 }
 
 impl OpenSession {
@@ -156,7 +168,8 @@ impl OpenSession {
         self.session.drain();
         let deadline_ms = u32::try_from(agent.drain.as_millis()).unwrap_or(u32::MAX);
         let reason = "the agent is stopping".to_owned();
-        self.control.say(Payload::Drain(pb::Drain { deadline_ms, reason }));
+        self.control
+            .say(Payload::Drain(pb::Drain { deadline_ms, reason }));
         let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
         tokio::select! {
             () = idle => {}
@@ -200,6 +213,7 @@ struct Closer(Session);
 impl Drop for Closer {
     fn drop(&mut self) {
         let text = "the connection to the gateway was lost";
-        self.0.close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
+        self.0
+            .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
     }
 }

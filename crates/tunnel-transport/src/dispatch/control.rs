@@ -35,8 +35,10 @@ pub(crate) struct ControlStream {
 }
 
 /// The queue of one end of a ControlStream.
-pub(crate) fn channel()
--> (mpsc::Sender<Result<pb::TunnelMessage, Status>>, mpsc::Receiver<Result<pb::TunnelMessage, Status>>) {
+pub(crate) fn channel() -> (
+    mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+    mpsc::Receiver<Result<pb::TunnelMessage, Status>>,
+) {
     mpsc::channel(MAX_QUEUED)
 }
 
@@ -46,7 +48,12 @@ impl ControlStream {
         replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
         heartbeat: Heartbeat,
     ) -> Self {
-        Self { stream, replies, pulse: Pulse::new(heartbeat), was_suspect: false }
+        Self {
+            stream,
+            replies,
+            pulse: Pulse::new(heartbeat),
+            was_suspect: false,
+        }
     }
 
     /// The next event; pings and pongs are answered on the way. Cancel safe.

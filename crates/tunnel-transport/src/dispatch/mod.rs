@@ -8,8 +8,8 @@ mod setup;
 mod writer;
 
 pub(crate) use self::{
-    reader::{LaneReader, OnAccept},
     control::{ControlStream, Event, channel},
+    reader::{LaneReader, OnAccept},
     setup::{REVISION, control, session_settings, wire_settings},
     writer::{Control, LaneWriter, Messages, Opened},
 };

@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc};
 use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
-    Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError, TunnelMessage,
+    Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError,
+    TunnelMessage,
 };
 
 use crate::{
@@ -61,7 +62,12 @@ impl LaneReader {
     }
 
     /// Takes one message. An error ends the session.
-    fn take(&self, message: pb::TunnelMessage, limits: &Limits, pulse: &mut Pulse) -> Result<(), TunnelError> {
+    fn take(
+        &self,
+        message: pb::TunnelMessage,
+        limits: &Limits,
+        pulse: &mut Pulse,
+    ) -> Result<(), TunnelError> {
         let message = match decode(message, limits) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(()),
@@ -92,12 +98,19 @@ impl LaneReader {
 
 impl fmt::Debug for LaneReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaneReader").field("lane", self.guard.lane()).finish_non_exhaustive()
+        f.debug_struct("LaneReader")
+            .field("lane", self.guard.lane())
+            .finish_non_exhaustive()
     }
 }
 
 fn signal(payload: Payload) -> TunnelMessage {
-    TunnelMessage { id: RequestId::NIL, direction: Direction::ClientToServer, protocol: Protocol::Http, payload }
+    TunnelMessage {
+        id: RequestId::NIL,
+        direction: Direction::ClientToServer,
+        protocol: Protocol::Http,
+        payload,
+    }
 }
 
 fn lost(what: &'static str) -> TunnelError {

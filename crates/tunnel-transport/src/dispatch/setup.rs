@@ -8,8 +8,20 @@ use crate::generated as pb;
 pub(crate) const REVISION: u32 = 1;
 
 pub(crate) fn wire_settings(settings: Settings) -> pb::Settings {
-    let Settings { initial_credit, max_chunk, max_exchanges, max_head_bytes, max_fields } = settings;
-    pb::Settings { initial_credit, max_chunk, max_exchanges, max_head_bytes, max_fields }
+    let Settings {
+        initial_credit,
+        max_chunk,
+        max_exchanges,
+        max_head_bytes,
+        max_fields,
+    } = settings;
+    pb::Settings {
+        initial_credit,
+        max_chunk,
+        max_exchanges,
+        max_head_bytes,
+        max_fields,
+    }
 }
 
 /// What a peer announced; what it left out is the default.

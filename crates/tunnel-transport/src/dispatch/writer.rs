@@ -39,11 +39,23 @@ impl LaneWriter {
     /// A writer whose lane will be known later, so that a call can be answered at once.
     pub(crate) fn opening(opens: Direction) -> (oneshot::Sender<Result<Opened, Status>>, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self { state: State::Opening(receiver), opens })
+        (
+            sender,
+            Self {
+                state: State::Opening(receiver),
+                opens,
+            },
+        )
     }
 
     pub(crate) fn open(opens: Direction, first: pb::TunnelMessage, guard: LaneGuard) -> Self {
-        Self { state: State::Open(Opened { first: Some(first), guard }), opens }
+        Self {
+            state: State::Open(Opened {
+                first: Some(first),
+                guard,
+            }),
+            opens,
+        }
     }
 }
 
@@ -91,7 +103,9 @@ where
     type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        Pin::new(&mut self.0).poll_next(cx).map(|item| item.and_then(Result::ok))
+        Pin::new(&mut self.0)
+            .poll_next(cx)
+            .map(|item| item.and_then(Result::ok))
     }
 }
 

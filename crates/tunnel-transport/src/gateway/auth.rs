@@ -116,7 +116,11 @@ impl AgentTokens {
         if self.0.iter().any(|token| &*token.name == name) {
             return Err(InvalidToken::DuplicateName(name.to_owned()));
         }
-        self.0.push(Token { name: name.into(), secret: secret.as_bytes().into(), groups });
+        self.0.push(Token {
+            name: name.into(),
+            secret: secret.as_bytes().into(),
+            groups,
+        });
         Ok(self)
     }
 
@@ -133,8 +137,13 @@ impl AgentTokens {
             }
         }
         match found {
-            Some(token) => Ok(AgentIdentity { name: token.name.clone(), groups: token.groups.clone() }),
-            None => Err(AuthRejection("the agent's token is not valid at this gateway".to_owned())),
+            Some(token) => Ok(AgentIdentity {
+                name: token.name.clone(),
+                groups: token.groups.clone(),
+            }),
+            None => Err(AuthRejection(
+                "the agent's token is not valid at this gateway".to_owned(),
+            )),
         }
     }
 }
@@ -147,7 +156,9 @@ impl AgentAuth for AgentTokens {
 
 impl fmt::Debug for AgentTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|token| &token.name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|token| &token.name))
+            .finish()
     }
 }
 
@@ -157,7 +168,10 @@ pub(super) struct Open;
 
 impl AgentAuth for Open {
     fn authenticate(&self, _credentials: AgentCredentials) -> AuthFuture<'_> {
-        let identity = AgentIdentity { name: "anybody".into(), groups: AllowedGroups::All };
+        let identity = AgentIdentity {
+            name: "anybody".into(),
+            groups: AllowedGroups::All,
+        };
         Box::pin(std::future::ready(Ok(identity)))
     }
 }
@@ -171,7 +185,11 @@ mod tests {
 
     fn tokens() -> AgentTokens {
         let only = AllowedGroups::Only(["demo".parse().unwrap()].into());
-        AgentTokens::new().token("old", FIRST, only).unwrap().token("new", SECOND, AllowedGroups::All).unwrap()
+        AgentTokens::new()
+            .token("old", FIRST, only)
+            .unwrap()
+            .token("new", SECOND, AllowedGroups::All)
+            .unwrap()
     }
 
     fn identify(authorization: &str) -> Result<AgentIdentity, AuthRejection> {
@@ -188,7 +206,13 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for wrong in ["Bearer ", "Bearer x", FIRST, "Bearer 0123456789abcdeF", "Basic 0123456789abcdef"] {
+        for wrong in [
+            "Bearer ",
+            "Bearer x",
+            FIRST,
+            "Bearer 0123456789abcdeF",
+            "Basic 0123456789abcdef",
+        ] {
             assert!(identify(wrong).is_err(), "{wrong}");
         }
         assert!(tokens().identify(&HeaderMap::new()).is_err());
@@ -208,8 +232,14 @@ mod tests {
     fn weak_and_double_tokens_are_refused() {
         let add = |name, secret| tokens().token(name, secret, AllowedGroups::All).unwrap_err();
         assert_eq!(add("x", "short"), InvalidToken::TooShort("x".to_owned()));
-        assert_eq!(add("x", "with a space in it"), InvalidToken::NotVisible("x".to_owned()));
-        assert_eq!(add("old", "0123456789abcdefg"), InvalidToken::DuplicateName("old".to_owned()));
+        assert_eq!(
+            add("x", "with a space in it"),
+            InvalidToken::NotVisible("x".to_owned())
+        );
+        assert_eq!(
+            add("old", "0123456789abcdefg"),
+            InvalidToken::DuplicateName("old".to_owned())
+        );
     }
 
     #[test]

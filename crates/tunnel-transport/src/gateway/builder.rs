@@ -102,8 +102,26 @@ impl GatewayBuilder {
     /// The gateway.
     #[must_use]
     pub fn build(self) -> Gateway {
-        let Self { id, auth, settings, heartbeat, budget, max_lanes, max_sessions } = self;
+        let Self {
+            id,
+            auth,
+            settings,
+            heartbeat,
+            budget,
+            max_lanes,
+            max_sessions,
+        } = self;
         let (registry, budget) = (Registry::new(), CreditBudget::new(budget));
-        Gateway(Arc::new(Shared { id, auth, registry, settings, heartbeat, budget, max_lanes, max_sessions, stopping: AtomicBool::new(false) }))
+        Gateway(Arc::new(Shared {
+            id,
+            auth,
+            registry,
+            settings,
+            heartbeat,
+            budget,
+            max_lanes,
+            max_sessions,
+            stopping: AtomicBool::new(false),
+        }))
     }
 }

@@ -12,9 +12,7 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
-use tunnel_core::{
-    AgentId, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
-};
+use tunnel_core::{AgentId, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId};
 
 use super::{
     AgentIdentity, Gateway,
@@ -51,7 +49,11 @@ struct Refusal {
 
 impl Refusal {
     fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: Duration::ZERO }
+        Self {
+            code,
+            message: message.into(),
+            retry_after: Duration::ZERO,
+        }
     }
 
     fn after(mut self, retry_after: Duration) -> Self {
@@ -64,15 +66,28 @@ impl ControlTask {
     pub(super) async fn run(mut self) {
         let (registered, session, suspect) = match self.open().await {
             Ok(open) => open,
-            Err(Refusal { code, message, retry_after }) => {
+            Err(Refusal {
+                code,
+                message,
+                retry_after,
+            }) => {
                 warn!(peer = ?self.peer, credentials = %self.identity.name, ?code, %message, "an agent was refused");
                 let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
-                let error = pb::ErrorMessage { code: code.into(), message, retry_after_ms };
+                let error = pb::ErrorMessage {
+                    code: code.into(),
+                    message,
+                    retry_after_ms,
+                };
                 let _ = self.replies.try_send(Ok(control(Payload::ErrorMessage(error))));
                 return;
             }
         };
-        let Self { gateway, stream, replies, .. } = self;
+        let Self {
+            gateway,
+            stream,
+            replies,
+            ..
+        } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
         let why = loop {
@@ -108,18 +123,29 @@ impl ControlTask {
     async fn open(&mut self) -> Result<(Registered, Session, Arc<AtomicBool>), Refusal> {
         let first = match timeout(OPEN_TIMEOUT, self.stream.message()).await {
             Ok(Ok(Some(message))) => message.payload,
-            Ok(_) => return Err(Refusal::new(Code::Invalid, "the stream ended before it said who it is")),
+            Ok(_) => {
+                return Err(Refusal::new(
+                    Code::Invalid,
+                    "the stream ended before it said who it is",
+                ));
+            }
             Err(_) => return Err(Refusal::new(Code::Invalid, "no stream_open came within 10 s")),
         };
         let Some(Payload::StreamOpen(open)) = first else {
-            return Err(Refusal::new(Code::Invalid, "the first message of a ControlStream must be stream_open"));
+            return Err(Refusal::new(
+                Code::Invalid,
+                "the first message of a ControlStream must be stream_open",
+            ));
         };
         let shared = &self.gateway.0;
         if shared.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::new(Code::Draining, "the gateway is stopping").after(Duration::from_secs(1)));
         }
         if open.revision == 0 {
-            return Err(Refusal::new(Code::UnsupportedRevision, "stream_open.revision must be 1 or more"));
+            return Err(Refusal::new(
+                Code::UnsupportedRevision,
+                "stream_open.revision must be 1 or more",
+            ));
         }
         let groups = self.groups(&open)?;
         let lane_key = LaneKey::new(random());
@@ -147,12 +173,16 @@ impl ControlTask {
             suspect: suspect.clone(),
         };
         let registered = shared.registry.register(entry).map_err(|_| {
-            let text = "this process of the agent is connected already; if it is not, its old session ends soon";
+            let text =
+                "this process of the agent is connected already; if it is not, its old session ends soon";
             Refusal::new(Code::AlreadyConnected, text).after(shared.heartbeat.interval)
         })?;
         let answer = control(Payload::StreamOpenResponse(self.answer(&session, &lane_key)));
         if self.replies.try_send(Ok(answer)).is_err() {
-            return Err(Refusal::new(Code::Internal, "the stream ended while it was opened"));
+            return Err(Refusal::new(
+                Code::Internal,
+                "the stream ended while it was opened",
+            ));
         }
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
@@ -180,13 +210,19 @@ impl ControlTask {
     /// The groups that the agent asks for, all of which it must be allowed.
     fn groups(&self, open: &pb::StreamOpen) -> Result<Vec<GroupName>, Refusal> {
         if open.groups.is_empty() || open.groups.len() > MAX_NAMES || open.labels.len() > MAX_NAMES {
-            return Err(Refusal::new(Code::Invalid, "stream_open must name 1 to 1,000 groups, and at most 1,000 labels"));
+            return Err(Refusal::new(
+                Code::Invalid,
+                "stream_open must name 1 to 1,000 groups, and at most 1,000 labels",
+            ));
         }
         let mut groups = Vec::with_capacity(open.groups.len());
         for name in &open.groups {
             let group = parse::<GroupName>("groups", name)?;
             if !self.identity.groups.allows(&group) {
-                let text = format!("the credentials {:?} may not register the group {name:?}", self.identity.name);
+                let text = format!(
+                    "the credentials {:?} may not register the group {name:?}",
+                    self.identity.name
+                );
                 return Err(Refusal::new(Code::GroupNotAllowed, text));
             }
             if !groups.contains(&group) {
@@ -198,5 +234,6 @@ impl ControlTask {
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
-    text.parse().map_err(|error| Refusal::new(Code::Invalid, format!("stream_open.{field}: {error}")))
+    text.parse()
+        .map_err(|error| Refusal::new(Code::Invalid, format!("stream_open.{field}: {error}")))
 }

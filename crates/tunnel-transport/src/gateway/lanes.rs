@@ -41,26 +41,48 @@ pub(super) async fn run(
         settings: Some(wire_settings(session.local_settings())),
         ..pb::StreamOpenResponse::default()
     });
-    let writer = Opened { first: Some(control(answer)), guard: session.guard(guard.lane().clone()) };
+    let writer = Opened {
+        first: Some(control(answer)),
+        guard: session.guard(guard.lane().clone()),
+    };
     if opened.send(Ok(writer)).is_err() {
         return;
     }
     let heartbeat = gateway.0.heartbeat;
-    LaneReader { session, guard, stream, heartbeat, on_accept: Arc::new(refuse) }.run().await;
+    LaneReader {
+        session,
+        guard,
+        stream,
+        heartbeat,
+        on_accept: Arc::new(refuse),
+    }
+    .run()
+    .await;
 }
 
 /// Finds the session that a lane belongs to. The key is what proves it; the session's name is no secret.
 fn admit(gateway: &Gateway, first: Option<Payload>) -> Result<(Entry, u32), Status> {
     let Some(Payload::StreamOpen(open)) = first else {
-        return Err(Status::invalid_argument("the first message of a Proxy stream must be stream_open"));
+        return Err(Status::invalid_argument(
+            "the first message of a Proxy stream must be stream_open",
+        ));
     };
-    let entry = open.session_id.parse().ok().and_then(|id| gateway.0.registry.find(id));
+    let entry = open
+        .session_id
+        .parse()
+        .ok()
+        .and_then(|id| gateway.0.registry.find(id));
     let is_key = |entry: &Entry| bool::from(entry.lane_key.as_bytes().as_slice().ct_eq(&open.lane_key));
     let Some(entry) = entry.filter(is_key) else {
-        return Err(Status::permission_denied("no session has this session_id and lane_key"));
+        return Err(Status::permission_denied(
+            "no session has this session_id and lane_key",
+        ));
     };
     if open.lane_index >= gateway.0.max_lanes {
-        return Err(Status::invalid_argument(format!("lane_index must be below {}", gateway.0.max_lanes)));
+        return Err(Status::invalid_argument(format!(
+            "lane_index must be below {}",
+            gateway.0.max_lanes
+        )));
     }
     Ok((entry, open.lane_index))
 }

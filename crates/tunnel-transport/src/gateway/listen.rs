@@ -30,7 +30,12 @@ type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl Gateway {
     /// Serves the port that agents dial, with the windows that the tunnel needs. Await it to run.
     pub fn serve_agents<L: Listener>(&self, listener: L) -> ServeAgents<L> {
-        ServeAgents { gateway: self.clone(), listener, drain: DEFAULT_DRAIN, signal: None }
+        ServeAgents {
+            gateway: self.clone(),
+            listener,
+            drain: DEFAULT_DRAIN,
+            signal: None,
+        }
     }
 
     /// Serves outside traffic with `app`: an axum `Router`, or a stack of layers. Await it to run.
@@ -71,7 +76,11 @@ fn say_goodbye(agent: &Agent) {
     };
     // An agent that reads nothing sees that its stream ends.
     let _ = agent.control.try_send(Ok(control(Payload::ErrorMessage(error))));
-    agent.session.close(&TunnelError::new(Cause::Draining, Initiator::Tunnel, "the gateway is stopping"));
+    agent.session.close(&TunnelError::new(
+        Cause::Draining,
+        Initiator::Tunnel,
+        "the gateway is stopping",
+    ));
 }
 
 /// The port that agents dial. Nothing happens until it is awaited; dropping it cuts every session.
@@ -103,8 +112,15 @@ impl<L: Listener> IntoFuture for ServeAgents<L> {
     type IntoFuture = entry::ServeFuture;
 
     fn into_future(self) -> entry::ServeFuture {
-        let Self { gateway, listener, drain, signal } = self;
-        let serve = Entry::for_agents().drain(GOODBYE).serve(listener, gateway.tunnel_service());
+        let Self {
+            gateway,
+            listener,
+            drain,
+            signal,
+        } = self;
+        let serve = Entry::for_agents()
+            .drain(GOODBYE)
+            .serve(listener, gateway.tunnel_service());
         match signal {
             None => serve.into_future(),
             Some(signal) => serve
@@ -119,6 +135,8 @@ impl<L: Listener> IntoFuture for ServeAgents<L> {
 
 impl<L> fmt::Debug for ServeAgents<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServeAgents").field("gateway", &self.gateway).finish_non_exhaustive()
+        f.debug_struct("ServeAgents")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
     }
 }

@@ -58,7 +58,11 @@ pub(super) struct AlreadyConnected;
 
 impl Registry {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { entries: Mutex::default(), groups: ArcSwap::default(), none: Arc::new([]) }))
+        Self(Arc::new(Inner {
+            entries: Mutex::default(),
+            groups: ArcSwap::default(),
+            none: Arc::new([]),
+        }))
     }
 
     /// The agents that are connected, by the name of the agent.
@@ -81,7 +85,10 @@ impl Registry {
         let replaced = {
             let mut entries = self.entries();
             let same = |other: &&Entry| other.session.instance() == entry.session.instance();
-            let old = entries.values().find(same).map(|old| (old.session.id(), old.suspect.load(Ordering::Relaxed)));
+            let old = entries
+                .values()
+                .find(same)
+                .map(|old| (old.session.id(), old.suspect.load(Ordering::Relaxed)));
             let replaced = match old {
                 Some((_, false)) => return Err(AlreadyConnected),
                 Some((old, true)) => entries.remove(&old),
@@ -93,9 +100,13 @@ impl Registry {
         };
         if let Some(old) = replaced {
             let text = "the agent connected again";
-            old.session.close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
+            old.session
+                .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
         }
-        Ok(Registered { registry: self.clone(), id })
+        Ok(Registered {
+            registry: self.clone(),
+            id,
+        })
     }
 
     pub(super) fn find(&self, id: SessionId) -> Option<Entry> {
@@ -123,11 +134,17 @@ impl Registry {
             for group in &entry.groups {
                 // In one order everywhere, so that a rotation goes round.
                 let key = (entry.session.agent().clone(), entry.session.id().to_string());
-                let member = Member { session: entry.session.clone(), weight: entry.weight };
+                let member = Member {
+                    session: entry.session.clone(),
+                    weight: entry.weight,
+                };
                 groups.entry(group.clone()).or_default().insert(key, member);
             }
         }
-        let groups = groups.into_iter().map(|(group, members)| (group, members.into_values().collect())).collect();
+        let groups = groups
+            .into_iter()
+            .map(|(group, members)| (group, members.into_values().collect()))
+            .collect();
         self.0.groups.store(Arc::new(groups));
     }
 }
@@ -140,7 +157,9 @@ impl Agents for Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("sessions", &self.entries().len()).finish()
+        f.debug_struct("Registry")
+            .field("sessions", &self.entries().len())
+            .finish()
     }
 }
 
@@ -155,7 +174,9 @@ impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(entry) = self.registry.remove(self.id) {
             let text = "the connection to the agent was lost";
-            entry.session.close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
+            entry
+                .session
+                .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
         }
     }
 }

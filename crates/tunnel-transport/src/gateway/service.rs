@@ -8,7 +8,9 @@ use std::{
 };
 
 use http_body::Body;
-use tonic::{Request, Response, Status, Streaming, body::Body as TonicBody, codegen::StdError, server::NamedService};
+use tonic::{
+    Request, Response, Status, Streaming, body::Body as TonicBody, codegen::StdError, server::NamedService,
+};
 use tunnel_core::{Direction, PeerInfo};
 
 use super::{AgentCredentials, AgentIdentity, Gateway, control::ControlTask, lanes};
@@ -63,9 +65,9 @@ impl fmt::Debug for TunnelService {
     }
 }
 
-/// What the generated server calls.
+/// What the generated server calls. Public in name only: it is part of the type of a future.
 #[derive(Clone, Debug)]
-pub(super) struct Service {
+pub struct Service {
     gateway: Gateway,
 }
 
@@ -79,7 +81,10 @@ impl Service {
         if let Some(value) = headers.get_mut(http::header::AUTHORIZATION) {
             value.set_sensitive(true);
         }
-        let credentials = AgentCredentials { headers, peer: peer_of(request) };
+        let credentials = AgentCredentials {
+            headers,
+            peer: peer_of(request),
+        };
         let identity = self.gateway.0.auth.authenticate(credentials).await;
         identity.map_err(|rejection| {
             tracing::warn!(peer = ?peer_of(request), error = %rejection, "an agent was refused");
@@ -100,13 +105,22 @@ impl Rpc for Service {
         let identity = self.authenticate(&request).await?;
         let peer = peer_of(&request);
         let (replies, control) = channel();
-        let task = ControlTask { gateway: self.gateway.clone(), identity, peer, stream: request.into_inner(), replies };
+        let task = ControlTask {
+            gateway: self.gateway.clone(),
+            identity,
+            peer,
+            stream: request.into_inner(),
+            replies,
+        };
         tokio::spawn(task.run());
         // At once: the agent's call does not return before it has the response's head.
-        Ok(Response::new(control))
+        Ok(Response::new(Control(control)))
     }
 
-    async fn proxy(&self, request: Request<Streaming<pb::TunnelMessage>>) -> Result<Response<LaneWriter>, Status> {
+    async fn proxy(
+        &self,
+        request: Request<Streaming<pb::TunnelMessage>>,
+    ) -> Result<Response<LaneWriter>, Status> {
         let (opened, writer) = LaneWriter::opening(Direction::ServerToClient);
         tokio::spawn(lanes::run(self.gateway.clone(), request.into_inner(), opened));
         Ok(Response::new(writer))
