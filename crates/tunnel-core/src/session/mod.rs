@@ -8,6 +8,8 @@ mod closing;
 mod handle;
 mod late;
 mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::{
     fmt,
