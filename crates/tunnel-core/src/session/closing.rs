@@ -69,12 +69,12 @@ impl Session {
                 table.take_watchers(),
             )
         };
-        // Exchanges first: they know better than the lane whether anything of them was sent.
-        for exchange in exchanges.values() {
-            exchange.fail(self, error);
-        }
+        // Lanes first: what has not been written by then never will be, so that the exchanges know what was sent.
         for lane in lanes {
             lane.close(error.clone().with_sent(Sent::No));
+        }
+        for exchange in exchanges.values() {
+            exchange.fail(self, error);
         }
         watchers.into_iter().for_each(Waker::wake);
     }
@@ -91,10 +91,10 @@ impl Session {
                 .cloned()
                 .collect()
         };
+        lane.close(error.clone().with_sent(Sent::No));
         for exchange in lost {
             exchange.fail(self, error);
         }
-        lane.close(error.clone().with_sent(Sent::No));
     }
 
     /// A guard for whoever drives a lane: on every way out, panics included, the lane is lost.
