@@ -258,7 +258,7 @@ impl Session {
             let entry = table.exchanges.remove(&id);
             table.late.allow(now, outstanding);
             let watchers = if table.exchanges.is_empty() {
-                table.take_watchers()
+                std::mem::take(&mut table.idle_watchers)
             } else {
                 Vec::new()
             };
