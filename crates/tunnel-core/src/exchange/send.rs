@@ -59,6 +59,11 @@ impl SendHalf {
         self.exchange.id()
     }
 
+    /// Whether this sends a request, and not a response.
+    pub(crate) fn is_request(&self) -> bool {
+        self.exchange.opener
+    }
+
     /// A message of this exchange, for the transport.
     #[must_use]
     pub fn outgoing(&self, payload: Payload) -> Outgoing {
