@@ -109,7 +109,10 @@ impl Body for FedBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut state = lock(&self.0.0);
         state.polls += 1;
         match state.frames.pop_front() {
@@ -128,7 +131,9 @@ impl Body for FedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.0.0).exact.map_or_else(SizeHint::default, SizeHint::with_exact)
+        lock(&self.0.0)
+            .exact
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

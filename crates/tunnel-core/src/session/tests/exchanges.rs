@@ -167,7 +167,10 @@ fn a_request_goes_on_after_its_response_has_ended() {
         pair.drive();
     }
     assert_eq!(answer.reader.len(), 1_000_000);
-    assert_eq!((pair.gateway.session.pending(), pair.agent.session.pending()), (1, 1));
+    assert_eq!(
+        (pair.gateway.session.pending(), pair.agent.session.pending()),
+        (1, 1)
+    );
     feed.end();
     pair.drive();
     assert_eq!(answer.reader.complete().len(), 1_000_000);
@@ -187,7 +190,10 @@ fn one_stalled_reader_costs_nobody_else_anything() {
     for _ in 0..200 {
         pair.assert_works();
     }
-    assert_eq!((pair.gateway.session.pending(), pair.gateway.session.load()), (1, 1));
+    assert_eq!(
+        (pair.gateway.session.pending(), pair.gateway.session.load()),
+        (1, 1)
+    );
     let window = Settings::default().initial_credit as usize;
     assert!(pair.gateway.budget.used() <= window);
     assert!(feed.waiting() >= 92, "the sender has stopped");
@@ -211,7 +217,10 @@ fn tiny_messages_to_a_stopped_reader_are_bounded_by_credit_and_joined() {
     pair.drive();
     let window = Settings::default().initial_credit as usize;
     let cost: usize = pair.up().log.iter().map(|(_, note)| cost(note)).sum();
-    assert!(cost <= window, "{cost} bytes were sent to a reader that does not read");
+    assert!(
+        cost <= window,
+        "{cost} bytes were sent to a reader that does not read"
+    );
     assert!(pair.gateway.budget.used() <= window);
     let messages = pair.up().log.len();
     assert!(messages < 200, "{messages} messages: they were not joined");

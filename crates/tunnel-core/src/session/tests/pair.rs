@@ -146,7 +146,11 @@ impl Side {
     pub(crate) fn assert_empty(&self) {
         assert_eq!(self.session.pending(), 0, "entries in the table");
         assert_eq!(self.session.load(), 0, "places taken by exchanges that we opened");
-        assert_eq!(self.session.accepted_load(), 0, "places taken by exchanges of the peer");
+        assert_eq!(
+            self.session.accepted_load(),
+            0,
+            "places taken by exchanges of the peer"
+        );
         assert_eq!(self.budget.used(), 0, "credit charged");
     }
 }
@@ -332,7 +336,8 @@ impl Pair {
         while self.step() {}
     }
 
-    fn step(&mut self) -> bool {
+    /// Lets everybody do a little.
+    pub(crate) fn step(&mut self) -> bool {
         let mut any = self.runtime.run();
         for Link { down, up } in &mut self.links {
             any |= down.write() | up.write();

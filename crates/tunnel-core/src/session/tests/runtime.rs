@@ -123,7 +123,10 @@ impl TestRuntime {
         *lock(&self.now) += time;
     }
 
-    pub(crate) fn start<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Join<T> {
+    pub(crate) fn start<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Join<T> {
         let result = Arc::new(Mutex::new(None));
         let slot = result.clone();
         let task = self.add(Box::pin(async move {
