@@ -11,7 +11,7 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
-    error::{BoxError, TunnelError},
+    error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
     message::{Data, End, Payload, RequestStart, ResponseStart},
     outgoing::Outgoing,
@@ -178,7 +178,10 @@ where
                     Ok(data) => *this.rest = data,
                     Err(end) => *this.end = Some(end),
                 },
-                Poll::Ready(Some(Err(error))) => return Err(body_error(error.into())),
+                Poll::Ready(Some(Err(error))) => {
+                    let is_request = this.send.as_ref().is_some_and(SendHalf::is_request);
+                    return Err(body_error(error.into(), is_request));
+                }
                 Poll::Ready(None) => *this.end = Some(End::default()),
                 Poll::Pending
                     if this.start.is_some() && !*this.has_yielded && is_small(&*body, *this.max_chunk) =>
@@ -255,11 +258,17 @@ fn split(frame: Frame<Bytes>) -> Result<Bytes, End> {
     }
 }
 
-/// A body that breaks off is the failure of the one who gives it.
-fn body_error(error: BoxError) -> TunnelError {
+/// A body that breaks off is the failure of the one who gives it: of the caller, or of who stands behind this end.
+fn body_error(error: BoxError, is_request: bool) -> TunnelError {
     match TunnelError::find(&*error) {
         Some(found) => found.clone(),
-        None => TunnelError::canceled().with_source(error),
+        None if is_request => TunnelError::canceled().with_source(error),
+        None => TunnelError::new(
+            Cause::Upstream,
+            Initiator::Peer,
+            "the body of the response broke off",
+        )
+        .with_source(error),
     }
 }
 

@@ -18,6 +18,13 @@ pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
+/// Remembers the waker of one of several tasks that poll.
+pub(crate) fn watch(watchers: &mut Vec<Waker>, waker: &Waker) {
+    if !watchers.iter().any(|known| known.will_wake(waker)) {
+        watchers.push(waker.clone());
+    }
+}
+
 /// Wakes, once nothing is locked.
 pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {

@@ -11,7 +11,11 @@ use super::{
     state::{Sending, State},
 };
 use crate::{
-    error::TunnelError, message::Payload, outgoing::Outgoing, reason::ResetReason, session::Session,
+    error::{Cause, Initiator, TunnelError},
+    message::Payload,
+    outgoing::Outgoing,
+    reason::ResetReason,
+    session::Session,
     sync::register,
 };
 
@@ -53,6 +57,11 @@ impl SendHalf {
     #[must_use]
     pub fn id(&self) -> crate::id::RequestId {
         self.exchange.id()
+    }
+
+    /// Whether this sends a request, and not a response.
+    pub(crate) fn is_request(&self) -> bool {
+        self.exchange.opener
     }
 
     /// A message of this exchange, for the transport.
@@ -126,20 +135,25 @@ fn closed(state: &State) -> Option<SendClosed> {
     }
 }
 
+fn given_up() -> TunnelError {
+    let text = "the answer was given up before it was complete";
+    TunnelError::new(Cause::Internal, Initiator::Tunnel, text)
+}
+
 impl Drop for SendHalf {
     fn drop(&mut self) {
         if self.finished {
             return;
         }
-        let (opener, session) = (self.exchange.opener, &self.session);
-        self.exchange.update(session, |state, effects| {
-            if state.is_send_open() {
-                let reason = if opener {
-                    ResetReason::Cancel
-                } else {
-                    ResetReason::Internal
-                };
-                state.reset(reason, &TunnelError::canceled(), effects);
+        let opener = self.exchange.opener;
+        self.exchange.update(&self.session, |state, effects| {
+            if !state.is_send_open() {
+                return;
+            }
+            if opener {
+                state.reset(ResetReason::Cancel, &TunnelError::canceled(), effects);
+            } else {
+                state.reset(ResetReason::Internal, &given_up(), effects);
             }
         });
     }

@@ -28,7 +28,7 @@ use crate::{
     error::TunnelError,
     exchange::{Exchange, Place},
     message::{Reset, TunnelMessage},
-    sync::{lock, register, wake},
+    sync::{lock, register, wake, watch},
 };
 
 /// Messages with at most this many bytes of body are small.
@@ -56,9 +56,21 @@ struct Inner {
 struct State {
     queue: Queue,
     writer: Option<Waker>,
+    /// Who waits for the queue to be empty.
+    watchers: Vec<Waker>,
     closed: Option<TunnelError>,
     /// Whether the lane ends when the queue is empty.
     is_finishing: bool,
+}
+
+impl State {
+    fn take_watchers(&mut self) -> Vec<Waker> {
+        if self.queue.is_empty() {
+            std::mem::take(&mut self.watchers)
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 /// A message's place in the line for room. Dropping it leaves the line.
@@ -96,7 +108,7 @@ impl Lane {
     ///
     /// One task polls this. Cancel safe: a message is taken only when it is returned.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<TunnelMessage>> {
-        let (message, waiter, place) = {
+        let (message, waiter, place, watchers) = {
             let mut state = lock(&self.0.state);
             if state.closed.is_some() {
                 return Poll::Ready(None);
@@ -108,11 +120,22 @@ impl Lane {
                 register(&mut state.writer, cx.waker());
                 return Poll::Pending;
             };
-            (popped.message, popped.waiter, popped.place)
+            (popped.message, popped.waiter, popped.place, state.take_watchers())
         };
         drop(place);
         wake(waiter);
+        watchers.into_iter().for_each(Waker::wake);
         Poll::Ready(Some(message))
+    }
+
+    /// Ready when the writer has taken all that was queued, or when the lane is closed. Any number of tasks may poll this.
+    pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.0.state);
+        if state.closed.is_some() || state.queue.is_empty() {
+            return Poll::Ready(());
+        }
+        watch(&mut state.watchers, cx.waker());
+        Poll::Pending
     }
 
     /// Queues a ping or a pong; when there are [`MAX_SIGNALS`] already, it is dropped.
@@ -222,7 +245,8 @@ impl Lane {
             let mut state = lock(&self.0.state);
             state.closed.get_or_insert(error);
             let mut queue = std::mem::take(&mut state.queue);
-            let waiters = queue.take_waiters();
+            let mut waiters = queue.take_waiters();
+            waiters.append(&mut state.watchers);
             (queue, state.writer.take(), waiters)
         };
         drop(queue);
@@ -242,14 +266,16 @@ impl Lane {
 
     /// Changes the queue, unless the lane is closed, and wakes the writer.
     fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> Option<T> {
-        let (result, writer) = {
+        let (result, writer, watchers) = {
             let mut state = lock(&self.0.state);
             if state.closed.is_some() {
                 return None;
             }
-            (change(&mut state.queue), state.writer.take())
+            let result = change(&mut state.queue);
+            (result, state.writer.take(), state.take_watchers())
         };
         wake(writer);
+        watchers.into_iter().for_each(Waker::wake);
         Some(result)
     }
 }

@@ -103,6 +103,11 @@ impl Queue {
         self.small.bytes + self.bulk.bytes
     }
 
+    /// Whether the writer has taken everything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.signals.is_empty() && self.refusals.is_empty() && self.exchanges.is_empty()
+    }
+
     pub(super) fn push_signal(&mut self, message: TunnelMessage) {
         if self.signals.len() < MAX_SIGNALS {
             self.signals.push_back(message);

@@ -6,7 +6,7 @@ use super::{Phase, Session};
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
     lane::Lane,
-    sync::lock,
+    sync::{lock, watch},
 };
 
 impl Session {
@@ -26,14 +26,23 @@ impl Session {
 
     /// Ready when no exchange is open and nothing waits to be written, or when the session is closed.
     ///
-    /// Any number of tasks may poll this. What is queued is looked at only when the last exchange ends.
+    /// An exchange is over when its last message is queued, which says nothing of when that is written. Any number of tasks
+    /// may poll this.
     pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut table = lock(&self.0.table);
-        if table.exchanges.is_empty() || matches!(table.phase, Phase::Closed(_)) {
+        if matches!(table.phase, Phase::Closed(_)) {
             return Poll::Ready(());
         }
-        table.watch(cx.waker());
-        Poll::Pending
+        if !table.exchanges.is_empty() {
+            watch(&mut table.idle_watchers, cx.waker());
+            return Poll::Pending;
+        }
+        let is_written = |lane: &Lane| lane.poll_written(cx).is_ready();
+        if table.lanes.iter().all(is_written) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Ready when the session is closed, with the reason. Any number of tasks may poll this.
@@ -42,7 +51,7 @@ impl Session {
         if let Phase::Closed(error) = &table.phase {
             return Poll::Ready(error.clone());
         }
-        table.watch(cx.waker());
+        watch(&mut table.close_watchers, cx.waker());
         Poll::Pending
     }
 
@@ -63,18 +72,20 @@ impl Session {
                 return;
             }
             table.phase = Phase::Closed(error.clone());
+            let mut watchers = std::mem::take(&mut table.close_watchers);
+            watchers.append(&mut table.idle_watchers);
             (
                 std::mem::take(&mut table.exchanges),
                 std::mem::take(&mut table.lanes),
-                table.take_watchers(),
+                watchers,
             )
         };
-        // Exchanges first: they know better than the lane whether anything of them was sent.
-        for exchange in exchanges.values() {
-            exchange.fail(self, error);
-        }
+        // Lanes first: what has not been written by then never will be, so that the exchanges know what was sent.
         for lane in lanes {
             lane.close(error.clone().with_sent(Sent::No));
+        }
+        for exchange in exchanges.values() {
+            exchange.fail(self, error);
         }
         watchers.into_iter().for_each(Waker::wake);
     }
@@ -97,10 +108,10 @@ impl Session {
                 .cloned()
                 .collect()
         };
+        lane.close(error.clone().with_sent(Sent::No));
         for exchange in lost {
             exchange.fail(self, error);
         }
-        lane.close(error.clone().with_sent(Sent::No));
     }
 
     /// A guard for whoever drives a lane: on every way out, panics included, the lane is lost.

@@ -136,6 +136,8 @@ impl Session {
         {
             let mut table = lock(&self.0.table);
             match table.phase {
+                // The loss of a lane fails what is in the table then; nothing may come in behind it.
+                Phase::Active if !table.lanes.contains(lane) => return Ok(None),
                 Phase::Active => table.exchanges.insert(id, exchange.clone()),
                 Phase::Closed(_) => return Ok(None),
                 Phase::Draining => {

@@ -8,6 +8,8 @@ mod closing;
 mod handle;
 mod late;
 mod table;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::{
     fmt,
@@ -266,7 +268,7 @@ impl Session {
             let entry = table.exchanges.remove(&id);
             table.late.allow(now, outstanding);
             let watchers = if table.exchanges.is_empty() {
-                table.take_watchers()
+                std::mem::take(&mut table.idle_watchers)
             } else {
                 Vec::new()
             };

@@ -20,8 +20,10 @@ pub(super) struct Table {
     pub(super) exchanges: HashMap<RequestId, Arc<Exchange>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) late: Late,
-    /// Who waits for the table to be empty, or for the session to close.
-    watchers: Vec<Waker>,
+    /// Who waits for the table to be empty.
+    pub(super) idle_watchers: Vec<Waker>,
+    /// Who waits for the session to close.
+    pub(super) close_watchers: Vec<Waker>,
 }
 
 impl Table {
@@ -31,18 +33,9 @@ impl Table {
             exchanges: HashMap::new(),
             lanes: Vec::new(),
             late: Late::default(),
-            watchers: Vec::new(),
+            idle_watchers: Vec::new(),
+            close_watchers: Vec::new(),
         }
-    }
-
-    pub(super) fn watch(&mut self, waker: &Waker) {
-        if !self.watchers.iter().any(|known| known.will_wake(waker)) {
-            self.watchers.push(waker.clone());
-        }
-    }
-
-    pub(super) fn take_watchers(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.watchers)
     }
 
     /// The open lane with the fewest bytes queued.
