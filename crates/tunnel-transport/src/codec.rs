@@ -104,3 +104,86 @@ impl<T: Message> Encoder for TunnelEncoder<T> {
 fn buffers() -> BufferSettings {
     BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Request, Response, Streaming, codegen::tokio_stream};
+
+    use super::*;
+    use crate::generated::{
+        ConfigSyncRequest, ConfigSyncResponse, HttpBodyChunk, TunnelMessage,
+        tunnel_message::Payload,
+        tunnel_service_client::TunnelServiceClient,
+        tunnel_service_server::{TunnelService, TunnelServiceServer},
+    };
+
+    /// Sends back what it gets.
+    struct Echo;
+
+    #[tonic::async_trait]
+    impl TunnelService for Echo {
+        type ControlStreamStream = Streaming<TunnelMessage>;
+        type ProxyStream = Streaming<TunnelMessage>;
+
+        async fn control_stream(
+            &self,
+            request: Request<Streaming<TunnelMessage>>,
+        ) -> Result<Response<Self::ControlStreamStream>, Status> {
+            Ok(Response::new(request.into_inner()))
+        }
+
+        async fn proxy(
+            &self,
+            request: Request<Streaming<TunnelMessage>>,
+        ) -> Result<Response<Self::ProxyStream>, Status> {
+            Ok(Response::new(request.into_inner()))
+        }
+
+        async fn config_sync(
+            &self,
+            _: Request<ConfigSyncRequest>,
+        ) -> Result<Response<ConfigSyncResponse>, Status> {
+            Err(Status::unimplemented("not here"))
+        }
+    }
+
+    /// A message of `len` bytes on the wire; `len` must be large enough for three bytes of each length in it.
+    fn message(len: usize) -> TunnelMessage {
+        let with = |data: usize| TunnelMessage {
+            payload: Some(Payload::HttpChunk(HttpBodyChunk {
+                data: vec![7; data].into(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let framing = with(len).encoded_len() - len;
+        let message = with(len - framing);
+        assert_eq!(message.encoded_len(), len);
+        message
+    }
+
+    async fn echo(sent: Vec<TunnelMessage>) -> Result<Vec<TunnelMessage>, Status> {
+        let server = TunnelServiceServer::new(Echo).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut client = TunnelServiceClient::new(server).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut stream = client.proxy(tokio_stream::iter(sent)).await?.into_inner();
+        let mut back = Vec::new();
+        while let Some(message) = stream.message().await? {
+            back.push(message);
+        }
+        Ok(back)
+    }
+
+    #[tokio::test]
+    async fn messages_of_every_size_come_through_in_order() {
+        let sent: Vec<_> = [20_000, MAX_MESSAGE_BYTES, 20_000, 65_600, 32_800, 20_000]
+            .map(message)
+            .into();
+        assert_eq!(echo(sent.clone()).await.unwrap(), sent);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_large_ends_the_stream() {
+        let status = echo(vec![message(MAX_MESSAGE_BYTES + 1)]).await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange);
+    }
+}

@@ -155,10 +155,7 @@ fn request(start: pb::HttpRequest, trace_id: String, limits: &Limits) -> Result<
     let head = RequestHead {
         method: Method::from_bytes(start.method.as_bytes())
             .map_err(|_| Fault::protocol("the method is no token"))?,
-        scheme: start
-            .scheme
-            .parse::<Scheme>()
-            .map_err(|_| Fault::protocol("the scheme is not valid"))?,
+        scheme: scheme(&start.scheme)?,
         authority: authority(start.authority)?,
         path: path(&block.copy(&start.path))?,
         headers: to_map(&start.headers, &mut block)?,
@@ -174,6 +171,15 @@ fn request(start: pb::HttpRequest, trace_id: String, limits: &Limits) -> Result<
             String::new()
         },
     })))
+}
+
+/// RFC 3986, section 3.1. `http` would take an empty scheme, and one that begins with a digit.
+fn scheme(text: &str) -> Result<Scheme, Fault> {
+    const INVALID: Fault = Fault::protocol("the scheme is not valid");
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Err(INVALID);
+    }
+    text.parse().map_err(|_| INVALID)
 }
 
 fn authority(text: String) -> Result<Option<Authority>, Fault> {
