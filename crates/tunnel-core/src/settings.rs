@@ -11,9 +11,9 @@ pub struct Settings {
     pub max_chunk: u32,
     /// Exchanges that the other end may have open at one time: 1 to 1,000,000.
     pub max_exchanges: u32,
-    /// Bytes of names and values of the headers in one head: 1 KiB to 64 KiB.
+    /// Bytes of names and values of the headers in one head: 4 KiB to 64 KiB.
     pub max_head_bytes: u32,
-    /// Fields in one head: 1 to 1,000.
+    /// Fields in one head: 16 to 512.
     pub max_fields: u32,
 }
 
@@ -32,8 +32,8 @@ impl Settings {
             initial_credit: self.initial_credit.clamp(Self::MIN_BYTES, MAX_CREDIT),
             max_chunk: self.max_chunk.clamp(Self::MIN_BYTES, Self::MAX_CHUNK),
             max_exchanges: self.max_exchanges.clamp(1, 1_000_000),
-            max_head_bytes: self.max_head_bytes.clamp(Self::MIN_BYTES, Self::MAX_HEAD_BYTES),
-            max_fields: self.max_fields.clamp(1, 1_000),
+            max_head_bytes: self.max_head_bytes.clamp(4 * Self::MIN_BYTES, Self::MAX_HEAD_BYTES),
+            max_fields: self.max_fields.clamp(16, 512),
         }
     }
 }

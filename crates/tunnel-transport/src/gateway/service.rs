@@ -9,7 +9,10 @@ use std::{
 
 use http_body::Body;
 use tonic::{
-    Request, Response, Status, Streaming, body::Body as TonicBody, codegen::StdError, server::NamedService,
+    Request, Response, Status, Streaming,
+    body::Body as TonicBody,
+    codegen::{BoxFuture, StdError},
+    server::NamedService,
 };
 use tunnel_core::{Direction, PeerInfo};
 
@@ -43,15 +46,13 @@ impl<B> tower_service::Service<http::Request<B>> for TunnelService
 where
     B: Body + Send + 'static,
     B::Error: Into<StdError> + Send + 'static,
-    TunnelServiceServer<Service>:
-        tower_service::Service<http::Request<B>, Response = http::Response<TonicBody>, Error = Infallible>,
 {
     type Response = http::Response<TonicBody>;
     type Error = Infallible;
-    type Future = <TunnelServiceServer<Service> as tower_service::Service<http::Request<B>>>::Future;
+    type Future = BoxFuture<Self::Response, Infallible>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        tower_service::Service::<http::Request<B>>::poll_ready(&mut self.0, cx)
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
@@ -65,9 +66,9 @@ impl fmt::Debug for TunnelService {
     }
 }
 
-/// What the generated server calls. Public in name only: it is part of the type of a future.
+/// What the generated server calls.
 #[derive(Clone, Debug)]
-pub struct Service {
+pub(super) struct Service {
     gateway: Gateway,
 }
 
