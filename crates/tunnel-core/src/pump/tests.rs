@@ -172,7 +172,7 @@ fn a_transport_that_gives_up_the_wait_for_room_fails_the_exchange_with_its_own_e
         let mut sending = enqueue(message);
         Box::pin(std::future::poll_fn(move |cx| match sending.as_mut().poll(cx) {
             Poll::Pending => Poll::Ready(Err("it took too long".into())),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         }))
     });
     let call = call_over(&pair, transport, full(vec![1; CHUNK]));
