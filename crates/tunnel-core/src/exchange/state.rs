@@ -207,6 +207,7 @@ impl State {
             self.receiving = Receiving::Failed(error.clone());
             (self.head, self.end) = (None, None);
             self.queue.clear();
+            self.recv_credit.discard();
             effects.recv_waker = self.recv_waker.take();
         }
     }
