@@ -143,6 +143,7 @@ impl State {
             self.receiving = Receiving::Ended;
             self.recv_credit.end();
             self.end = Some(end);
+            effects.window = None;
         }
         effects.recv_waker = effects.recv_waker.take().or_else(|| self.recv_waker.take());
         Ok(())
