@@ -281,7 +281,7 @@ impl Queue {
             (_, false) => Class::Bulk,
         };
         self.small_run = if class == Class::Small {
-            self.small_run + 1
+            (self.small_run + 1).min(SMALL_BURST)
         } else {
             0
         };
