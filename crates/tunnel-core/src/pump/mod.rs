@@ -1,6 +1,10 @@
 //! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,12 +23,20 @@ use crate::{
 };
 
 /// The first message of a direction, before it is known what of the body goes with it.
-#[derive(Debug)]
 pub enum Start {
     /// Of a request.
     Request(Box<RequestStart>),
     /// Of a response.
     Response(Box<ResponseStart>),
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(_) => f.write_str("Start::Request(..)"),
+            Self::Response(_) => f.write_str("Start::Response(..)"),
+        }
+    }
 }
 
 /// Sends one direction of an exchange through the transport `S`: the head, the body in pieces, and the end.
@@ -39,16 +51,16 @@ pub enum Start {
 /// The body broke off, the exchange was reset, or the lane was lost. The exchange has been reset then.
 ///
 /// Dropping it before it is ready resets the exchange.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 #[pin_project]
 pub struct Pump<B, S: Service<Outgoing>> {
     #[pin]
     body: B,
     transport: S,
+    /// Stands before what holds a message: when this drops midway, the exchange is over before its message is missed.
+    send: Option<SendHalf>,
     #[pin]
     sending: Option<S::Future>,
-    send: Option<SendHalf>,
     start: Option<Start>,
     /// Polled from the body and not yet sent.
     rest: Bytes,
@@ -95,13 +107,36 @@ where
         }
     }
 
+    /// Lets go of the exchange, and of the place in the lane's line, although whoever holds this may keep it.
+    fn finish(self: Pin<&mut Self>, result: Result<(), TunnelError>) -> Poll<Result<(), TunnelError>> {
+        let mut this = self.project();
+        *this.send = None;
+        *this.next = None;
+        this.sending.set(None);
+        Poll::Ready(result)
+    }
+
+    /// Resets the exchange because of `error`, unless the exchange itself is over: then that is why sending failed.
+    fn fail(send: SendHalf, error: TunnelError, cx: &mut Context<'_>) -> Result<(), TunnelError> {
+        match send.poll_closed(cx) {
+            Poll::Ready(SendClosed::Stopped) => Ok(()),
+            Poll::Ready(SendClosed::Failed(error)) => Err(error),
+            Poll::Pending => {
+                let reason = ResetReason::from_error(&error);
+                let error = error.with_sent(send.seal());
+                send.reset(reason, &error);
+                Err(error)
+            }
+        }
+    }
+
     /// Sends what was made, and makes the next message. `None` when all is sent.
     fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
         let mut this = self.as_mut().project();
         if let Some(sending) = this.sending.as_mut().as_pin_mut() {
-            let sent = ready!(sending.poll(cx));
+            // On an error the future stays: what it still holds is dropped once the exchange has this error.
+            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
             this.sending.set(None);
-            sent.map_err(into_tunnel_error)?;
             return Poll::Ready(Ok((!*this.is_last).then_some(())));
         }
         if this.next.is_some() {
@@ -216,8 +251,8 @@ where
             match &self.send {
                 None => return Poll::Ready(Ok(())),
                 Some(send) => match send.poll_closed(cx) {
-                    Poll::Ready(SendClosed::Stopped) => return Poll::Ready(Ok(())),
-                    Poll::Ready(SendClosed::Failed(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(SendClosed::Stopped) => return self.finish(Ok(())),
+                    Poll::Ready(SendClosed::Failed(error)) => return self.finish(Err(error)),
                     Poll::Pending => {}
                 },
             }
@@ -229,16 +264,27 @@ where
                     if let Some(send) = send.take() {
                         send.finish();
                     }
-                    return Poll::Ready(Ok(()));
+                    return self.finish(Ok(()));
                 }
                 Err(error) => {
-                    if let Some(send) = send.take() {
-                        send.reset(ResetReason::from_error(&error), &error);
-                    }
-                    return Poll::Ready(Err(error));
+                    let result = match send.take() {
+                        Some(send) => Self::fail(send, error, cx),
+                        None => Err(error),
+                    };
+                    return self.finish(result);
                 }
             }
         }
+    }
+}
+
+impl<B, S: Service<Outgoing>> fmt::Debug for Pump<B, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump")
+            .field("send", &self.send)
+            .field("has_start", &self.start.is_some())
+            .field("rest_len", &self.rest.len())
+            .finish_non_exhaustive()
     }
 }
 
