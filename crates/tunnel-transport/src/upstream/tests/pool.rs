@@ -76,6 +76,32 @@ async fn a_stale_idle_connection_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_connection_that_closes_under_a_request_gives_it_back() {
+    let (listener, addr) = listen();
+    let (near, far) = tokio::join!(TcpStream::connect(addr), listener.accept());
+    let (near, mut far) = (near.unwrap(), far.unwrap().0);
+    let upstream = to(addr, UpstreamProtocol::Http1).build().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head(&mut stream).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        stream.write_all(answer).await.unwrap();
+        settle().await;
+        // Without an await between the two, so that the runtime sees both at once: it wakes the test first, which takes the
+        // connection as idle, and then the connection, which finds its end before the request.
+        near.try_write(b"x").unwrap();
+        drop(stream);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(head(&mut stream).await.starts_with("POST"));
+        stream.write_all(answer).await.unwrap();
+    });
+    text(upstream.clone().oneshot(get()).await.unwrap()).await;
+    far.read_u8().await.unwrap();
+    let response = soon(upstream.oneshot(post(body("hello")))).await.unwrap();
+    assert_eq!(text(response).await, "ok");
+}
+
+#[tokio::test]
 async fn a_lost_h2_connection_is_replaced() {
     let (listener, addr) = listen();
     let upstream = to(addr, UpstreamProtocol::H2c).build().unwrap();
