@@ -90,12 +90,12 @@ impl Inner {
         let (response, on) = match &self.pool {
             Pool::Http1(pool) => {
                 request::for_http1(&mut request, &self.target, preserve_host);
-                let (response, lease) = pool.send(request).await?;
+                let (response, lease) = pool.send(request).await.map_err(|error| gate.blame(error))?;
                 (response, On::Http1(lease))
             }
             Pool::H2c(pool) => {
                 request::for_http2(&mut request, &self.target, preserve_host)?;
-                let (response, slot) = pool.send(request).await?;
+                let (response, slot) = pool.send(request).await.map_err(|error| gate.blame(error))?;
                 (response, On::Http2(slot))
             }
         };
