@@ -39,7 +39,6 @@ mod h1;
 mod h2c;
 mod idle;
 mod request;
-mod response;
 mod service;
 mod target;
 mod upload;
