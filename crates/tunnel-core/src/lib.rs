@@ -19,6 +19,7 @@ pub mod route;
 pub mod runtime;
 
 pub use crate::{
+    admit::Canonical,
     error::{BoxError, Cause, Initiator, Sent, TunnelError},
     head::{Protocol, RequestHead, ResponseHead},
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},

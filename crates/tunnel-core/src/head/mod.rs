@@ -1,5 +1,9 @@
 //! The first message of each direction.
 
+mod convert;
+#[cfg(test)]
+mod tests;
+
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, header,
     uri::{Authority, PathAndQuery, Scheme},
@@ -58,35 +62,4 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_dialect_is_grpc_only_for_its_content_type() {
-        let of = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
-            Protocol::of(&headers)
-        };
-        for grpc in [
-            "application/grpc",
-            "application/grpc+proto",
-            "application/grpc;x=y",
-            "Application/GRPC",
-        ] {
-            assert_eq!(of(grpc), Protocol::Grpc, "{grpc}");
-        }
-        for http in [
-            "application/grpc-web",
-            "application/grpcx",
-            "application/json",
-            "application/grp",
-        ] {
-            assert_eq!(of(http), Protocol::Http, "{http}");
-        }
-        assert_eq!(Protocol::of(&HeaderMap::new()), Protocol::Http);
-    }
 }

@@ -1,0 +1,208 @@
+//! Admission: where the head of a request is checked, made canonical and cleaned, once.
+//!
+//! The first of our layers that sees a request calls [`ensure`], or an entry calls [`admit`](admit()) with its own [`Policy`].
+//! The result stands in the extensions as [`Canonical`]: what routing and auth both read, so that neither can be talked into
+//! another host or path than the other. A stack mounted in somebody's own server is then as safe as our entry.
+//!
+//! | what | rule |
+//! | --- | --- |
+//! | limits | target 8 KiB (414), 100 fields and 32 KiB in all (431) |
+//! | method | TRACE, and CONNECT without `:protocol`, are 501 |
+//! | host | exactly one, well formed; the absolute form wins over `Host` (RFC 9112, section 3.2.2); `:authority` and `host` agree |
+//! | target | starts with `/`, or is the `*` of OPTIONS; without what servers read in two ways (see [`Policy`]) |
+//! | framing | `Transfer-Encoding` is one `chunked` and stands alone; one `Content-Length` |
+//! | `Expect` | `100-continue` or nothing; dropped from HTTP/1.0 |
+//! | one hop | fields of RFC 9110, section 7.6.1 are removed, nominated ones too, unless they are such as a client must not hide |
+//! | forwarding | set from the socket; a client's own are dropped, a trusted proxy's continued |
+//! | cookies | the pieces that HTTP/2 may make of them are joined |
+//!
+//! Everything else comes out as it went in: path and query byte for byte, duplicate fields, bytes beyond ASCII.
+//!
+//! After it, the URI is absolute and one `host` field equals its authority, unless the request is HTTP/1.0 without `Host`. The
+//! target `*` is then held by a `Uri` of scheme, authority and the path `*`, as an HTTP/2 codec shows it: clients send it
+//! right, but such a `Uri` must not be printed and parsed again. `OPTIONS http://host` (without a slash) cannot be told from
+//! `OPTIONS http://host/`, because `Uri` does not.
+
+mod authority;
+mod canonical;
+mod fault;
+mod forwarded;
+mod framing;
+mod hop;
+mod limits;
+mod path;
+mod policy;
+mod prefix;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+
+use std::sync::Arc;
+
+use http::{
+    Extensions, HeaderMap, HeaderValue, Method, Uri, Version, header,
+    request::Parts,
+    uri::{PathAndQuery, Scheme},
+};
+
+use self::{authority::HostPort, path::Target};
+pub(crate) use self::{
+    authority::canonical as canonical_authority,
+    canonical::CanonicalPath,
+    fault::Fault,
+    framing::{check_content_length, fold_content_length, is_continue},
+    hop::strip_request,
+    limits::{fields_len, line_len},
+    path::canonical as path_for_matching,
+};
+pub use self::{
+    canonical::Canonical,
+    hop::{clean_response, clean_trailers},
+    path::canonical_path,
+    policy::{DEFAULT_MAX_FIELDS, DEFAULT_MAX_HEAD_BYTES, DEFAULT_MAX_URI_BYTES, Policy},
+    prefix::{IpPrefix, ParseIpPrefixError},
+    upgrade::{ExtendedConnect, UpgradeRequest},
+};
+use crate::{
+    error::{Cause, TunnelError},
+    peer::PeerInfo,
+};
+
+/// Checks the head of a request, makes it canonical, and removes what must not go further. Call it once for a request: a
+/// second call would continue a trusted peer's forwarding fields twice; [`ensure`] sees to that.
+///
+/// ```
+/// use tunnel_core::{PeerInfo, admit::{self, Canonical, Policy}};
+///
+/// let request = http::Request::get("/a%2Db//c?q=1")
+///     .header("host", "Example.COM:80")
+///     .header("connection", "x-hop")
+///     .header("x-hop", "1")
+///     .header("x-forwarded-for", "10.0.0.1");
+/// let (mut parts, ()) = request.body(())?.into_parts();
+/// let peer = PeerInfo::plaintext("192.0.2.7:50000".parse()?);
+/// admit::admit(&mut parts, &peer, &Policy::new())?;
+///
+/// assert_eq!(parts.uri, "http://example.com/a%2Db//c?q=1");
+/// assert_eq!(parts.headers["host"], "example.com");
+/// assert!(!parts.headers.contains_key("x-hop"));
+/// assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.7");
+/// let canonical = parts.extensions.get::<Canonical>().unwrap();
+/// assert_eq!((canonical.host(), canonical.path()), ("example.com", "/a-b/c"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Cause::Malformed`], [`Cause::HeadTooLarge`], [`Cause::UriTooLong`] or [`Cause::MethodNotServed`], from the caller, with
+/// nothing sent. The head is then as it was.
+pub fn admit(parts: &mut Parts, peer: &PeerInfo, policy: &Policy) -> Result<(), TunnelError> {
+    let (host, target) = check(parts, peer, policy).map_err(Fault::by_caller)?;
+    if let Some(upgrade) = upgrade::requested(parts) {
+        parts.extensions.insert(upgrade);
+    }
+    framing::clean(parts);
+    strip_request(&mut parts.headers);
+    forwarded::apply(&mut parts.headers, peer, host.as_ref(), policy);
+    place(parts, &peer.scheme, host, target.path_and_query, target.canonical).map_err(Fault::by_caller)
+}
+
+/// [Admits](admit()) a request that was not yet. The peer is the [`PeerInfo`] of its extensions, else an unknown one; the policy is
+/// their `Arc<Policy>`, else the default.
+///
+/// # Errors
+///
+/// As [`admit`](admit()).
+pub fn ensure(parts: &mut Parts) -> Result<(), TunnelError> {
+    static DEFAULT: Policy = Policy::new();
+    if is_admitted(&parts.extensions) {
+        return Ok(());
+    }
+    let peer = parts.extensions.get().cloned().unwrap_or_else(PeerInfo::unknown);
+    match parts.extensions.get::<Arc<Policy>>().cloned() {
+        Some(policy) => admit(parts, &peer, &policy),
+        None => admit(parts, &peer, &DEFAULT),
+    }
+}
+
+/// Whether the request with these extensions was admitted.
+#[must_use]
+pub fn is_admitted(extensions: &Extensions) -> bool {
+    extensions.get::<Canonical>().is_some()
+}
+
+/// All that can fail, before anything is changed.
+fn check(parts: &Parts, peer: &PeerInfo, policy: &Policy) -> Result<(Option<HostPort>, Target), Fault> {
+    check_method(parts)?;
+    limits::check(parts, policy)?;
+    check_scheme(&parts.uri)?;
+    check_names(&parts.headers, policy)?;
+    if parts.version < Version::HTTP_10 {
+        return Err(Fault::malformed("HTTP/0.9 is not served: use HTTP/1.1"));
+    }
+    let target = path::check(parts, policy)?;
+    let host = authority::choose(parts.version, &parts.uri, &parts.headers, &peer.scheme)?;
+    framing::check(parts)?;
+    Ok((host, target))
+}
+
+fn check_method(parts: &Parts) -> Result<(), Fault> {
+    let is_extended = parts.version > Version::HTTP_11 && parts.extensions.get::<ExtendedConnect>().is_some();
+    match parts.method {
+        Method::TRACE => Err(Fault::new(
+            Cause::MethodNotServed,
+            "TRACE is not served, because it shows a client's fields to whoever sent it",
+        )),
+        Method::CONNECT if !is_extended => Err(Fault::new(
+            Cause::MethodNotServed,
+            "CONNECT is served only over HTTP/2 with `:protocol`: this is a gateway, no proxy",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The absolute form and HTTP/2 carry a scheme. Which one of the two it is, the entry knows better.
+fn check_scheme(uri: &Uri) -> Result<(), Fault> {
+    match uri.scheme_str() {
+        None | Some("http" | "https") => Ok(()),
+        Some(_) => Err(Fault::malformed(
+            "the scheme of the target is not `http` or `https`",
+        )),
+    }
+}
+
+fn check_names(headers: &HeaderMap, policy: &Policy) -> Result<(), Fault> {
+    if policy.reject_underscores && headers.keys().any(|name| name.as_str().contains('_')) {
+        return Err(Fault::malformed(
+            "the name of a field has an underscore: write a hyphen",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes what was found: the URI, one `host`, and [`Canonical`].
+pub(crate) fn place(
+    parts: &mut Parts,
+    scheme: &Scheme,
+    host: Option<HostPort>,
+    path_and_query: PathAndQuery,
+    path: CanonicalPath,
+) -> Result<(), Fault> {
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(path_and_query);
+    if let Some(host) = &host {
+        uri.scheme = Some(scheme.clone());
+        uri.authority = Some(host.authority.clone());
+        let name = host.authority.as_str();
+        if parts.headers.get(header::HOST).is_none_or(|value| value != name) {
+            // An authority has only bytes that a value may have.
+            let value = HeaderValue::from_str(name).map_err(|_| Fault::malformed("the host is malformed"))?;
+            parts.headers.insert(header::HOST, value);
+        }
+    }
+    parts.uri = Uri::from_parts(uri).map_err(|_| Fault::malformed("the request target is malformed"))?;
+    parts
+        .extensions
+        .insert(Canonical::new(scheme.clone(), host, path));
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What a request asks for beside an ordinary answer.
+
+use http::{HeaderValue, Version, header, request};
+
+use super::hop;
+
+/// Says that a CONNECT has a `:protocol` (RFC 8441, section 4). The entry puts it into the extensions, because the type in
+/// which its codec shows `:protocol` is unknown here. A CONNECT without it is answered 501.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedConnect;
+
+/// What an HTTP/1.1 request asked to switch to, kept in the extensions because [`admit`](super::admit()) removes `Connection` and
+/// `Upgrade`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UpgradeRequest {
+    /// The value of `Upgrade`: one protocol, such as `websocket`.
+    pub protocol: HeaderValue,
+}
+
+impl std::fmt::Debug for UpgradeRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpgradeRequest").finish_non_exhaustive()
+    }
+}
+
+/// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore a choice of several
+/// protocols, and `h2c`, which would take whoever grants it out of our sight.
+pub(super) fn requested(parts: &request::Parts) -> Option<UpgradeRequest> {
+    let mut fields = parts.headers.get_all(header::UPGRADE).iter();
+    let protocol = fields.next()?;
+    let bytes = protocol.as_bytes();
+    let name = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let is_one = fields.next().is_none() && !bytes.is_empty() && !bytes.contains(&b',');
+    let is_asked = parts.version == Version::HTTP_11
+        && is_one
+        && !name.trim_ascii().eq_ignore_ascii_case(b"h2c")
+        && hop::has_token(&parts.headers, &header::CONNECTION, "upgrade");
+    is_asked.then(|| UpgradeRequest {
+        protocol: protocol.clone(),
+    })
+}
