@@ -120,7 +120,10 @@ impl TraceContext {
     /// The value of a `traceparent`, version 00.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
-        ascii(&format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags))
+        ascii(&format!(
+            "00-{}-{}-{:02x}",
+            self.trace_id, self.span_id, self.flags
+        ))
     }
 
     /// The name of the trace.
@@ -196,7 +199,11 @@ mod tests {
     fn unknown_flags_are_dropped() {
         let context = parse(&format!("00-{ID}-b7ad6b7169203331-ff")).unwrap();
         assert_eq!(context.to_header(), format!("00-{ID}-b7ad6b7169203331-03"));
-        assert!(!parse(&format!("00-{ID}-b7ad6b7169203331-02")).unwrap().is_sampled());
+        assert!(
+            !parse(&format!("00-{ID}-b7ad6b7169203331-02"))
+                .unwrap()
+                .is_sampled()
+        );
     }
 
     #[test]

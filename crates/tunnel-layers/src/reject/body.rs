@@ -1,4 +1,5 @@
 use std::{
+    convert::Infallible,
     fmt, mem,
     pin::Pin,
     task::{Context, Poll},
@@ -83,4 +84,30 @@ impl<B> fmt::Debug for ResponseBody<B> {
             Kind::Reply(_) => "ResponseBody::Reply(..)",
         })
     }
+}
+
+/// The body of a service that never has one of its own: there is no value of this type.
+#[derive(Clone, Copy, Debug)]
+pub enum NoBody {}
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match *self {}
+    }
+}
+
+/// What a body may promise that may end early, in a way that has to be a clean end: no exact size.
+#[cfg(any(feature = "deadline", feature = "rescue"))]
+pub(crate) fn without_promise(hint: &SizeHint) -> SizeHint {
+    let mut open = SizeHint::new();
+    if let Some(upper) = hint.upper() {
+        open.set_upper(upper);
+    }
+    open
 }

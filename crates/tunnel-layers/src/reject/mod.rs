@@ -41,8 +41,10 @@ mod table;
 
 use http::HeaderName;
 
+#[cfg(any(feature = "deadline", feature = "rescue"))]
+pub(crate) use self::body::without_promise;
 pub use self::{
-    body::ResponseBody,
+    body::{NoBody, ResponseBody},
     caller::{Caller, Dialect},
     direct::Direct,
     table::{grpc_code, status},
@@ -64,7 +66,11 @@ pub const MAX_DETAIL_BYTES: usize = 1024;
 /// The text of an error for the outside client.
 fn detail(error: &tunnel_core::TunnelError) -> &str {
     let message = error.message();
-    &message[..message.floor_char_boundary(MAX_DETAIL_BYTES)]
+    let mut end = message.len().min(MAX_DETAIL_BYTES);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ const fn row(cause: Cause) -> (StatusCode, Code) {
         Cause::Deadline => (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
         Cause::BodyIdle => (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
         Cause::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted),
-        Cause::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::ResourceExhausted),
+        Cause::HeadTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Code::ResourceExhausted,
+        ),
         Cause::UriTooLong => (StatusCode::URI_TOO_LONG, Code::ResourceExhausted),
         Cause::Malformed => (StatusCode::BAD_REQUEST, Code::Internal),
         Cause::MethodNotServed => (StatusCode::NOT_IMPLEMENTED, Code::Unimplemented),
