@@ -1,7 +1,7 @@
 //! What each of our layers does first.
 
 use http::Request;
-use tunnel_core::{PeerInfo, TunnelError, admit};
+use tunnel_core::{TunnelError, admit};
 
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
 pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
@@ -9,18 +9,21 @@ pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
         return Ok(request);
     }
     let (mut parts, body) = request.into_parts();
+    #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
     admit::ensure(&mut parts)?;
     Ok(Request::from_parts(parts, body))
 }
 
 /// Behind `axum::serve` the peer is known from `ConnectInfo`, if the app asked for it.
+#[cfg(feature = "axum")]
 fn find_peer(extensions: &mut http::Extensions) {
-    if extensions.get::<PeerInfo>().is_some() {
-        return;
-    }
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(addr)) = extensions.get().copied() {
+    use axum::extract::ConnectInfo;
+    use tunnel_core::PeerInfo;
+
+    if extensions.get::<PeerInfo>().is_none()
+        && let Some(ConnectInfo(addr)) = extensions.get().copied()
+    {
         extensions.insert(PeerInfo::plaintext(addr));
     }
 }
@@ -30,7 +33,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use axum::extract::ConnectInfo;
-    use tunnel_core::Cause;
+    use tunnel_core::{Cause, PeerInfo};
 
     use super::*;
     use crate::test_util::request;
