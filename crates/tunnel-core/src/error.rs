@@ -197,6 +197,30 @@ impl TunnelError {
     }
 }
 
+/// An error that may be, or may wrap, a [`TunnelError`]: what a layer must know to decide whether to try again.
+pub trait AsTunnelError {
+    /// The tunnel's error, if this is one.
+    fn as_tunnel_error(&self) -> Option<&TunnelError>;
+}
+
+impl AsTunnelError for TunnelError {
+    fn as_tunnel_error(&self) -> Option<&TunnelError> {
+        Some(self)
+    }
+}
+
+impl AsTunnelError for BoxError {
+    fn as_tunnel_error(&self) -> Option<&TunnelError> {
+        TunnelError::find(&**self)
+    }
+}
+
+impl AsTunnelError for std::convert::Infallible {
+    fn as_tunnel_error(&self) -> Option<&TunnelError> {
+        match *self {}
+    }
+}
+
 /// The first error of type `E` in the chain of sources of `error`, itself included.
 #[must_use]
 pub fn cause_ref<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
@@ -285,6 +309,6 @@ mod tests {
             TunnelError::find(&outer).map(TunnelError::cause),
             Some(Cause::Canceled)
         );
-        assert!(TunnelError::find(&std::fmt::Error).is_none());
+        assert!(TunnelError::find(&fmt::Error).is_none());
     }
 }

@@ -8,25 +8,46 @@
 //! come in through [`Runtime`].
 
 pub mod admit;
+pub mod agents;
+pub mod body;
 pub mod error;
+pub mod exchange;
+pub mod exchange_io;
+pub mod flow;
 pub mod head;
 pub mod id;
+pub mod lane;
 pub mod lifetime;
 pub mod message;
+pub mod outgoing;
 pub mod peer;
+pub mod pump;
 pub mod reason;
 pub mod route;
 pub mod runtime;
+pub mod session;
+pub mod settings;
+mod sync;
 
 pub use crate::{
     admit::Canonical,
-    error::{BoxError, Cause, Initiator, Sent, TunnelError},
+    agents::{Agents, Member},
+    body::{Chunked, TunnelBody},
+    error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
+    exchange::{RecvHalf, SendClosed, SendHalf},
+    exchange_io::{ExchangeRequest, ExchangeResponse},
+    flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
+    lane::Lane,
     lifetime::Lifetime,
     message::{Direction, End, Payload, TunnelMessage},
+    outgoing::{Enqueue, Outgoing},
     peer::PeerInfo,
+    pump::{Pump, Start},
     reason::ResetReason,
     route::{Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
+    session::{Accepted, LaneGuard, Session, SessionConfig},
+    settings::Settings,
 };

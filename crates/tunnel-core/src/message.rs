@@ -81,7 +81,7 @@ pub struct ResponseStart {
 }
 
 /// A piece of a body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Data {
     /// The bytes; may be empty only when the direction ends here.
     pub data: Bytes,

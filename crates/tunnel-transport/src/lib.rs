@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The reverse tunnel over gRPC: everything that knows sockets, tasks and HTTP/2.
+//!
+//! * [`Gateway`] takes agents' connections, and gives the [`Registry`](gateway::Registry) and the [`TunnelTransport`] to a
+//!   stack of layers.
+//! * [`Agent`] dials a gateway and serves any `tower::Service`.
+//! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
+//! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
+
+mod agent;
+mod codec;
+mod dispatch;
+pub mod entry;
+pub mod gateway;
+mod generated;
+mod heartbeat;
+pub mod net;
+mod pb;
+mod runtime;
+mod transport;
+pub mod upstream;
+
+pub use crate::{
+    agent::{
+        Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status,
+    },
+    gateway::{AgentTokens, AllowedGroups, Gateway},
+    heartbeat::Heartbeat,
+    transport::TunnelTransport,
+    upstream::Upstream,
+};
+
+/// The wire as it is, for scripted peers, fuzzing and tools.
+///
+/// No stability is promised here: these are the types that the generators make of `proto/tunnel/v1/tunnel.proto`, and
+/// the functions that translate them. Programs that only use the tunnel need none of it.
+#[doc(hidden)]
+pub mod wire {
+    pub use crate::{
+        codec::{MAX_CHUNK_BYTES, MAX_FIELDS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES, TunnelCodec},
+        generated::*,
+        pb::{DecodeError, Limits, decode, encode},
+    };
+}

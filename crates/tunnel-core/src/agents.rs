@@ -1,0 +1,22 @@
+//! The agents of a group, as the balancing layer sees them.
+
+use std::{fmt, sync::Arc};
+
+use crate::{id::GroupName, session::Session};
+
+/// One session of a group.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The session.
+    pub session: Session,
+    /// Its share of new exchanges, relative to the others of its group: 1 to 1,000.
+    pub weight: u32,
+}
+
+/// Who serves which group. The gateway implements it; so may you, to balance over sessions of your own.
+pub trait Agents: fmt::Debug + Clone + Send + Sync + 'static {
+    /// The sessions of `group`, draining ones included. Empty for a group that nobody has registered.
+    ///
+    /// Called once for each request, so it must not wait.
+    fn members(&self, group: &GroupName) -> Arc<[Member]>;
+}

@@ -1,0 +1,152 @@
+//! Bodies on both ends of an exchange.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+
+use crate::{error::TunnelError, exchange::RecvHalf};
+
+/// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
+///
+/// Reading it returns credit to the other end; not reading it stops the sender when the credit is spent. Dropping a
+/// response's body early resets the exchange, and the far end drops its work; dropping a request's body early discards what
+/// still arrives. A body that broke off ends with an error, never like a complete one.
+#[derive(Debug)]
+pub struct TunnelBody {
+    recv: Option<RecvHalf>,
+    /// What `content-length` promised and has not come yet.
+    promised: Option<u64>,
+}
+
+impl TunnelBody {
+    /// The body that `recv` receives, under a head with these headers.
+    #[must_use]
+    pub fn new(recv: RecvHalf, headers: &HeaderMap) -> Self {
+        let promised = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|len| len.to_str().ok()?.parse().ok());
+        Self {
+            recv: Some(recv),
+            promised,
+        }
+    }
+
+    /// The same body, without a promise of its length: the answer to HEAD has a `content-length` and no body.
+    #[must_use]
+    pub fn without_length(mut self) -> Self {
+        self.promised = None;
+        self
+    }
+
+    /// A body without a byte.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            recv: None,
+            promised: None,
+        }
+    }
+}
+
+impl Default for TunnelBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Body for TunnelBody {
+    type Data = Bytes;
+    type Error = TunnelError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        let Some(recv) = &mut self.recv else {
+            return Poll::Ready(None);
+        };
+        let frame = recv.poll_frame(cx);
+        if let (Poll::Ready(Some(Ok(frame))), Some(promised)) = (&frame, &mut self.promised) {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            *promised = promised.saturating_sub(len as u64);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.recv.as_ref().is_none_or(RecvHalf::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.promised, &self.recv) {
+            (_, None) => SizeHint::with_exact(0),
+            (Some(promised), Some(_)) => SizeHint::with_exact(promised),
+            (None, Some(recv)) if recv.is_end_stream() => SizeHint::with_exact(0),
+            (None, Some(_)) => SizeHint::default(),
+        }
+    }
+}
+
+/// A body cut to pieces of at most so many bytes, without a copy. Trailers and the size hint stay; empty pieces go.
+#[derive(Debug)]
+#[pin_project]
+pub struct Chunked<B> {
+    #[pin]
+    inner: B,
+    limit: usize,
+    rest: Bytes,
+}
+
+impl<B> Chunked<B> {
+    /// Cuts `inner` to pieces of at most `limit` bytes; a `limit` of 0 means 1.
+    pub fn new(inner: B, limit: usize) -> Self {
+        Self {
+            inner,
+            limit: limit.max(1),
+            rest: Bytes::new(),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Chunked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let mut this = self.project();
+        while this.rest.is_empty() {
+            match this.inner.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => *this.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                other => return other,
+            }
+        }
+        let piece = this.rest.split_to(this.rest.len().min(*this.limit));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.inner.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
+    }
+}

@@ -1,0 +1,267 @@
+//! One request and its response, as one end sees it.
+//!
+//! ```text
+//!           opener                                        acceptor
+//!   SendHalf: request  ── head, data, end ──────────────▶  RecvHalf: request
+//!   RecvHalf: response ◀─────────────── head, data, end ── SendHalf: response
+//! ```
+//!
+//! Each half ends by itself. A half that is dropped before its direction has ended resets the exchange, with one
+//! exception: the side that answers may drop the request's body early. Then what arrives is discarded, and the credit for
+//! it returned, until the answer is complete; after that a reset with the reason NO_ERROR asks the other side to stop.
+//!
+//! The session's table keeps an entry while either direction may still carry a message, and no longer.
+
+mod recv;
+mod send;
+mod state;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+pub(crate) use self::state::{State, Violation};
+pub use self::{
+    recv::RecvHalf,
+    send::{SendClosed, SendHalf},
+};
+use crate::{
+    error::{Sent, TunnelError},
+    head::Protocol,
+    id::RequestId,
+    lane::Lane,
+    message::{Direction, Payload, Reset, TunnelMessage},
+    reason::ResetReason,
+    session::Session,
+    sync::{lock, wake},
+};
+
+/// What both halves and the session's table share.
+pub(crate) struct Exchange {
+    id: RequestId,
+    direction: Direction,
+    protocol: Protocol,
+    opener: bool,
+    lane: Lane,
+    /// Whether the writer has taken a message of this exchange.
+    written: AtomicBool,
+    /// Whether the lane takes nothing more of this exchange. Changed under the lane's lock only.
+    queue_closed: AtomicBool,
+    pub(crate) state: Mutex<State>,
+}
+
+/// What has to be done once an exchange's state is unlocked.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) send_waker: Option<Waker>,
+    pub(crate) recv_waker: Option<Waker>,
+    pub(crate) window: Option<u32>,
+    pub(crate) action: Option<Action>,
+    /// Set when the entry must leave the table: the credit that the peer may still believe it has.
+    pub(crate) finished: Option<usize>,
+    pub(crate) place: Option<Place>,
+}
+
+/// What the lane has to be told.
+pub(crate) enum Action {
+    /// Discard what is queued, and reset the exchange.
+    Reset(Reset),
+    /// Discard what is queued; the peer knows.
+    Discard,
+    /// Ask the peer to stop sending, behind what is queued.
+    Stop,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        id: RequestId,
+        direction: Direction,
+        protocol: Protocol,
+        opener: bool,
+        lane: Lane,
+        state: State,
+    ) -> Self {
+        let state = Mutex::new(state);
+        let (written, queue_closed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self {
+            id,
+            direction,
+            protocol,
+            opener,
+            lane,
+            written,
+            queue_closed,
+            state,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    pub(crate) fn message(&self, payload: Payload) -> TunnelMessage {
+        TunnelMessage {
+            id: self.id,
+            direction: self.direction,
+            protocol: self.protocol,
+            payload,
+        }
+    }
+
+    pub(crate) fn set_written(&self) {
+        self.written.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_known_to_peer(&self) -> bool {
+        !self.opener || self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close_queue(&self) {
+        self.queue_closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_queue_closed(&self) -> bool {
+        self.queue_closed.load(Ordering::Acquire)
+    }
+
+    /// What of this exchange has left the process.
+    pub(crate) fn sent(&self) -> Sent {
+        if self.is_known_to_peer() {
+            Sent::Yes
+        } else {
+            Sent::No
+        }
+    }
+
+    /// Takes back what is queued, so that nothing more is written, and says what was.
+    pub(crate) fn seal(self: &Arc<Self>) -> Sent {
+        self.lane.discard(self);
+        self.sent()
+    }
+
+    pub(crate) fn is_send_open(&self) -> bool {
+        lock(&self.state).is_send_open()
+    }
+
+    /// Gives credit back that a joined message does not cost. Says whom to wake: the sender, unless it is the one who does
+    /// this.
+    pub(crate) fn refund(&self, bytes: usize, own: &Waker) -> Option<Waker> {
+        let mut state = lock(&self.state);
+        state.send_credit.refund(bytes);
+        state.send_waker.take_if(|waker| !waker.will_wake(own))
+    }
+
+    /// Changes the state, and does what follows from that.
+    pub(crate) fn update<T>(
+        self: &Arc<Self>,
+        session: &Session,
+        change: impl FnOnce(&mut State, &mut Effects) -> T,
+    ) -> T {
+        let mut effects = Effects::default();
+        let result = {
+            let mut state = lock(&self.state);
+            let result = change(&mut state, &mut effects);
+            state.settle(&mut effects);
+            result
+        };
+        self.apply(session, effects);
+        result
+    }
+
+    fn apply(self: &Arc<Self>, session: &Session, effects: Effects) {
+        let Effects {
+            send_waker,
+            recv_waker,
+            window,
+            action,
+            finished,
+            place,
+        } = effects;
+        if let Some(bytes) = window {
+            self.lane.window(self, bytes);
+        }
+        let place = match action {
+            Some(Action::Reset(reset)) => {
+                self.lane.reset(self, reset, place);
+                None
+            }
+            Some(Action::Discard) => {
+                self.lane.discard(self);
+                place
+            }
+            Some(Action::Stop) => {
+                let reset = Reset {
+                    reason: ResetReason::NoError,
+                    detail: None,
+                };
+                self.lane.push_last(self, self.message(Payload::Reset(reset)));
+                place
+            }
+            None => place,
+        };
+        if let Some(outstanding) = finished {
+            session.remove(self.id, outstanding);
+        }
+        drop(place);
+        wake(send_waker);
+        wake(recv_waker);
+    }
+
+    /// Ends both directions, for a reason that the peer knows or cannot be told.
+    pub(crate) fn fail(self: &Arc<Self>, session: &Session, error: &TunnelError) {
+        let error = error.clone().with_sent(self.sent());
+        self.update(session, |state, effects| {
+            state.fail(&error, effects);
+            effects.action.get_or_insert(Action::Discard);
+        });
+    }
+
+    /// Ends both directions because of an error at this end, and tells the peer.
+    pub(crate) fn reset(self: &Arc<Self>, session: &Session, reason: ResetReason, error: &TunnelError) {
+        self.update(session, |state, effects| state.reset(reason, error, effects));
+    }
+
+    /// Ends both directions because the peer broke the rules.
+    pub(crate) fn violate(self: &Arc<Self>, session: &Session, violation: Violation) {
+        self.reset(session, violation.reason, &violation.into_error());
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &self.id)
+            .field("opener", &self.opener)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One of the places that a limit allows; free again when it drops.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Takes a place if there are fewer than `limit` taken.
+    pub(crate) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let free = |now| if now < limit { Some(now + 1) } else { None };
+        taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
+            .ok()?;
+        Some(Self(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,175 @@
+//! The half that sends.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{
+    Exchange,
+    state::{Sending, State},
+};
+use crate::{
+    error::{Cause, Initiator, Sent, TunnelError},
+    message::Payload,
+    outgoing::Outgoing,
+    reason::ResetReason,
+    session::Session,
+    sync::register,
+};
+
+/// Why nothing more can be sent.
+#[derive(Clone, Debug)]
+pub enum SendClosed {
+    /// The peer has answered in full and wants no more; nothing failed.
+    Stopped,
+    /// The exchange failed.
+    Failed(TunnelError),
+}
+
+/// The sending half of an exchange: the request's at the side that opened it, the response's at the other.
+///
+/// Dropping it before [`finish`](Self::finish) resets the exchange, so that the far end never takes what was sent for the
+/// whole.
+pub struct SendHalf {
+    session: Session,
+    exchange: Arc<Exchange>,
+    finished: bool,
+}
+
+impl SendHalf {
+    pub(crate) fn new(session: Session, exchange: Arc<Exchange>) -> Self {
+        Self {
+            session,
+            exchange,
+            finished: false,
+        }
+    }
+
+    /// The session that this belongs to.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The exchange's id.
+    #[must_use]
+    pub fn id(&self) -> crate::id::RequestId {
+        self.exchange.id()
+    }
+
+    /// Whether this sends a request, and not a response.
+    pub(crate) fn is_request(&self) -> bool {
+        self.exchange.opener
+    }
+
+    /// A message of this exchange, for the transport.
+    #[must_use]
+    pub fn outgoing(&self, payload: Payload) -> Outgoing {
+        Outgoing::new(
+            self.session.clone(),
+            self.exchange.clone(),
+            self.exchange.message(payload),
+        )
+    }
+
+    /// Ready when nothing more can be sent. Remembers the waker of the last task that polled any of the `poll` functions.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<SendClosed> {
+        self.with(|state| {
+            register(&mut state.send_waker, cx.waker());
+            match closed(state) {
+                Some(closed) => Poll::Ready(closed),
+                None => Poll::Pending,
+            }
+        })
+    }
+
+    /// Ready when there is credit for a piece of useful size, or when nothing more can be sent.
+    pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|state| {
+            if state.send_credit.is_open() || !state.is_send_open() {
+                return Poll::Ready(());
+            }
+            register(&mut state.send_waker, cx.waker());
+            Poll::Pending
+        })
+    }
+
+    /// Takes credit for a piece of at most `wanted` bytes, and says of how many.
+    ///
+    /// The caller sends that piece, or drops this half.
+    pub fn poll_take(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
+        self.with(|state| match state.send_credit.take(wanted) {
+            Some(piece) => Poll::Ready(piece),
+            None => {
+                register(&mut state.send_waker, cx.waker());
+                Poll::Pending
+            }
+        })
+    }
+
+    /// Notes that the last message of this direction is on its way.
+    pub fn finish(mut self) {
+        self.finished = true;
+        self.exchange
+            .update(&self.session, |state, _| state.on_sent_end());
+    }
+
+    /// Resets the exchange with this reason, and fails its other half with `error`, which then says truly whether
+    /// anything was sent.
+    pub fn reset(mut self, reason: ResetReason, error: &TunnelError) {
+        self.finished = true;
+        let error = error.clone().with_sent(self.seal());
+        self.exchange.reset(&self.session, reason, &error);
+    }
+
+    /// Takes back what is queued, so that nothing more is written, and says what was.
+    pub(crate) fn seal(&self) -> Sent {
+        self.exchange.seal()
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut crate::sync::lock(&self.exchange.state))
+    }
+}
+
+fn closed(state: &State) -> Option<SendClosed> {
+    match &state.sending {
+        Sending::Open => None,
+        Sending::Ended | Sending::Stopped => Some(SendClosed::Stopped),
+        Sending::Failed(error) => Some(SendClosed::Failed(error.clone())),
+    }
+}
+
+fn given_up() -> TunnelError {
+    let text = "the answer was given up before it was complete";
+    TunnelError::new(Cause::Internal, Initiator::Tunnel, text)
+}
+
+impl Drop for SendHalf {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let opener = self.exchange.opener;
+        self.exchange.update(&self.session, |state, effects| {
+            if !state.is_send_open() {
+                return;
+            }
+            if opener {
+                state.reset(ResetReason::Cancel, &TunnelError::canceled(), effects);
+            } else {
+                state.reset(ResetReason::Internal, &given_up(), effects);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for SendHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendHalf")
+            .field("id", &self.exchange.id())
+            .finish_non_exhaustive()
+    }
+}

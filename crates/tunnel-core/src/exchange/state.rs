@@ -1,0 +1,260 @@
+//! The two directions of an exchange.
+//!
+//! ```text
+//!   sending:    Open ──end──▶ Ended          receiving:  Head ──head──▶ Open ──end──▶ Ended
+//!                 │ ╲                                      │             │
+//!                 │  ╲─NO_ERROR─▶ Stopped                  ╰──reset, loss┴──▶ Failed
+//!                 ╰──reset, loss─▶ Failed
+//! ```
+
+use std::{collections::VecDeque, task::Waker};
+
+use bytes::Bytes;
+
+use super::{Action, Effects, Place};
+use crate::{
+    error::{Cause, Initiator, TunnelError},
+    flow::{RecvCredit, SendCredit},
+    head::ResponseHead,
+    message::{Data, End, MESSAGE_COST, Reset, ResponseStart},
+    reason::ResetReason,
+};
+
+/// How the peer broke the rules of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) reason: ResetReason,
+    pub(crate) what: &'static str,
+}
+
+impl Violation {
+    const fn protocol(what: &'static str) -> Self {
+        Self {
+            reason: ResetReason::Protocol,
+            what,
+        }
+    }
+
+    pub(super) fn into_error(self) -> TunnelError {
+        TunnelError::new(Cause::Protocol, Initiator::Peer, self.what)
+    }
+}
+
+/// What may still be sent.
+#[derive(Debug)]
+pub(crate) enum Sending {
+    Open,
+    Ended,
+    /// The peer has answered in full and wants no more.
+    Stopped,
+    Failed(TunnelError),
+}
+
+/// What may still arrive.
+#[derive(Debug)]
+pub(crate) enum Receiving {
+    Head,
+    Open,
+    Ended,
+    Failed(TunnelError),
+}
+
+/// Both directions of one exchange.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(super) opener: bool,
+    pub(super) sending: Sending,
+    pub(crate) send_credit: SendCredit,
+    pub(super) send_waker: Option<Waker>,
+    pub(super) receiving: Receiving,
+    pub(super) head: Option<ResponseHead>,
+    pub(super) queue: VecDeque<Bytes>,
+    pub(super) end: Option<End>,
+    pub(super) recv_credit: RecvCredit,
+    pub(super) recv_waker: Option<Waker>,
+    /// Whether the receiving half was dropped, so that what arrives is discarded.
+    pub(super) detached: bool,
+    /// Whether the entry has left the table.
+    finished: bool,
+    place: Option<Place>,
+}
+
+impl State {
+    pub(crate) fn new(opener: bool, send_credit: SendCredit, recv_credit: RecvCredit, place: Place) -> Self {
+        Self {
+            opener,
+            sending: Sending::Open,
+            send_credit,
+            send_waker: None,
+            receiving: if opener { Receiving::Head } else { Receiving::Open },
+            head: None,
+            queue: VecDeque::new(),
+            end: None,
+            recv_credit,
+            recv_waker: None,
+            detached: false,
+            finished: false,
+            place: Some(place),
+        }
+    }
+
+    /// Takes the head of the response.
+    pub(crate) fn on_response(
+        &mut self,
+        start: ResponseStart,
+        effects: &mut Effects,
+    ) -> Result<(), Violation> {
+        match self.receiving {
+            Receiving::Failed(_) => return Ok(()),
+            Receiving::Head if self.opener => self.receiving = Receiving::Open,
+            _ => return Err(Violation::protocol("a second head came for one exchange")),
+        }
+        self.head = Some(start.head);
+        effects.recv_waker = self.recv_waker.take();
+        if start.data.is_empty() && start.end.is_none() {
+            return Ok(());
+        }
+        self.on_data(
+            Data {
+                data: start.data,
+                end: start.end,
+            },
+            effects,
+        )
+    }
+
+    /// Takes a piece of the body, or its end.
+    pub(crate) fn on_data(&mut self, data: Data, effects: &mut Effects) -> Result<(), Violation> {
+        match self.receiving {
+            Receiving::Failed(_) => return Ok(()),
+            Receiving::Open => {}
+            Receiving::Head => return Err(Violation::protocol("a piece of body came before the head")),
+            Receiving::Ended => return Err(Violation::protocol("a piece of body came after the end")),
+        }
+        if data.data.is_empty() && data.end.is_none() {
+            return Err(Violation::protocol(
+                "an empty piece of body came that is not the end",
+            ));
+        }
+        if !data.data.is_empty() {
+            self.take_bytes(data.data, effects)?;
+        }
+        if let Some(end) = data.end {
+            self.receiving = Receiving::Ended;
+            self.recv_credit.end();
+            self.end = Some(end);
+            effects.window = None;
+        }
+        effects.recv_waker = effects.recv_waker.take().or_else(|| self.recv_waker.take());
+        Ok(())
+    }
+
+    fn take_bytes(&mut self, bytes: Bytes, effects: &mut Effects) -> Result<(), Violation> {
+        let cost = bytes.len() + MESSAGE_COST;
+        let overrun = Violation {
+            reason: ResetReason::FlowControl,
+            what: "more body came than the credit allows",
+        };
+        self.recv_credit.receive(cost).map_err(|_| overrun)?;
+        if self.detached {
+            self.recv_credit.read(cost);
+            effects.window = self.recv_credit.claim_discarded();
+        } else {
+            self.queue.push_back(bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes credit that the peer returned.
+    pub(crate) fn on_window(&mut self, bytes: u32, effects: &mut Effects) -> Result<(), Violation> {
+        if bytes == 0 {
+            return Err(Violation::protocol("a window update of nothing came"));
+        }
+        let overflow = Violation {
+            reason: ResetReason::FlowControl,
+            what: "more credit came than can be counted",
+        };
+        self.send_credit.grow(bytes).map_err(|_| overflow)?;
+        effects.send_waker = self.send_waker.take();
+        Ok(())
+    }
+
+    /// Takes the peer's reset.
+    pub(crate) fn on_reset(&mut self, reset: Reset, effects: &mut Effects) -> Result<(), Violation> {
+        if reset.reason == ResetReason::NoError {
+            if !self.opener || !matches!(self.receiving, Receiving::Ended) {
+                return Err(Violation::protocol(
+                    "NO_ERROR came before the answer was complete",
+                ));
+            }
+            if matches!(self.sending, Sending::Open) {
+                self.sending = Sending::Stopped;
+                effects.send_waker = self.send_waker.take();
+            }
+        } else {
+            self.fail(&reset.reason.into_error(reset.detail), effects);
+        }
+        effects.action = Some(Action::Discard);
+        Ok(())
+    }
+
+    /// Ends what has not ended yet.
+    pub(crate) fn fail(&mut self, error: &TunnelError, effects: &mut Effects) {
+        if matches!(self.sending, Sending::Open) {
+            self.sending = Sending::Failed(error.clone());
+            effects.send_waker = self.send_waker.take();
+        }
+        if matches!(self.receiving, Receiving::Head | Receiving::Open) {
+            self.receiving = Receiving::Failed(error.clone());
+            (self.head, self.end) = (None, None);
+            self.queue.clear();
+            self.recv_credit.discard();
+            effects.recv_waker = self.recv_waker.take();
+        }
+    }
+
+    /// Ends what has not ended yet, and tells the peer.
+    pub(crate) fn reset(&mut self, reason: ResetReason, error: &TunnelError, effects: &mut Effects) {
+        if self.finished {
+            return;
+        }
+        self.fail(error, effects);
+        let detail = (reason != ResetReason::Cancel).then(|| error.message().to_owned());
+        effects.action = Some(Action::Reset(Reset { reason, detail }));
+    }
+
+    /// Notes that the end of the sending direction is queued.
+    pub(crate) fn on_sent_end(&mut self) {
+        if matches!(self.sending, Sending::Open) {
+            self.sending = Sending::Ended;
+        }
+    }
+
+    pub(crate) fn is_send_open(&self) -> bool {
+        matches!(self.sending, Sending::Open)
+    }
+
+    pub(crate) fn is_recv_open(&self) -> bool {
+        matches!(self.receiving, Receiving::Head | Receiving::Open)
+    }
+
+    /// After any change: asks the peer to stop if nobody reads and the answer is complete, and finishes the exchange when
+    /// both directions are over.
+    pub(super) fn settle(&mut self, effects: &mut Effects) {
+        if self.finished {
+            return;
+        }
+        let outstanding = self.recv_credit.outstanding();
+        if self.detached && self.is_recv_open() && !self.is_send_open() {
+            self.receiving = Receiving::Ended;
+            effects.action.get_or_insert(Action::Stop);
+        }
+        if self.is_send_open() || self.is_recv_open() {
+            return;
+        }
+        self.finished = true;
+        self.recv_credit.end();
+        effects.finished = Some(outstanding);
+        effects.place = self.place.take();
+    }
+}

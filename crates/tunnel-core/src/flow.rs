@@ -1,0 +1,489 @@
+//! Credit: the bytes that a receiver has allowed for one direction of one exchange.
+//!
+//! A message with body bytes costs their length and [`MESSAGE_COST`], counted alike at both ends. The sender never sends
+//! beyond its [`SendCredit`]; the receiver returns credit as its consumer reads, when half of the window is unclaimed.
+//! All credit granted by a process comes from one [`CreditBudget`].
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::message::MESSAGE_COST;
+
+/// Credit at the start of each direction, in bytes: eight chunks, and enough for 250 MiB/s at one millisecond.
+pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
+/// What credit may grow to, in bytes: 80 MiB/s over a link with a round trip of 50 ms.
+pub const MAX_CREDIT: u32 = 4 * 1024 * 1024;
+/// What an exchange gets when the budget is short, in bytes: one chunk, so that it always moves.
+pub const MIN_CREDIT: u32 = 32 * 1024;
+/// All credit that a process grants, in bytes.
+pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
+
+/// Pieces of a body are not cut smaller than this for want of credit (RFC 9293, section 3.8.6.2.1, has the reasons).
+const SMALLEST_CUT: usize = 4 * 1024;
+/// On a link faster than this, more credit gains nothing.
+const SHORT_LINK: Duration = Duration::from_millis(2);
+
+/// More credit was granted than can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overflow;
+
+/// More was sent than the credit allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overrun;
+
+/// What one end may still send in one direction.
+#[derive(Debug)]
+pub struct SendCredit {
+    available: usize,
+    smallest_cut: usize,
+}
+
+impl SendCredit {
+    /// The largest credit there can be, in bytes (RFC 9113, section 6.9.1, has the same).
+    pub const MAX: usize = (1 << 31) - 1;
+
+    /// Starts with `available` bytes, of windows that are `window` bytes large; less is available while the other end
+    /// holds credit back.
+    #[must_use]
+    pub fn new(available: u32, window: u32) -> Self {
+        Self {
+            available: available as usize,
+            smallest_cut: SMALLEST_CUT.min(window as usize / 4).max(1),
+        }
+    }
+
+    /// The bytes that are left.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.available
+    }
+
+    /// Whether [`take`](Self::take) would give anything for a body of unknown size.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.available >= self.smallest_cut + MESSAGE_COST
+    }
+
+    /// Takes credit for at most `wanted` bytes of body, and says for how many; `None` when it must wait for more.
+    ///
+    /// A piece is cut short only to a useful size. That never waits for ever: the receiver returns credit when half of
+    /// its window is unclaimed, and less than a quarter of it is left here.
+    pub fn take(&mut self, wanted: usize) -> Option<usize> {
+        let room = self.available.saturating_sub(MESSAGE_COST);
+        let piece = wanted.min(room);
+        if piece == 0 || (piece < wanted && piece < self.smallest_cut) {
+            return None;
+        }
+        self.available -= piece + MESSAGE_COST;
+        Some(piece)
+    }
+
+    /// Gives back what was taken and not sent.
+    pub fn refund(&mut self, bytes: usize) {
+        self.available += bytes;
+    }
+
+    /// Adds what the receiver has returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Overflow`] beyond [`MAX`](Self::MAX): the peer counts wrongly.
+    pub fn grow(&mut self, bytes: u32) -> Result<(), Overflow> {
+        match self.available.checked_add(bytes as usize) {
+            Some(sum) if sum <= Self::MAX => {
+                self.available = sum;
+                Ok(())
+            }
+            _ => Err(Overflow),
+        }
+    }
+}
+
+/// What one end has allowed the other to send, and what became of it.
+///
+/// Every byte of the window is in one of three states: *outstanding* (the peer may send it), *unread* (received, and our
+/// consumer has not read it) or *unclaimed* (read, and not yet returned to the peer).
+#[derive(Debug)]
+pub struct RecvCredit {
+    charge: Charge,
+    outstanding: usize,
+    unread: usize,
+    unclaimed: usize,
+    /// Whether nothing was granted yet.
+    withheld: bool,
+    /// Read since `measured_from`, to see how fast the consumer empties a window.
+    measured: usize,
+    measured_from: Option<Instant>,
+}
+
+impl RecvCredit {
+    /// Grants `wanted` bytes if the budget has them, else [`MIN_CREDIT`].
+    #[must_use]
+    pub fn grant(budget: &CreditBudget, wanted: u32) -> Self {
+        let charge = budget.try_charge(wanted as usize);
+        Self::with_charge(charge.unwrap_or_else(|| budget.charge(wanted.min(MIN_CREDIT) as usize)))
+    }
+
+    /// Grants exactly `granted` bytes, because the peer was promised them already. When the budget is short, they are
+    /// not returned in full as they are read.
+    #[must_use]
+    pub fn promised(budget: &CreditBudget, granted: u32) -> Self {
+        Self::with_charge(budget.charge(granted as usize))
+    }
+
+    /// Grants nothing yet: the whole window is unclaimed until [`claim`](Self::claim).
+    #[must_use]
+    pub fn withheld(budget: &CreditBudget, window: u32) -> Self {
+        let mut credit = Self::promised(budget, window);
+        credit.unclaimed = std::mem::take(&mut credit.outstanding);
+        credit.withheld = true;
+        credit
+    }
+
+    fn with_charge(charge: Charge) -> Self {
+        Self {
+            outstanding: charge.bytes,
+            charge,
+            unread: 0,
+            unclaimed: 0,
+            withheld: false,
+            measured: 0,
+            measured_from: None,
+        }
+    }
+
+    /// What the peer may send now, in bytes.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.outstanding
+    }
+
+    /// The window: all that is granted, received or about to be returned, in bytes.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        self.outstanding + self.unread + self.unclaimed
+    }
+
+    /// Counts a message that arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] when the peer sent more than it may; nothing is counted then.
+    pub fn receive(&mut self, cost: usize) -> Result<(), Overrun> {
+        self.outstanding = self.outstanding.checked_sub(cost).ok_or(Overrun)?;
+        self.unread += cost;
+        Ok(())
+    }
+
+    /// Counts a message that the consumer has read.
+    pub fn read(&mut self, cost: usize) {
+        debug_assert!(cost <= self.unread, "read more than was received");
+        let cost = cost.min(self.unread);
+        self.unread -= cost;
+        self.unclaimed += cost;
+        self.measured += cost;
+    }
+
+    /// Counts all that was received as read: nobody will.
+    pub fn discard(&mut self) {
+        self.unclaimed += std::mem::take(&mut self.unread);
+    }
+
+    /// Whether [`claim`](Self::claim) would return anything.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.unclaimed > 0 && self.unclaimed * 2 >= self.window()
+    }
+
+    /// What to return to the peer now for bytes that were discarded: at half like [`claim`](Self::claim), but the window
+    /// never grows. Credit that was withheld stays so: nobody asked for the body.
+    pub fn claim_discarded(&mut self) -> Option<u32> {
+        if self.withheld || !self.is_due() {
+            return None;
+        }
+        let returned = std::mem::take(&mut self.unclaimed);
+        self.outstanding += returned;
+        u32::try_from(returned).ok()
+    }
+
+    /// What to return to the peer now: nothing until half of the window is unclaimed.
+    ///
+    /// The window doubles, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is
+    /// the window that limits the flow. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
+    pub fn claim(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<u32> {
+        if !self.is_due() {
+            return None;
+        }
+        self.withheld = false;
+        let window = self.window();
+        if self.charge.budget.is_short() && window > MIN_CREDIT as usize {
+            self.shrink();
+        } else if self.is_limiting(now, window, round_trip) && self.charge.try_grow(window) {
+            self.unclaimed += window;
+        }
+        let returned = std::mem::take(&mut self.unclaimed);
+        self.outstanding += returned;
+        u32::try_from(returned).ok().filter(|bytes| *bytes > 0)
+    }
+
+    /// Gives up what the peer will not send any more, because its direction has ended.
+    pub fn end(&mut self) {
+        self.outstanding = 0;
+        self.unclaimed = 0;
+        self.charge.shrink_to(self.unread);
+    }
+
+    /// Keeps only as much to return as makes a window of [`MIN_CREDIT`].
+    fn shrink(&mut self) {
+        let kept = (MIN_CREDIT as usize)
+            .saturating_sub(self.outstanding + self.unread)
+            .min(self.unclaimed);
+        self.unclaimed = kept;
+        self.charge.shrink_to(self.outstanding + self.unread + kept);
+    }
+
+    fn is_limiting(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> bool {
+        let Some(from) = self.measured_from else {
+            (self.measured, self.measured_from) = (0, Some(now));
+            return false;
+        };
+        if self.measured < window {
+            return false;
+        }
+        (self.measured, self.measured_from) = (0, Some(now));
+        let Some(round_trip) = round_trip.filter(|time| *time >= SHORT_LINK) else {
+            return false;
+        };
+        window * 2 <= MAX_CREDIT as usize && now.saturating_duration_since(from) <= round_trip * 2
+    }
+}
+
+/// The credit that a process may have granted at one time. Cheap to clone; all clones count together.
+#[derive(Clone)]
+pub struct CreditBudget(Arc<Budget>);
+
+struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+}
+
+impl CreditBudget {
+    /// A budget of `limit` bytes. It is exceeded only by [`MIN_CREDIT`] for each exchange beyond it, and by what peers
+    /// were promised before it ran short.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Budget {
+            limit,
+            used: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The bytes granted now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    fn is_short(&self) -> bool {
+        self.used() > self.0.limit
+    }
+
+    fn charge(&self, bytes: usize) -> Charge {
+        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        Charge {
+            budget: self.clone(),
+            bytes,
+        }
+    }
+
+    fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        let mut charge = self.charge(0);
+        charge.try_grow(bytes).then_some(charge)
+    }
+}
+
+impl Default for CreditBudget {
+    fn default() -> Self {
+        Self::new(DEFAULT_BUDGET)
+    }
+}
+
+impl fmt::Debug for CreditBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreditBudget")
+            .field("limit", &self.0.limit)
+            .field("used", &self.used())
+            .finish()
+    }
+}
+
+/// What one direction has taken out of the budget; goes back when it drops.
+#[derive(Debug)]
+struct Charge {
+    budget: CreditBudget,
+    bytes: usize,
+}
+
+impl Charge {
+    fn try_grow(&mut self, bytes: usize) -> bool {
+        let Budget { limit, used } = &*self.budget.0;
+        let fits = |now: usize| now.checked_add(bytes).filter(|sum| sum <= limit);
+        let grown = used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok();
+        if grown {
+            self.bytes += bytes;
+        }
+        grown
+    }
+
+    fn shrink_to(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.budget.0.used.fetch_sub(less, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
+
+    fn start() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "an Instant has no other source")]
+        Instant::now()
+    }
+
+    /// Lets the peer fill the window and the consumer empty it, and gives back what is returned.
+    fn round(credit: &mut RecvCredit, now: Instant, round_trip: Duration) -> Option<u32> {
+        let all = credit.outstanding();
+        credit.receive(all).unwrap();
+        credit.read(all);
+        credit.claim(now, Some(round_trip))
+    }
+
+    #[test]
+    fn a_sender_takes_no_more_than_it_has() {
+        let mut credit = SendCredit::new(100_000, 256 * 1024);
+        assert_eq!(credit.take(60_000), Some(60_000));
+        assert_eq!(credit.take(60_000), Some(100_000 - 60_000 - 2 * MESSAGE_COST));
+        assert_eq!(credit.take(1), None);
+        credit.grow(MESSAGE_COST as u32 + 1).unwrap();
+        assert_eq!(credit.take(1), Some(1));
+    }
+
+    #[test]
+    fn a_sender_does_not_cut_tiny_pieces() {
+        let mut credit = SendCredit::new(1_000, 256 * 1024);
+        assert_eq!(credit.take(10_000), None);
+        assert_eq!(credit.take(900), Some(900));
+    }
+
+    #[test]
+    fn too_much_credit_is_an_error() {
+        let mut credit = SendCredit::new(u32::MAX >> 1, 0);
+        assert_eq!(credit.grow(1), Err(Overflow));
+        assert_eq!(credit.available(), SendCredit::MAX);
+    }
+
+    #[test]
+    fn credit_is_returned_at_half_and_never_per_message() {
+        let budget = CreditBudget::default();
+        let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+        let half = WINDOW / 2;
+        credit.receive(half).unwrap();
+        credit.read(half - 1);
+        assert_eq!(credit.claim(start(), None), None);
+        credit.read(1);
+        assert_eq!(credit.claim(start(), None), Some(half as u32));
+        assert_eq!(credit.window(), WINDOW);
+    }
+
+    #[test]
+    fn an_overrun_is_noticed() {
+        let mut credit = RecvCredit::grant(&CreditBudget::default(), 1_000);
+        credit.receive(1_000).unwrap();
+        assert_eq!(credit.receive(1), Err(Overrun));
+    }
+
+    #[test]
+    fn a_window_that_limits_a_long_link_doubles_up_to_its_bound() {
+        let budget = CreditBudget::default();
+        let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+        let (mut now, trip) = (start(), Duration::from_millis(100));
+        for _ in 0..20 {
+            now += trip;
+            round(&mut credit, now, trip).unwrap();
+        }
+        assert_eq!(credit.window(), MAX_CREDIT as usize);
+        assert_eq!(budget.used(), MAX_CREDIT as usize);
+    }
+
+    #[test]
+    fn a_slow_consumer_and_a_short_link_gain_no_credit() {
+        for (pause, trip) in [(1_000, 100), (1, 1)] {
+            let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+            let mut now = start();
+            for _ in 0..20 {
+                now += Duration::from_millis(pause);
+                round(&mut credit, now, Duration::from_millis(trip)).unwrap();
+            }
+            assert_eq!(credit.window(), WINDOW);
+        }
+    }
+
+    #[test]
+    fn a_short_budget_gives_little_and_grows_nothing() {
+        let budget = CreditBudget::new(WINDOW + WINDOW / 2);
+        let mut first = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+        let second = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+        assert_eq!(second.window(), MIN_CREDIT as usize);
+        let (mut now, trip) = (start(), Duration::from_millis(100));
+        for _ in 0..5 {
+            now += trip;
+            round(&mut first, now, trip).unwrap();
+        }
+        assert_eq!(first.window(), WINDOW);
+        let third = RecvCredit::promised(&budget, DEFAULT_INITIAL_CREDIT);
+        round(&mut first, now, trip).unwrap();
+        assert_eq!(
+            first.window(),
+            MIN_CREDIT as usize,
+            "what was promised must come back"
+        );
+        drop((first, second, third));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_end_of_a_direction_frees_what_is_not_unread() {
+        let budget = CreditBudget::default();
+        let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+        credit.receive(1_000).unwrap();
+        credit.end();
+        assert_eq!(budget.used(), 1_000);
+        assert_eq!(credit.receive(1), Err(Overrun));
+    }
+
+    #[test]
+    fn withheld_credit_comes_with_the_first_claim() {
+        let mut credit = RecvCredit::withheld(&CreditBudget::default(), 1_000);
+        assert_eq!(credit.receive(1), Err(Overrun));
+        assert_eq!(credit.claim_discarded(), None, "nobody asked for the body");
+        assert_eq!(credit.claim(start(), None), Some(1_000));
+        assert_eq!(credit.outstanding(), 1_000);
+    }
+}

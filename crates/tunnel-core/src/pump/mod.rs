@@ -1,0 +1,327 @@
+//! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::{
+    error::{BoxError, Cause, Initiator, TunnelError},
+    exchange::{SendClosed, SendHalf},
+    message::{Data, End, Payload, RequestStart, ResponseStart},
+    outgoing::Outgoing,
+    reason::ResetReason,
+};
+
+/// The first message of a direction, before it is known what of the body goes with it.
+pub enum Start {
+    /// Of a request.
+    Request(Box<RequestStart>),
+    /// Of a response.
+    Response(Box<ResponseStart>),
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(_) => f.write_str("Start::Request(..)"),
+            Self::Response(_) => f.write_str("Start::Response(..)"),
+        }
+    }
+}
+
+/// Sends one direction of an exchange through the transport `S`: the head, the body in pieces, and the end.
+///
+/// A head never waits for a body. What of the body is there when the head goes travels with it, so that a small request or
+/// response is one message. Credit is there before the body is polled, hence at most one frame of the body is held here.
+///
+/// Resolves when the end is queued, or when the other end wants no more.
+///
+/// # Errors
+///
+/// The body broke off, the exchange was reset, or the lane was lost. The exchange has been reset then.
+///
+/// Dropping it before it is ready resets the exchange.
+#[must_use = "futures do nothing unless polled"]
+#[pin_project]
+pub struct Pump<B, S: Service<Outgoing>> {
+    #[pin]
+    body: B,
+    transport: S,
+    /// Stands before what holds a message: when this drops midway, the exchange is over before its message is missed.
+    send: Option<SendHalf>,
+    #[pin]
+    sending: Option<S::Future>,
+    start: Option<Start>,
+    /// Polled from the body and not yet sent.
+    rest: Bytes,
+    /// Set once the body has been given in full.
+    end: Option<End>,
+    next: Option<Outgoing>,
+    /// Whether the message that is being sent is the last.
+    is_last: bool,
+    /// Whether the head has already waited one turn for a body that is about to come.
+    has_yielded: bool,
+    max_chunk: usize,
+}
+
+/// What the body had to give.
+enum Filled {
+    Something,
+    Pending,
+    /// Nothing yet, but a small body is about to come: worth one more turn before the head goes alone.
+    Soon,
+}
+
+impl<B, S> Pump<B, S>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    S: Service<Outgoing, Response = ()>,
+    S::Error: Into<BoxError>,
+{
+    /// Sends `start` and `body` as the `send` half of an exchange.
+    pub fn new(start: Start, body: B, send: SendHalf, transport: S) -> Self {
+        let max_chunk = send.session().max_chunk();
+        Self {
+            body,
+            transport,
+            sending: None,
+            send: Some(send),
+            start: Some(start),
+            rest: Bytes::new(),
+            end: None,
+            next: None,
+            is_last: false,
+            has_yielded: false,
+            max_chunk,
+        }
+    }
+
+    /// Lets go of the exchange, and of the place in the lane's line, although whoever holds this may keep it.
+    fn finish(self: Pin<&mut Self>, result: Result<(), TunnelError>) -> Poll<Result<(), TunnelError>> {
+        let mut this = self.project();
+        *this.send = None;
+        *this.next = None;
+        this.sending.set(None);
+        Poll::Ready(result)
+    }
+
+    /// Resets the exchange because of `error`, unless the exchange itself is over: then that is why sending failed.
+    fn fail(send: SendHalf, error: TunnelError, cx: &mut Context<'_>) -> Result<(), TunnelError> {
+        match send.poll_closed(cx) {
+            Poll::Ready(SendClosed::Stopped) => Ok(()),
+            Poll::Ready(SendClosed::Failed(error)) => Err(error),
+            Poll::Pending => {
+                let reason = ResetReason::from_error(&error);
+                let error = error.with_sent(send.seal());
+                send.reset(reason, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends what was made, and makes the next message. `None` when all is sent.
+    fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
+        let mut this = self.as_mut().project();
+        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
+            // On an error the future stays: what it still holds is dropped once the exchange has this error.
+            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
+            this.sending.set(None);
+            return Poll::Ready(Ok((!*this.is_last).then_some(())));
+        }
+        if this.next.is_some() {
+            ready!(this.transport.poll_ready(cx)).map_err(into_tunnel_error)?;
+            if let Some(next) = this.next.take() {
+                let future = this.transport.call(next);
+                this.sending.set(Some(future));
+            }
+            return Poll::Ready(Ok(Some(())));
+        }
+        let next = ready!(self.as_mut().poll_make(cx))?;
+        *self.project().next = Some(next);
+        Poll::Ready(Ok(Some(())))
+    }
+
+    /// Makes the next message of what the body has.
+    fn poll_make(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Outgoing, TunnelError>> {
+        let filled = self.as_mut().fill(cx)?;
+        let this = self.project();
+        let Some(send) = this.send.as_ref() else {
+            return Poll::Pending;
+        };
+        match filled {
+            Filled::Something => {}
+            Filled::Pending if this.start.is_some() => {}
+            Filled::Pending | Filled::Soon => return Poll::Pending,
+        }
+        let data = match (this.rest.len(), this.start.is_some()) {
+            (0, _) => Bytes::new(),
+            (len, has_start) => match send.poll_take(len.min(*this.max_chunk), cx) {
+                Poll::Ready(piece) => this.rest.split_to(piece),
+                Poll::Pending if has_start => Bytes::new(),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        let end = if this.rest.is_empty() {
+            this.end.take()
+        } else {
+            None
+        };
+        *this.is_last = end.is_some();
+        let payload = match this.start.take() {
+            None => Payload::Data(Data { data, end }),
+            Some(Start::Request(start)) => Payload::Request(Box::new(RequestStart { data, end, ..*start })),
+            Some(Start::Response(start)) => {
+                Payload::Response(Box::new(ResponseStart { data, end, ..*start }))
+            }
+        };
+        Poll::Ready(Ok(send.outgoing(payload)))
+    }
+
+    /// Polls the body if there is nothing of it here, and there is credit for what it may give.
+    fn fill(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Result<Filled, TunnelError> {
+        let this = self.project();
+        let mut body = this.body;
+        if !this.rest.is_empty() || this.end.is_some() {
+            return Ok(Filled::Something);
+        }
+        if body.is_end_stream() {
+            *this.end = Some(End::default());
+            return Ok(Filled::Something);
+        }
+        let is_open = this
+            .send
+            .as_ref()
+            .is_some_and(|send| send.poll_open(cx).is_ready());
+        if !is_open {
+            return Ok(Filled::Pending);
+        }
+        loop {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match split(frame) {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => *this.rest = data,
+                    Err(end) => *this.end = Some(end),
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    let is_request = this.send.as_ref().is_some_and(SendHalf::is_request);
+                    return Err(body_error(error.into(), is_request));
+                }
+                Poll::Ready(None) => *this.end = Some(End::default()),
+                Poll::Pending
+                    if this.start.is_some() && !*this.has_yielded && is_small(&*body, *this.max_chunk) =>
+                {
+                    *this.has_yielded = true;
+                    cx.waker().wake_by_ref();
+                    return Ok(Filled::Soon);
+                }
+                Poll::Pending => return Ok(Filled::Pending),
+            }
+            if this.end.is_none() && body.is_end_stream() {
+                *this.end = Some(End::default());
+            }
+            if this.end.is_some() || !this.rest.is_empty() {
+                return Ok(Filled::Something);
+            }
+        }
+    }
+}
+
+impl<B, S> Future for Pump<B, S>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+    S: Service<Outgoing, Response = ()>,
+    S::Error: Into<BoxError>,
+{
+    type Output = Result<(), TunnelError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match &self.send {
+                None => return Poll::Ready(Ok(())),
+                Some(send) => match send.poll_closed(cx) {
+                    Poll::Ready(SendClosed::Stopped) => return self.finish(Ok(())),
+                    Poll::Ready(SendClosed::Failed(error)) => return self.finish(Err(error)),
+                    Poll::Pending => {}
+                },
+            }
+            let step = ready!(self.as_mut().poll_step(cx));
+            let send = self.as_mut().project().send;
+            match step {
+                Ok(Some(())) => {}
+                Ok(None) => {
+                    if let Some(send) = send.take() {
+                        send.finish();
+                    }
+                    return self.finish(Ok(()));
+                }
+                Err(error) => {
+                    let result = match send.take() {
+                        Some(send) => Self::fail(send, error, cx),
+                        None => Err(error),
+                    };
+                    return self.finish(result);
+                }
+            }
+        }
+    }
+}
+
+impl<B, S: Service<Outgoing>> fmt::Debug for Pump<B, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump")
+            .field("send", &self.send)
+            .field("has_start", &self.start.is_some())
+            .field("rest_len", &self.rest.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a body is known to fit into the message of the head.
+fn is_small(body: &impl Body, max_chunk: usize) -> bool {
+    body.size_hint()
+        .exact()
+        .is_some_and(|len| len <= max_chunk as u64)
+}
+
+fn split(frame: Frame<Bytes>) -> Result<Bytes, End> {
+    match frame.into_data() {
+        Ok(data) => Ok(data),
+        Err(frame) => Err(End {
+            trailers: frame.into_trailers().ok().filter(|fields| !fields.is_empty()),
+        }),
+    }
+}
+
+/// A body that breaks off is the failure of the one who gives it: of the caller, or of who stands behind this end.
+fn body_error(error: BoxError, is_request: bool) -> TunnelError {
+    match TunnelError::find(&*error) {
+        Some(found) => found.clone(),
+        None if is_request => TunnelError::canceled().with_source(error),
+        None => TunnelError::new(
+            Cause::Upstream,
+            Initiator::Peer,
+            "the body of the response broke off",
+        )
+        .with_source(error),
+    }
+}
+
+fn into_tunnel_error(error: impl Into<BoxError>) -> TunnelError {
+    let error = error.into();
+    match TunnelError::find(&*error) {
+        Some(found) => found.clone(),
+        None => TunnelError::internal("the transport failed").with_source(error),
+    }
+}

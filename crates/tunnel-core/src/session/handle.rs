@@ -1,0 +1,217 @@
+//! What arrives.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{Phase, Session};
+use crate::{
+    error::{Cause, Initiator, TunnelError},
+    exchange::{Exchange, Place, RecvHalf, SendHalf, State, Violation},
+    flow::{RecvCredit, SendCredit},
+    head::{Protocol, RequestHead},
+    id::RequestId,
+    lane::Lane,
+    message::{Data, Direction, Payload, RequestStart, Reset, TunnelMessage},
+    reason::ResetReason,
+    sync::lock,
+};
+
+/// An exchange that the other end has opened.
+pub struct Accepted {
+    /// The exchange's id.
+    pub id: RequestId,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// The head of the request.
+    pub head: RequestHead,
+    /// The trace that it belongs to, or empty.
+    pub trace_id: String,
+    /// Sends the response.
+    pub send: SendHalf,
+    /// Receives the request's body.
+    pub recv: RecvHalf,
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("id", &self.id)
+            .field("protocol", &self.protocol)
+            .field("trace_id", &self.trace_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Takes a message that came on `lane`. Never waits: what must be stored is bounded by the credit that was granted.
+    ///
+    /// A message that breaks the rules of its exchange resets that exchange and harms no other.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the rules of the session; the caller closes it.
+    pub fn handle(&self, lane: &Lane, message: TunnelMessage) -> Result<Option<Accepted>, TunnelError> {
+        let TunnelMessage {
+            id,
+            direction,
+            protocol,
+            payload,
+        } = message;
+        let known = lock(&self.0.table).exchanges.get(&id).cloned();
+        match (payload, known) {
+            (Payload::Ping(_) | Payload::Pong(_), _) => Ok(None),
+            (Payload::Request(start), None) => self.accept(lane, id, direction, protocol, *start),
+            (payload, None) => self.late(&payload).map(|()| None),
+            (payload, Some(exchange)) => {
+                self.deliver(lane, &exchange, payload);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Resets an exchange of which the peer sent something that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// The exchange is not open, and there were too many such messages.
+    pub fn reject(&self, id: RequestId, reason: ResetReason, what: &'static str) -> Result<(), TunnelError> {
+        let known = lock(&self.0.table).exchanges.get(&id).cloned();
+        match known {
+            Some(exchange) => {
+                exchange.violate(self, Violation { reason, what });
+                Ok(())
+            }
+            None => self.late(&Payload::Data(Data::default())),
+        }
+    }
+
+    fn deliver(&self, lane: &Lane, exchange: &Arc<Exchange>, payload: Payload) {
+        let result = if exchange.lane() == lane {
+            exchange.update(self, |state, effects| match payload {
+                Payload::Response(start) => state.on_response(*start, effects),
+                Payload::Data(data) => state.on_data(data, effects),
+                Payload::Window(bytes) => state.on_window(bytes, effects),
+                Payload::Reset(reset) => state.on_reset(reset, effects),
+                Payload::Request(_) => Err(protocol("a second request came for one exchange")),
+                Payload::Ping(_) | Payload::Pong(_) => Ok(()),
+            })
+        } else {
+            Err(protocol("a message came on another lane than its exchange's"))
+        };
+        if let Err(violation) = result {
+            exchange.violate(self, violation);
+        }
+    }
+
+    /// Counts a message for an exchange that is not open.
+    fn late(&self, payload: &Payload) -> Result<(), TunnelError> {
+        let now = self.now();
+        lock(&self.0.table).late.spend(now, payload.cost()).map_err(|_| {
+            let text = "too many messages came for exchanges that are not open";
+            TunnelError::new(Cause::Protocol, Initiator::Peer, text)
+        })
+    }
+
+    fn accept(
+        &self,
+        lane: &Lane,
+        id: RequestId,
+        direction: Direction,
+        protocol: Protocol,
+        start: RequestStart,
+    ) -> Result<Option<Accepted>, TunnelError> {
+        let RequestStart {
+            head,
+            data,
+            end,
+            credit,
+            trace_id,
+        } = start;
+        if direction == self.0.config.opens || id.is_nil() {
+            let text = "a request came that the other end may not open: its direction or its id is wrong";
+            return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text));
+        }
+        let local = self.0.config.local;
+        let Some(place) = Place::take(&self.0.accepted, local.max_exchanges as usize) else {
+            return self.refuse(lane, (id, direction, protocol), ResetReason::Refused);
+        };
+        let budget = &self.0.config.budget;
+        let recv_credit = match (&end, head.expects_continue()) {
+            (None, true) => RecvCredit::withheld(budget, local.initial_credit),
+            _ => RecvCredit::promised(budget, local.initial_credit),
+        };
+        let credit = credit.min(crate::flow::MAX_CREDIT);
+        let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place);
+        let exchange = Arc::new(Exchange::new(id, direction, protocol, false, lane.clone(), state));
+        {
+            let mut table = lock(&self.0.table);
+            match table.phase {
+                // The loss of a lane fails what is in the table then; nothing may come in behind it.
+                Phase::Active if !table.lanes.contains(lane) => return Ok(None),
+                Phase::Active => table.exchanges.insert(id, exchange.clone()),
+                Phase::Closed(_) => return Ok(None),
+                Phase::Draining => {
+                    drop(table);
+                    return self.refuse(lane, (id, direction, protocol), ResetReason::Draining);
+                }
+            };
+        }
+        self.0.has_carried.store(true, Ordering::Relaxed);
+        let send = SendHalf::new(self.clone(), exchange.clone());
+        let recv = RecvHalf::new(self.clone(), exchange.clone());
+        if !data.is_empty() || end.is_some() {
+            let first = Data { data, end };
+            if let Err(violation) = exchange.update(self, |state, effects| state.on_data(first, effects)) {
+                exchange.violate(self, violation);
+                return Ok(None);
+            }
+        }
+        Ok(Some(Accepted {
+            id,
+            protocol,
+            head,
+            trace_id,
+            send,
+            recv,
+        }))
+    }
+
+    /// Refuses a request before anybody has seen it. It never had an entry.
+    fn refuse(
+        &self,
+        lane: &Lane,
+        (id, direction, protocol): (RequestId, Direction, Protocol),
+        reason: ResetReason,
+    ) -> Result<Option<Accepted>, TunnelError> {
+        let now = self.now();
+        let local = self.0.config.local;
+        lock(&self.0.table).late.allow(now, local.initial_credit as usize);
+        let payload = Payload::Reset(Reset { reason, detail: None });
+        let limit = (local.max_exchanges as usize).max(MIN_REFUSALS);
+        if lane.refuse(
+            TunnelMessage {
+                id,
+                direction,
+                protocol,
+                payload,
+            },
+            limit,
+        ) {
+            return Ok(None);
+        }
+        let text = "the peer opens more exchanges than it may, and does not read that they are refused";
+        Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text))
+    }
+}
+
+/// Refusals that may wait for a peer to read them, if it may not open more exchanges than that anyway.
+const MIN_REFUSALS: usize = 1_024;
+
+const fn protocol(what: &'static str) -> Violation {
+    Violation {
+        reason: ResetReason::Protocol,
+        what,
+    }
+}

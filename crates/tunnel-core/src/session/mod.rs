@@ -1,0 +1,315 @@
+//! One agent connection: its exchanges, its lanes, and what it takes from its peer.
+//!
+//! A session is the same at both ends; only who opens exchanges of which [`Direction`] differs. It does no I/O: whoever
+//! reads a `Proxy` stream gives each message to [`Session::handle`], which never waits, and whoever writes one takes
+//! messages from [`Lane::poll_next`].
+
+mod closing;
+mod handle;
+mod late;
+mod table;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use self::table::{Phase, Table};
+pub use self::{
+    closing::LaneGuard,
+    handle::Accepted,
+    late::{LATE_FOR, MAX_UNEXPECTED_BYTES, MAX_UNEXPECTED_MESSAGES},
+};
+use crate::{
+    error::{Cause, Initiator, Sent, TunnelError},
+    exchange::{Exchange, Place, RecvHalf, SendHalf, State},
+    flow::{CreditBudget, RecvCredit, SendCredit},
+    head::Protocol,
+    id::{AgentId, InstanceId, RequestId, SessionId},
+    lane::Lane,
+    message::Direction,
+    runtime::{BoxTask, Runtime},
+    settings::Settings,
+    sync::lock,
+};
+
+/// What a session is made of.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The name that the gateway gave it.
+    pub id: SessionId,
+    /// The agent's name.
+    pub agent: AgentId,
+    /// The agent's process.
+    pub instance: InstanceId,
+    /// Which exchanges this end opens.
+    pub opens: Direction,
+    /// What this end takes.
+    pub local: Settings,
+    /// What the other end takes.
+    pub remote: Settings,
+    /// Where the credit comes from that this end grants.
+    pub budget: CreditBudget,
+    /// Time, ids and tasks.
+    pub runtime: Arc<dyn Runtime>,
+}
+
+/// One agent connection. Cheap to clone; all clones are the same session.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    config: SessionConfig,
+    max_chunk: usize,
+    /// Exchanges that this end opened and that still count against the limit of the other.
+    opened: Arc<AtomicUsize>,
+    /// Exchanges that the other end opened and that still count against our limit.
+    accepted: Arc<AtomicUsize>,
+    /// The shortest round trip seen, in microseconds; [`NEVER`] until there is one.
+    round_trip: AtomicU64,
+    /// Whether an exchange was ever opened, by either end.
+    has_carried: AtomicBool,
+    table: Mutex<Table>,
+}
+
+const NEVER: u64 = u64::MAX;
+
+impl Session {
+    /// A session without lanes.
+    #[must_use]
+    pub fn new(mut config: SessionConfig) -> Self {
+        (config.local, config.remote) = (config.local.clamped(), config.remote.clamped());
+        let max_chunk = config.local.max_chunk.min(config.remote.max_chunk) as usize;
+        Self(Arc::new(Inner {
+            config,
+            max_chunk,
+            opened: Arc::default(),
+            accepted: Arc::default(),
+            round_trip: AtomicU64::new(NEVER),
+            has_carried: AtomicBool::new(false),
+            table: Mutex::new(Table::new()),
+        }))
+    }
+
+    /// The session's name.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.0.config.id
+    }
+
+    /// The agent's name.
+    #[must_use]
+    pub fn agent(&self) -> &AgentId {
+        &self.0.config.agent
+    }
+
+    /// The agent's process.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.0.config.instance
+    }
+
+    /// What this end takes.
+    #[must_use]
+    pub fn local_settings(&self) -> Settings {
+        self.0.config.local
+    }
+
+    /// What the other end takes.
+    #[must_use]
+    pub fn remote_settings(&self) -> Settings {
+        self.0.config.remote
+    }
+
+    /// The largest piece of body that may be sent, in bytes: the smaller of the two ends' settings.
+    #[must_use]
+    pub fn max_chunk(&self) -> usize {
+        self.0.max_chunk
+    }
+
+    /// Exchanges that this end has open with the other, in and beyond the table: the load for balancing.
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.0.opened.load(Ordering::Acquire)
+    }
+
+    /// Whether an exchange could be opened now. Another caller may take the last place before you do.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.load() < self.0.config.remote.max_exchanges as usize && self.is_available()
+    }
+
+    /// Whether the session takes new exchanges: it is not draining, and has a lane.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        let table = lock(&self.0.table);
+        matches!(table.phase, Phase::Active) && table.lanes.iter().any(|lane| !lane.is_closed())
+    }
+
+    /// Entries in the pending table: exchanges for which a message may still come or go.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        lock(&self.0.table).exchanges.len()
+    }
+
+    /// Whether an exchange was ever opened here, by either end.
+    #[must_use]
+    pub fn has_carried(&self) -> bool {
+        self.0.has_carried.load(Ordering::Relaxed)
+    }
+
+    /// The shortest round trip that a lane's ping has seen.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        match self.0.round_trip.load(Ordering::Relaxed) {
+            NEVER => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
+    /// Notes a round trip.
+    pub fn on_round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(NEVER - 1);
+        self.0.round_trip.fetch_min(micros, Ordering::Relaxed);
+    }
+
+    /// Spawns a task on the transport's runtime.
+    pub fn spawn(&self, task: BoxTask) {
+        self.0.config.runtime.spawn(task);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.0.config.runtime.now()
+    }
+
+    /// Adds a lane, in place of a closed one with the same number.
+    ///
+    /// # Errors
+    ///
+    /// The session is closed, or has an open lane with this number.
+    pub fn add_lane(&self, index: u32) -> Result<Lane, TunnelError> {
+        let mut table = lock(&self.0.table);
+        if let Phase::Closed(error) = &table.phase {
+            return Err(error.clone());
+        }
+        if table
+            .lanes
+            .iter()
+            .any(|lane| lane.index() == index && !lane.is_closed())
+        {
+            return Err(TunnelError::new(
+                Cause::Protocol,
+                Initiator::Peer,
+                "the session has this lane already",
+            ));
+        }
+        table.lanes.retain(|lane| !lane.is_closed());
+        let lane = Lane::new(index, self.0.max_chunk);
+        table.lanes.push(lane.clone());
+        Ok(lane)
+    }
+
+    /// Opens an exchange. `is_eager` is false for a request whose body waits for `100 (Continue)`: then the other end
+    /// grants credit only when somebody wants the body.
+    ///
+    /// The result is what the head has to announce as credit for the response, and the two halves.
+    ///
+    /// # Errors
+    ///
+    /// The session is closed or draining, has no lane, or has no room; nothing was sent then.
+    pub fn open(&self, protocol: Protocol, is_eager: bool) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
+        let SessionConfig {
+            local,
+            remote,
+            budget,
+            runtime,
+            opens,
+            ..
+        } = &self.0.config;
+        let place = Place::take(&self.0.opened, remote.max_exchanges as usize).ok_or_else(no_room)?;
+        let recv_credit = RecvCredit::grant(budget, local.initial_credit);
+        let granted = u32::try_from(recv_credit.outstanding()).unwrap_or(local.initial_credit);
+        let send_credit = SendCredit::new(
+            if is_eager { remote.initial_credit } else { 0 },
+            remote.initial_credit,
+        );
+        let state = State::new(true, send_credit, recv_credit, place);
+        let id = runtime.request_id();
+
+        let mut table = lock(&self.0.table);
+        match &table.phase {
+            Phase::Active => {}
+            Phase::Draining => return Err(draining()),
+            Phase::Closed(error) => return Err(error.clone().with_sent(Sent::No)),
+        }
+        let lane = table.least_loaded().ok_or_else(no_lane)?;
+        let exchange = Arc::new(Exchange::new(id, *opens, protocol, true, lane, state));
+        table.exchanges.insert(id, exchange.clone());
+        drop(table);
+        self.0.has_carried.store(true, Ordering::Relaxed);
+        Ok((
+            granted,
+            SendHalf::new(self.clone(), exchange.clone()),
+            RecvHalf::new(self.clone(), exchange),
+        ))
+    }
+
+    /// Takes an entry out of the table. `outstanding` is the credit that the peer may still believe it has.
+    pub(crate) fn remove(&self, id: RequestId, outstanding: usize) {
+        let now = self.now();
+        let (entry, watchers) = {
+            let mut table = lock(&self.0.table);
+            let entry = table.exchanges.remove(&id);
+            table.late.allow(now, outstanding);
+            let watchers = if table.exchanges.is_empty() {
+                std::mem::take(&mut table.idle_watchers)
+            } else {
+                Vec::new()
+            };
+            (entry, watchers)
+        };
+        drop(entry);
+        watchers.into_iter().for_each(std::task::Waker::wake);
+    }
+}
+
+fn no_room() -> TunnelError {
+    TunnelError::new(
+        Cause::Overloaded,
+        Initiator::Tunnel,
+        "the agent has no room for another exchange",
+    )
+    .with_sent(Sent::No)
+}
+
+fn no_lane() -> TunnelError {
+    TunnelError::new(Cause::AgentLost, Initiator::Tunnel, "the agent's stream was lost").with_sent(Sent::No)
+}
+
+fn draining() -> TunnelError {
+    TunnelError::new(Cause::Draining, Initiator::Tunnel, "the agent is stopping").with_sent(Sent::No)
+}
+
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Session {}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("agent", self.agent())
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! The exchanges of a session that may still carry a message.
+
+use std::{collections::HashMap, sync::Arc, task::Waker};
+
+use super::late::Late;
+use crate::{error::TunnelError, exchange::Exchange, id::RequestId, lane::Lane};
+
+/// Where a session is on its way to the end.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Active,
+    /// Nothing new; what is open goes on.
+    Draining,
+    Closed(TunnelError),
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) phase: Phase,
+    pub(super) exchanges: HashMap<RequestId, Arc<Exchange>>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) late: Late,
+    /// Who waits for the table to be empty.
+    pub(super) idle_watchers: Vec<Waker>,
+    /// Who waits for the session to close.
+    pub(super) close_watchers: Vec<Waker>,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: Phase::Active,
+            exchanges: HashMap::new(),
+            lanes: Vec::new(),
+            late: Late::default(),
+            idle_watchers: Vec::new(),
+            close_watchers: Vec::new(),
+        }
+    }
+
+    /// The open lane with the fewest bytes queued.
+    pub(super) fn least_loaded(&self) -> Option<Lane> {
+        let mut open = self.lanes.iter().filter(|lane| !lane.is_closed());
+        match self.lanes.len() {
+            0 | 1 => open.next().cloned(),
+            _ => open.min_by_key(|lane| lane.queued_bytes()).cloned(),
+        }
+    }
+}

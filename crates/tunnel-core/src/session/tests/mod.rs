@@ -1,0 +1,9 @@
+//! Two sessions joined in memory, and what may happen between them.
+
+pub(crate) mod body;
+mod cancel;
+mod exchanges;
+mod hostile;
+pub(crate) mod pair;
+pub(crate) mod runtime;
+mod teardown;

@@ -1,0 +1,317 @@
+//! Lost lanes, closed and draining sessions, and the limit of exchanges.
+
+use std::{future::poll_fn, sync::Arc};
+
+use super::{
+    body::{Feed, Reader, empty, full},
+    pair::{Call, Note, Pair, get, lost},
+};
+use crate::{
+    error::{Cause, Initiator, Sent, TunnelError},
+    reason::ResetReason,
+    settings::Settings,
+};
+
+const CHUNK: usize = 32 * 1024;
+
+fn limited(max_exchanges: u32) -> Settings {
+    Settings {
+        max_exchanges,
+        ..Settings::default()
+    }
+}
+
+/// Calls in every state: answered in full, mid body, accepted, on the wire, queued.
+fn calls_in_every_state(pair: &mut Pair) -> (Vec<Call>, Vec<super::pair::Answer>) {
+    let mut calls = Vec::new();
+    let mut answers = Vec::new();
+    let body = || {
+        let (feed, body) = Feed::new();
+        (0..20).for_each(|_| feed.push(vec![1; CHUNK]));
+        body
+    };
+    calls.push(pair.gateway.call(get(), body()));
+    pair.drive();
+    answers.push(pair.agent.answer(full("answered in full")));
+    calls.push(pair.gateway.call(get(), body()));
+    pair.drive();
+    answers.push(pair.agent.answer(body()));
+    calls.push(pair.gateway.call(get(), body()));
+    pair.drive();
+    pair.down().hold_wire();
+    calls.push(pair.gateway.call(get(), body()));
+    pair.drive();
+    pair.down().hold_writer();
+    calls.push(pair.gateway.call(get(), body()));
+    pair.drive();
+    calls.push(pair.gateway.call(get(), body()));
+    calls.iter().for_each(|call| call.reader.allow(2));
+    (calls, answers)
+}
+
+fn assert_all_failed(pair: &mut Pair, calls: Vec<Call>, answers: Vec<super::pair::Answer>) {
+    for call in &calls {
+        call.reader.allow(usize::MAX);
+    }
+    for answer in &answers {
+        answer.reader.allow(usize::MAX);
+    }
+    pair.drive();
+    assert_eq!(calls[0].reader.complete(), b"answered in full");
+    for (index, call) in calls.iter().enumerate() {
+        let error = call.pump.take().expect("every pump has ended").unwrap_err();
+        let sent = if index < 4 { Sent::Yes } else { Sent::No };
+        assert_eq!(
+            (error.cause(), error.sent()),
+            (Cause::AgentLost, sent),
+            "call {index}"
+        );
+        if index > 0 {
+            let error = call.reader.error();
+            assert_eq!(
+                (error.cause(), error.sent()),
+                (Cause::AgentLost, sent),
+                "call {index}"
+            );
+        }
+    }
+    for answer in &answers {
+        assert_eq!(answer.reader.error().cause(), Cause::AgentLost);
+    }
+    let accepted = std::mem::take(&mut pair.agent.accepted);
+    for accepted in accepted {
+        let reader = Reader::new(&pair.runtime, accepted.recv, false).all();
+        pair.drive();
+        assert_eq!(reader.error().cause(), Cause::AgentLost);
+    }
+    drop((calls, answers));
+    pair.drive();
+    pair.assert_empty();
+}
+
+#[test]
+fn a_lost_lane_fails_what_was_on_it_and_comes_back() {
+    let mut pair = Pair::new();
+    let (calls, answers) = calls_in_every_state(&mut pair);
+    pair.cut(0);
+    assert_all_failed(&mut pair, calls, answers);
+    assert!(!pair.gateway.session.is_available());
+    let error = pair.gateway.try_call(get(), empty()).err().unwrap();
+    assert_eq!((error.cause(), error.sent()), (Cause::AgentLost, Sent::No));
+    pair.add_lane(0);
+    assert!(pair.gateway.session.is_available());
+    pair.assert_works();
+    pair.assert_empty();
+}
+
+#[test]
+fn a_closed_session_fails_everything() {
+    let mut pair = Pair::new();
+    let (calls, answers) = calls_in_every_state(&mut pair);
+    pair.gateway.session.close(&lost());
+    pair.agent.session.close(&lost());
+    assert_all_failed(&mut pair, calls, answers);
+    let error = pair.gateway.try_call(get(), empty()).err().unwrap();
+    assert_eq!((error.cause(), error.sent()), (Cause::AgentLost, Sent::No));
+    assert!(pair.gateway.session.add_lane(7).is_err());
+}
+
+#[test]
+fn a_lost_lane_harms_no_other() {
+    let mut pair = Pair::of(Settings::default(), crate::flow::DEFAULT_BUDGET, 2);
+    pair.links.iter_mut().for_each(|link| link.down.hold_writer());
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        calls.push(pair.gateway.call(get(), full(vec![1; 3_000])));
+        pair.drive();
+    }
+    let queued = pair.links.iter().map(|link| link.down.lane.queued_bytes());
+    assert!(
+        queued.min() > Some(0),
+        "exchanges go to the lane with the fewest bytes"
+    );
+    pair.cut(1);
+    pair.release();
+    pair.agent.echo();
+    calls.iter().for_each(|call| call.reader.allow(usize::MAX));
+    pair.drive();
+    let (lost, done): (Vec<_>, Vec<_>) = calls
+        .iter()
+        .partition(|call| call.reader.look(|got| matches!(got.end, Some(Err(_)))));
+    assert_eq!((lost.len(), done.len()), (2, 2));
+    lost.iter()
+        .for_each(|call| assert_eq!(call.reader.error().sent(), Sent::No));
+    done.iter()
+        .for_each(|call| assert_eq!(call.reader.complete().len(), 3_000));
+    pair.assert_empty();
+}
+
+#[test]
+fn a_guard_that_drops_loses_its_lane() {
+    let mut pair = Pair::new();
+    let call = pair.gateway.call(get(), empty());
+    pair.drive();
+    let guard = pair.gateway.session.guard(pair.links[0].down.lane.clone());
+    drop(guard);
+    pair.drive();
+    assert_eq!(call.reader.error().cause(), Cause::AgentLost);
+    assert_eq!(call.reader.error().sent(), Sent::Yes);
+    pair.gateway.assert_empty();
+}
+
+#[test]
+fn an_exchange_cannot_come_on_a_lane_that_is_lost() {
+    let mut pair = Pair::new();
+    let lane = pair.links[0].up.lane.clone();
+    pair.agent.session.lose_lane(&lane, &lost());
+    let id = pair.runtime.next_id();
+    pair.forge(id, super::pair::request(1_000)).unwrap();
+    assert!(pair.agent.accepted.is_empty());
+    pair.agent.assert_empty();
+}
+
+#[test]
+fn more_exchanges_than_the_limit_are_not_opened() {
+    let mut pair = Pair::with(limited(2));
+    let calls = [
+        pair.gateway.call(get(), empty()),
+        pair.gateway.call(get(), empty()),
+    ];
+    assert!(!pair.gateway.session.has_room());
+    let error = pair.gateway.try_call(get(), empty()).err().unwrap();
+    assert_eq!((error.cause(), error.sent()), (Cause::Overloaded, Sent::No));
+    pair.drive();
+    pair.agent.echo();
+    pair.drive();
+    assert!(pair.gateway.session.has_room());
+    drop(calls);
+    pair.assert_works();
+}
+
+#[test]
+fn a_request_beyond_the_limit_is_refused_and_may_go_elsewhere() {
+    let mut pair = Pair::with(limited(1));
+    let forged = pair.runtime.next_id();
+    pair.forge(forged, super::pair::request(1_000)).unwrap();
+    let held = pair.agent.accept();
+    let call = pair.gateway.call(get(), full("body"));
+    pair.drive();
+    assert_eq!(call.reader.error().sent(), Sent::Refused);
+    assert_eq!(call.reader.error().cause(), Cause::Overloaded);
+    assert!(pair.agent.accepted.is_empty(), "nobody has seen it");
+    assert_eq!(pair.up().notes_of(call.id), [Note::Reset(ResetReason::Refused)]);
+    drop(held);
+    pair.drive();
+    pair.assert_works();
+}
+
+#[test]
+fn a_peer_that_does_not_read_its_refusals_loses_the_session() {
+    let mut pair = Pair::with(limited(1));
+    pair.up().hold_writer();
+    let result = (0..2_000).try_for_each(|_| {
+        let id = pair.runtime.next_id();
+        pair.forge(id, super::pair::request(1_000))
+    });
+    assert_eq!(result.unwrap_err().cause(), Cause::Protocol);
+}
+
+#[test]
+fn a_draining_session_finishes_what_it_has() {
+    let mut pair = Pair::new();
+    let (feed, body) = Feed::new();
+    let call = pair.gateway.call(get(), body);
+    pair.drive();
+    pair.agent.session.drain();
+    let refused = pair.gateway.call(get(), full("new"));
+    pair.drive();
+    let error = refused.reader.error();
+    assert_eq!((error.cause(), error.sent()), (Cause::Draining, Sent::Refused));
+    pair.gateway.session.drain();
+    let error = pair.gateway.try_call(get(), empty()).err().unwrap();
+    assert_eq!((error.cause(), error.sent()), (Cause::Draining, Sent::No));
+    assert!(pair.gateway.session.is_draining() && !pair.gateway.session.has_room());
+    pair.agent.echo();
+    feed.push("the rest");
+    feed.end();
+    call.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(call.reader.complete(), b"the rest");
+    pair.assert_empty();
+}
+
+#[test]
+fn an_idle_session_has_written_all() {
+    let mut pair = Pair::new();
+    let call = pair.gateway.call(get(), empty());
+    pair.drive();
+    pair.agent.session.drain();
+    let session = pair.agent.session.clone();
+    let idle = pair
+        .runtime
+        .start(async move { poll_fn(|cx| session.poll_idle(cx)).await });
+    pair.drive();
+    assert!(idle.take().is_none());
+    pair.up().hold_writer();
+    let answer = pair.agent.answer(full("the last word"));
+    answer.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(pair.agent.session.pending(), 0);
+    assert!(idle.take().is_none(), "the response has not been written");
+    pair.release();
+    assert!(idle.take().is_some());
+    call.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(call.reader.complete(), b"the last word");
+}
+
+#[test]
+fn an_idle_session_is_known_when_its_last_exchange_is_given_up() {
+    let mut pair = Pair::new();
+    let call = pair.gateway.call(get(), empty());
+    pair.drive();
+    let session = pair.gateway.session.clone();
+    let idle = pair
+        .runtime
+        .start(async move { poll_fn(|cx| session.poll_idle(cx)).await });
+    pair.drive();
+    call.reader.abort();
+    pair.drive();
+    assert!(idle.take().is_some());
+}
+
+#[test]
+fn whoever_waits_for_the_end_is_woken_by_it_alone() {
+    let mut pair = Pair::new();
+    let session = pair.gateway.session.clone();
+    let closed = pair
+        .runtime
+        .start(async move { poll_fn(|cx| session.poll_closed(cx)).await });
+    pair.assert_works();
+    pair.assert_works();
+    assert_eq!(closed.wakes(), 0);
+    let error = TunnelError::new(Cause::Draining, Initiator::Tunnel, "the end");
+    pair.gateway.session.close(&error);
+    pair.gateway.session.close(&lost());
+    pair.drive();
+    assert_eq!(closed.take().map(|error| error.cause()), Some(Cause::Draining));
+    assert!(pair.gateway.session.closed().is_some());
+}
+
+#[test]
+fn a_lane_is_added_once() {
+    let pair = Pair::new();
+    assert!(pair.gateway.session.add_lane(0).is_err());
+    assert!(pair.gateway.session.add_lane(1).is_ok());
+}
+
+#[test]
+fn a_session_and_its_lanes_are_freed() {
+    let mut pair = Pair::new();
+    let (_calls, _answers) = calls_in_every_state(&mut pair);
+    pair.gateway.session.close(&lost());
+    pair.drive();
+    let table = Arc::downgrade(&pair.gateway.session.0);
+    drop((pair, _calls, _answers));
+    assert!(table.upgrade().is_none());
+}

@@ -1,0 +1,79 @@
+//! What the two ends of a session tell each other at its start.
+
+use crate::flow::{DEFAULT_INITIAL_CREDIT, MAX_CREDIT};
+
+/// The limits of one end: what it takes from the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Credit for each request's body at its start, in bytes: 1 KiB to [`MAX_CREDIT`].
+    pub initial_credit: u32,
+    /// The largest piece of body in one message, in bytes: 1 KiB to 64 KiB.
+    pub max_chunk: u32,
+    /// Exchanges that the other end may have open at one time: 1 to 1,000,000.
+    pub max_exchanges: u32,
+    /// Bytes of names and values of the headers in one head: 4 KiB to 64 KiB.
+    pub max_head_bytes: u32,
+    /// Fields in one head: 16 to 512.
+    pub max_fields: u32,
+}
+
+impl Settings {
+    /// The smallest window and chunk that still move a body at a useful pace, in bytes.
+    pub const MIN_BYTES: u32 = 1024;
+    /// The largest chunk, in bytes: larger ones gain nothing and make others wait longer.
+    pub const MAX_CHUNK: u32 = 64 * 1024;
+    /// The largest head, in bytes: twice what an entry takes by default, since rules add headers.
+    pub const MAX_HEAD_BYTES: u32 = 64 * 1024;
+
+    /// These settings with every value brought into its bounds, so that a peer cannot ask for the impossible.
+    #[must_use]
+    pub fn clamped(self) -> Self {
+        Self {
+            initial_credit: self.initial_credit.clamp(Self::MIN_BYTES, MAX_CREDIT),
+            max_chunk: self.max_chunk.clamp(Self::MIN_BYTES, Self::MAX_CHUNK),
+            max_exchanges: self.max_exchanges.clamp(1, 1_000_000),
+            max_head_bytes: self
+                .max_head_bytes
+                .clamp(4 * Self::MIN_BYTES, Self::MAX_HEAD_BYTES),
+            max_fields: self.max_fields.clamp(16, 512),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            initial_credit: DEFAULT_INITIAL_CREDIT,
+            max_chunk: 32 * 1024,
+            max_exchanges: 1_000,
+            max_head_bytes: Self::MAX_HEAD_BYTES,
+            max_fields: 200,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_the_bounds() {
+        assert_eq!(Settings::default().clamped(), Settings::default());
+    }
+
+    #[test]
+    fn a_peer_cannot_ask_for_the_impossible() {
+        let zero = Settings {
+            initial_credit: 0,
+            max_chunk: 0,
+            max_exchanges: 0,
+            max_head_bytes: 0,
+            max_fields: 0,
+        }
+        .clamped();
+        assert_eq!(
+            (zero.initial_credit, zero.max_chunk, zero.max_exchanges),
+            (1024, 1024, 1)
+        );
+    }
+}

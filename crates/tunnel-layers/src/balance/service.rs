@@ -1,0 +1,117 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+use tunnel_core::{
+    Agents, AsTunnelError, Cause, GroupName, Initiator, Member, Routed, Sent, Session, SessionId, Target, TunnelError,
+};
+
+use super::{Lent, Pick, ResponseFuture, future::Retry};
+use crate::{
+    admission::admit,
+    reject::{Caller, ResponseBody},
+};
+
+/// Chooses a session for each request; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct Balance<S, A, P> {
+    pub(super) inner: S,
+    pub(super) agents: A,
+    pub(super) pick: P,
+}
+
+wraps_inner!(Balance<S, A, P>);
+
+impl<S, A, P, B, RB> Service<Request<B>> for Balance<S, A, P>
+where
+    S: Service<Request<Lent<B>>, Response = Response<RB>> + Clone,
+    S::Error: AsTunnelError,
+    A: Agents,
+    P: Pick,
+    B: Body<Data = Bytes>,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, P, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        let request = match admit(request) {
+            Ok(request) => request,
+            Err(error) => return ResponseFuture::rejected(caller, error),
+        };
+        let members = match group(&request) {
+            Ok(group) => self.agents.members(group),
+            Err(error) => return ResponseFuture::rejected(caller, error),
+        };
+        let session = match choose(&members, &self.pick, &[]) {
+            Ok(session) => session,
+            Err(error) => return ResponseFuture::rejected(caller, error),
+        };
+        let (parts, body) = request.into_parts();
+        // Alone in its group, a session needs no copy of the head: there is nobody else to try.
+        let (body, retry) = if members.len() > 1 {
+            let (lent, loan) = Lent::lend(body);
+            let retry = Retry::new(parts.clone(), loan, members, self.pick.clone(), session.id());
+            (lent, Some(retry))
+        } else {
+            (Lent::owned(body), None)
+        };
+        let mut request = Request::from_parts(parts, body);
+        request.extensions_mut().insert(session);
+        // The clone may not be ready; this one is.
+        let spare = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, spare);
+        let future = ready.call(request);
+        ResponseFuture::new(caller, future, ready, retry)
+    }
+}
+
+fn group<B>(request: &Request<B>) -> Result<&GroupName, TunnelError> {
+    match request.extensions().get::<Routed>().map(|routed| &routed.target) {
+        Some(Target::Group(group)) => Ok(group),
+        Some(Target::Upstream(_)) => Err(TunnelError::internal(
+            "the request goes to an upstream, not to a group: put the split for upstreams outside BalanceLayer",
+        )),
+        None => Err(TunnelError::internal(
+            "nobody has said which group the request goes to: put RouteLayer, or a layer that inserts Routed, outside \
+             BalanceLayer",
+        )),
+    }
+}
+
+/// A session that can take a request and has not been tried.
+pub(super) fn choose<P: Pick>(
+    members: &Arc<[Member]>,
+    pick: &P,
+    tried: &[SessionId],
+) -> Result<Session, TunnelError> {
+    let available = || members.iter().filter(|member| member.session.is_available());
+    let candidates: Vec<_> = available()
+        .filter(|member| member.session.has_room() && !tried.contains(&member.session.id()))
+        .collect();
+    match candidates.get(if candidates.len() > 1 { pick.pick(&candidates) } else { 0 }).or(candidates.last()) {
+        Some(member) => Ok(member.session.clone()),
+        None if available().next().is_some() => Err(no_room()),
+        None => Err(no_agent()),
+    }
+}
+
+fn no_agent() -> TunnelError {
+    TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").with_sent(Sent::No)
+}
+
+fn no_room() -> TunnelError {
+    let text = "every agent of the group has as many exchanges as it takes";
+    TunnelError::new(Cause::Overloaded, Initiator::Tunnel, text).with_sent(Sent::No)
+}

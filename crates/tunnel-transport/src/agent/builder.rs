@@ -1,0 +1,253 @@
+//! How an agent is described.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Uri, uri::Scheme};
+use tokio::sync::watch;
+use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
+
+use super::{Agent, AgentError, Backoff, Shared, Status};
+use crate::runtime::random;
+
+/// How long dialling, and each step of opening a session, may take.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long exchanges may go on when the agent stops.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+/// The most lanes of a session.
+const MAX_LANES: u32 = 8;
+
+/// An agent that is being described.
+#[must_use = "a builder does nothing before `build`"]
+pub struct AgentBuilder {
+    gateway: String,
+    id: Option<String>,
+    groups: Vec<String>,
+    token: Option<String>,
+    weight: u32,
+    lanes: u32,
+    settings: Settings,
+    budget: usize,
+    backoff: Backoff,
+    connect_timeout: Duration,
+    drain: Duration,
+}
+
+impl AgentBuilder {
+    pub(super) fn new(gateway: String) -> Self {
+        Self {
+            gateway,
+            id: None,
+            groups: Vec::new(),
+            token: None,
+            weight: 1,
+            lanes: 1,
+            settings: Settings::default(),
+            budget: DEFAULT_BUDGET,
+            backoff: Backoff::DEFAULT,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            drain: DEFAULT_DRAIN,
+        }
+    }
+
+    /// The agent's name: 1 to 253 of the characters `a-z A-Z 0-9 - _ .`. Random by default.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Adds a group that this agent serves; at least one is needed.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.groups.push(group.into());
+        self
+    }
+
+    /// The token that the gateway knows.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// The token out of the environment variable `TUNNEL_TOKEN`, if that is set.
+    pub fn token_from_env(mut self) -> Self {
+        self.token = std::env::var("TUNNEL_TOKEN").ok().or(self.token);
+        self
+    }
+
+    /// The agent's share of new exchanges, relative to the others of its groups: 1 to 1,000, by default 1.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight.clamp(1, 1_000);
+        self
+    }
+
+    /// The `Proxy` streams of a session: 1 to 8, by default 1. More pay only with more cores.
+    pub fn lanes(mut self, lanes: u32) -> Self {
+        self.lanes = lanes.clamp(1, MAX_LANES);
+        self
+    }
+
+    /// What this end takes from the gateway. Values beyond their bounds are brought into them.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings.clamped();
+        self
+    }
+
+    /// The credit that the gateway is granted over all exchanges, in bytes; 256 MiB by default.
+    pub fn credit_budget(mut self, bytes: usize) -> Self {
+        self.budget = bytes;
+        self
+    }
+
+    /// The delays between tries to connect; by default from 200 ms to 8 s, with full jitter.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long dialling, and each step of opening a session, may take; 10 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long exchanges may go on when the agent stops; 30 s by default.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain = timeout;
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Errors
+    ///
+    /// The address, a name or the token cannot be used; the text says which, and what would be right.
+    pub fn build(self) -> Result<Agent, AgentError> {
+        let (gateway, address) = parse_gateway(&self.gateway)?;
+        let instance = InstanceId::from_random(random());
+        let id = self.id.unwrap_or_else(|| format!("agent-{instance}"));
+        let id: AgentId = id
+            .parse()
+            .map_err(|error| AgentError::config(format!("the agent's id: {error}")))?;
+        if self.groups.is_empty() {
+            return Err(AgentError::config(
+                "an agent needs at least one group: name it with `group`",
+            ));
+        }
+        let group = |name: &String| {
+            name.parse::<GroupName>()
+                .map_err(|error| AgentError::config(format!("the agent's group: {error}")))
+        };
+        let groups = self.groups.iter().map(group).collect::<Result<_, _>>()?;
+        let token = self.token.as_deref().map(bearer).transpose()?;
+        Ok(Agent(Arc::new(Shared {
+            gateway,
+            address,
+            id,
+            instance,
+            groups,
+            token,
+            weight: self.weight,
+            lanes: self.lanes,
+            settings: self.settings,
+            budget: CreditBudget::new(self.budget),
+            backoff: self.backoff,
+            connect_timeout: self.connect_timeout,
+            drain: self.drain,
+            status: watch::Sender::new(Status::Connecting),
+        })))
+    }
+}
+
+/// The origin of the calls, and what to dial.
+fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
+    let wrong = |why: &str| {
+        AgentError::config(format!(
+            "the gateway's address {text:?} {why}; it must look like http://gateway.example:7000"
+        ))
+    };
+    let uri: Uri = text.parse().map_err(|_| wrong("is no URI"))?;
+    match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => {}
+        Some(scheme) if *scheme == Scheme::HTTPS => {
+            return Err(wrong("asks for TLS, which this version cannot do"));
+        }
+        _ => return Err(wrong("has no scheme")),
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(wrong("has a path"));
+    }
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(|| wrong("has no host"))?;
+    let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+    Ok((uri, address))
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, AgentError> {
+    let value = HeaderValue::try_from(format!("Bearer {token}"));
+    let mut value =
+        value.map_err(|_| AgentError::config("the token has characters other than visible ASCII"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentBuilder")
+            .field("gateway", &self.gateway)
+            .field("id", &self.id)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(builder: AgentBuilder) -> String {
+        let error = builder.build().unwrap_err();
+        assert!(error.is_config());
+        error.to_string()
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_would_be_right() {
+        for address in [
+            "",
+            "gateway:7000",
+            "ftp://gateway",
+            "http://",
+            "http://g/path",
+            "https://g",
+            "http://a b",
+        ] {
+            let text = error(AgentBuilder::new(address.to_owned()).group("g"));
+            assert!(text.contains("http://gateway.example:7000"), "{text}");
+        }
+        assert!(
+            AgentBuilder::new("http://[::1]:7000".to_owned())
+                .group("g")
+                .build()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn names_are_needed_and_checked() {
+        let builder = || AgentBuilder::new("http://g".to_owned());
+        assert!(error(builder()).contains("at least one group"));
+        assert!(error(builder().group("a b")).contains("group"));
+        assert!(error(builder().group("g").id("")).contains("id"));
+        assert!(error(builder().group("g").token("a\nb")).contains("token"));
+    }
+
+    #[test]
+    fn the_token_is_not_printed() {
+        let builder = AgentBuilder::new("http://g".to_owned())
+            .group("g")
+            .token("hush-hush-hush");
+        assert!(!format!("{builder:?}").contains("hush"));
+        assert!(!format!("{:?}", builder.build().unwrap()).contains("hush"));
+    }
+}

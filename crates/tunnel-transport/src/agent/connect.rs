@@ -1,0 +1,112 @@
+//! One HTTP/2 connection to the gateway, which never redials.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tonic::body::Body;
+
+use super::{AgentError, Shared};
+use crate::{
+    generated::tunnel_service_client::TunnelServiceClient,
+    net::{SocketOptions, windows},
+};
+
+/// The client of one connection, and the task that drives it. Dropping it closes the connection.
+pub(super) struct Connection {
+    pub(super) client: TunnelServiceClient<Http2>,
+    driver: Driver,
+}
+
+/// The task that drives a connection; aborted when this drops.
+struct Driver(JoinHandle<()>);
+
+impl Connection {
+    /// Dials every address of the gateway in turn, and does the HTTP/2 handshake with the first that answers.
+    pub(super) async fn dial(agent: &Shared) -> Result<Self, AgentError> {
+        let gateway = &agent.gateway;
+        let dialled = timeout(agent.connect_timeout, TcpStream::connect(&agent.address)).await;
+        let stream = dialled
+            .map_err(|_| {
+                AgentError::connect(format!(
+                    "no connection to {gateway} within {:?}",
+                    agent.connect_timeout
+                ))
+            })?
+            .map_err(|error| {
+                AgentError::connect(format!("cannot connect to {gateway}: {error}")).with_source(error)
+            })?;
+        if let Err(error) = SocketOptions::tunnel().apply(&stream) {
+            tracing::debug!(%error, "socket options were refused");
+        }
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(windows::TUNNEL_STREAM_WINDOW)
+            .initial_connection_window_size(windows::CONNECTION_WINDOW)
+            .max_frame_size(windows::TUNNEL_MAX_FRAME)
+            .max_send_buf_size(windows::TUNNEL_SEND_BUFFER)
+            .keep_alive_interval(windows::PING_INTERVAL)
+            .keep_alive_timeout(windows::PING_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await;
+        let (sender, connection) = handshake.map_err(|error| {
+            AgentError::connect(format!("{gateway} does not speak HTTP/2")).with_source(error)
+        })?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection to the gateway broke");
+            }
+        });
+        let client = TunnelServiceClient::with_origin(Http2(sender), gateway.clone())
+            .max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES);
+        Ok(Self {
+            client,
+            driver: Driver(driver),
+        })
+    }
+
+    /// Waits until what was written is gone and the connection has closed. All other clones of the client must be gone.
+    pub(super) async fn closed(self) {
+        let Self { client, mut driver } = self;
+        drop(client);
+        // A task that was aborted has closed its connection as well.
+        let _ = (&mut driver.0).await;
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A hyper connection as the service that a tonic client wants.
+#[derive(Clone, Debug)]
+pub(super) struct Http2(SendRequest<Body>);
+
+/// hyper does not name the future of a request, hence the box: once for each stream of the tunnel.
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Incoming>, hyper::Error>> + Send>>;
+
+impl tower_service::Service<Request<Body>> for Http2 {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
+        Box::pin(self.0.send_request(request))
+    }
+}

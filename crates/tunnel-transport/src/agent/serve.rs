@@ -1,0 +1,170 @@
+//! One exchange at the agent: from the head of the request to the end of the response.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+use tower_service::Service;
+use tracing::debug;
+use tunnel_core::{
+    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
+    Start, TunnelBody, TunnelError, admit, message::ResponseStart,
+};
+
+use crate::TunnelTransport;
+
+/// The request that an agent's service gets.
+pub type ServedRequest = Request<TunnelBody>;
+
+/// A service that an agent can serve: any `tower::Service` of requests whose body is a [`TunnelBody`], with any body of
+/// bytes in its response. An axum `Router` is one, so are tonic's `Routes` and [`Upstream`](crate::Upstream).
+///
+/// You do not implement this; it is implemented for every such service.
+pub trait AgentService: Clone + Send + 'static {
+    /// Handles one exchange to its end.
+    fn handle(self, accepted: Accepted) -> impl Future<Output = ()> + Send + 'static;
+}
+
+impl<S, B> AgentService for S
+where
+    S: Service<ServedRequest, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn handle(self, accepted: Accepted) {
+        let id = accepted.id;
+        if let Err(error) = handle(self, accepted).await {
+            debug!(request.id = %id, %error, "an exchange ended early");
+        }
+    }
+}
+
+async fn handle<S, B>(mut service: S, accepted: Accepted) -> Result<(), TunnelError>
+where
+    S: Service<ServedRequest, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Accepted {
+        id, head, send, recv, ..
+    } = accepted;
+    let body = TunnelBody::new(recv, &head.headers);
+    let mut parts = match head.into_request_parts() {
+        Ok(parts) => parts,
+        Err(error) => return Err(fail(send, error)),
+    };
+    parts.extensions.insert(id);
+    let is_head = parts.method == Method::HEAD;
+    let request = Request::from_parts(parts, body);
+    let answer = async {
+        poll_fn(|cx| service.poll_ready(cx))
+            .await
+            .map_err(|error| into_tunnel_error(error.into()))?;
+        service
+            .call(request)
+            .await
+            .map_err(|error| into_tunnel_error(error.into()))
+    };
+    // The service's work is dropped when the other end gives up.
+    let response = tokio::select! {
+        biased;
+        closed = poll_fn(|cx| send.poll_closed(cx)) => return match closed {
+            SendClosed::Failed(error) => Err(error),
+            SendClosed::Stopped => Ok(()),
+        },
+        response = answer => response,
+    };
+    match response {
+        Ok(response) => respond(id, response, is_head, send).await,
+        Err(error) => Err(fail(send, error)),
+    }
+}
+
+async fn respond<B>(
+    id: RequestId,
+    response: Response<B>,
+    is_head: bool,
+    send: SendHalf,
+) -> Result<(), TunnelError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (mut parts, body) = response.into_parts();
+    admit::clean_response(&mut parts);
+    debug!(request.id = %id, status = parts.status.as_u16(), "answered");
+    let head = match ResponseHead::from_parts(parts) {
+        Ok(head) => head,
+        Err(error) => return Err(fail(send, error)),
+    };
+    let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let start = Start::Response(Box::new(ResponseStart {
+        head,
+        data: Bytes::new(),
+        end: None,
+    }));
+    let body = AnswerBody {
+        inner: body,
+        has_none,
+    };
+    Pump::new(start, body, send, TunnelTransport::new()).await
+}
+
+fn fail(send: SendHalf, error: TunnelError) -> TunnelError {
+    send.reset(ResetReason::from_error(&error), &error);
+    error
+}
+
+fn into_tunnel_error(error: BoxError) -> TunnelError {
+    match TunnelError::find(&*error) {
+        Some(found) => found.clone(),
+        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the agent's service failed")
+            .with_source(error),
+    }
+}
+
+/// A response's body, left out where HTTP has none (RFC 9110, sections 6.4.1 and 9.3.2) whatever the service gave.
+#[pin_project]
+struct AnswerBody<B> {
+    #[pin]
+    inner: B,
+    has_none: bool,
+}
+
+impl<B: Body> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        if *this.has_none {
+            Poll::Ready(None)
+        } else {
+            this.inner.poll_frame(cx)
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_none || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.has_none {
+            SizeHint::with_exact(0)
+        } else {
+            self.inner.size_hint()
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One session: registration, lanes, heartbeat, the end.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time::timeout};
+use tonic::{Request, Streaming};
+use tracing::{info, warn};
+use tunnel_core::{Cause, Direction, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError};
+
+use super::{AgentError, Shared, Status, connect::Connection, lanes};
+use crate::{
+    dispatch::{
+        Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings,
+        wire_settings,
+    },
+    generated::{self as pb, tunnel_message::Payload},
+    heartbeat::Heartbeat,
+    runtime::TokioRuntime,
+};
+
+/// How long the gateway has to take what was written last, and to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a session ended that had been opened.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was lost.
+    Lost(AgentError),
+    /// It was drained, because the agent stops.
+    Drained,
+}
+
+/// A session that is open.
+pub(super) struct OpenSession {
+    pub(super) session: Session,
+    pub(super) connection: Connection,
+    pub(super) lane_key: LaneKey,
+    pub(super) heartbeat: Heartbeat,
+    control: ControlStream,
+    gateway_id: String,
+    lanes: u32,
+}
+
+/// Connects and registers.
+pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
+    let mut connection = Connection::dial(agent).await?;
+    let (sender, receiver) = channel();
+    let hello = control(Payload::StreamOpen(hello(agent)));
+    // The queue is empty.
+    let _ = sender.try_send(Ok(hello));
+    let mut request = Request::new(Messages(Control(receiver)));
+    if let Some(token) = &agent.token {
+        request
+            .metadata_mut()
+            .as_mut()
+            .insert(http::header::AUTHORIZATION, token.clone());
+    }
+    let opening = async {
+        let response = connection.client.control_stream(request).await;
+        let mut stream = response.map_err(|status| refused(&status))?.into_inner();
+        let first = stream.message().await.map_err(|status| refused(&status))?;
+        Ok((stream, first.and_then(|message| message.payload)))
+    };
+    let too_late = |_| AgentError::connect(format!("{} did not open a session in time", agent.gateway));
+    let (stream, first) = timeout(agent.connect_timeout, opening)
+        .await
+        .map_err(too_late)??;
+    let answer = match first {
+        Some(Payload::StreamOpenResponse(answer)) => answer,
+        Some(Payload::ErrorMessage(error)) => return Err(AgentError::from_message(&error)),
+        _ => return Err(AgentError::lost("the gateway did not answer stream_open")),
+    };
+    build(agent, connection, stream, sender, &answer)
+}
+
+fn refused(status: &tonic::Status) -> AgentError {
+    AgentError::from_status("the gateway refused the agent", status)
+}
+
+fn hello(agent: &Shared) -> pb::StreamOpen {
+    pb::StreamOpen {
+        revision: REVISION,
+        agent_id: agent.id.to_string(),
+        instance_id: agent.instance.to_string(),
+        groups: agent.groups.iter().map(ToString::to_string).collect(),
+        weight: agent.weight,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: Some(wire_settings(agent.settings)),
+        ..pb::StreamOpen::default()
+    }
+}
+
+fn build(
+    agent: &Shared,
+    connection: Connection,
+    stream: Streaming<pb::TunnelMessage>,
+    sender: mpsc::Sender<Result<pb::TunnelMessage, tonic::Status>>,
+    answer: &pb::StreamOpenResponse,
+) -> Result<OpenSession, AgentError> {
+    let broken = || AgentError::lost("the gateway's answer to stream_open has no session_id or lane_key");
+    let id: SessionId = answer.session_id.parse().map_err(|_| broken())?;
+    let lane_key = LaneKey::new(answer.lane_key.as_ref().try_into().map_err(|_| broken())?);
+    let millis = |value: u32, default: Duration| match value {
+        0 => default,
+        value => Duration::from_millis(value.into()),
+    };
+    let heartbeat = Heartbeat {
+        interval: millis(answer.heartbeat_interval_ms, Heartbeat::DEFAULT.interval),
+        timeout: millis(answer.heartbeat_timeout_ms, Heartbeat::DEFAULT.timeout),
+    }
+    .clamped();
+    let session = Session::new(SessionConfig {
+        id,
+        agent: agent.id.clone(),
+        instance: agent.instance,
+        opens: Direction::ClientToServer,
+        local: agent.settings,
+        remote: session_settings(answer.settings.as_ref()),
+        budget: agent.budget.clone(),
+        runtime: Arc::new(TokioRuntime::current()),
+    });
+    let control = ControlStream::new(stream, sender, heartbeat);
+    let lanes = agent.lanes.min(answer.max_lanes.max(1));
+    Ok(OpenSession {
+        session,
+        connection,
+        lane_key,
+        heartbeat,
+        control,
+        gateway_id: answer.gateway_id.clone(),
+        lanes,
+    })
+}
+
+impl OpenSession {
+    /// Opens the lanes, and runs the session until it is lost, or until `stop` is ready and it has been drained.
+    pub(super) async fn run(
+        mut self,
+        agent: &Shared,
+        on_accept: OnAccept,
+        stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Result<End, AgentError> {
+        let _closer = Closer(self.session.clone());
+        let mut keepers = tokio::task::JoinSet::new();
+        for index in 0..self.lanes {
+            let lane = lanes::LaneKeeper::new(&self, index, agent.connect_timeout, on_accept.clone());
+            let opened = lane.open().await?;
+            keepers.spawn(lane.keep(opened));
+        }
+        info!(
+            agent.id = %agent.id, session.id = %self.session.id(), gateway = %agent.gateway,
+            gateway.id = %self.gateway_id, lanes = self.lanes, "connected"
+        );
+        agent.status.send_replace(Status::Connected(self.session.clone()));
+        tokio::select! {
+            error = watch(&self.session, &mut self.control) => Ok(End::Lost(error)),
+            () = stop => {
+                self.drain(agent).await;
+                Ok(End::Drained)
+            }
+        }
+    }
+
+    /// Finishes what is open, or meets the deadline; then says good-bye.
+    async fn drain(mut self, agent: &Shared) {
+        agent.status.send_replace(Status::Draining);
+        info!(pending = self.session.pending(), "draining");
+        self.session.drain();
+        let deadline_ms = u32::try_from(agent.drain.as_millis()).unwrap_or(u32::MAX);
+        let reason = "the agent is stopping".to_owned();
+        self.control
+            .say(Payload::Drain(pb::Drain { deadline_ms, reason }));
+        let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
+        tokio::select! {
+            () = idle => {}
+            error = watch(&self.session, &mut self.control) => warn!(%error, "the session ended before it was drained"),
+            () = tokio::time::sleep(agent.drain) => {
+                warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
+            }
+        }
+        // What is queued is still written: the lanes and the control stream end behind it.
+        self.session.finish();
+        drop(self.control);
+        let _ = timeout(CLOSE_TIMEOUT, self.connection.closed()).await;
+    }
+}
+
+/// Watches a session until it is lost.
+async fn watch(session: &Session, control: &mut ControlStream) -> AgentError {
+    loop {
+        let event = tokio::select! {
+            event = control.next() => event,
+            error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
+                return AgentError::lost("the session ended").with_source(error);
+            }
+        };
+        match event {
+            Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
+            Event::Said(Payload::Drain(_)) => session.drain(),
+            Event::Said(_) | Event::Suspect => {}
+            Event::Silent => return AgentError::lost("the gateway was silent for too long"),
+            Event::Ended(None) => return AgentError::lost("the gateway closed the session"),
+            Event::Ended(Some(status)) => {
+                return AgentError::lost("the connection to the gateway broke").with_source(status);
+            }
+        }
+    }
+}
+
+/// Closes the session on every way out.
+struct Closer(Session);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        let text = "the connection to the gateway was lost";
+        self.0
+            .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
+    }
+}

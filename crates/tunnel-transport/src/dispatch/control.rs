@@ -1,0 +1,94 @@
+//! What both ends of a ControlStream do: heartbeat, and what the other end says.
+
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::setup::control;
+use crate::{
+    generated::{self as pb, tunnel_message::Payload},
+    heartbeat::{Beat, Heartbeat, Pulse},
+};
+
+/// Messages of a ControlStream that wait to be written.
+const MAX_QUEUED: usize = 64;
+
+/// What happened on a ControlStream.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The other end said this.
+    Said(Payload),
+    /// Nothing came during the last interval.
+    Suspect,
+    /// The stream is over.
+    Ended(Option<Status>),
+    /// The other end was silent for too long.
+    Silent,
+}
+
+/// One end of a ControlStream.
+#[derive(Debug)]
+pub(crate) struct ControlStream {
+    stream: Streaming<pb::TunnelMessage>,
+    replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+    pulse: Pulse,
+    was_suspect: bool,
+}
+
+/// The queue of one end of a ControlStream.
+pub(crate) fn channel() -> (
+    mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+    mpsc::Receiver<Result<pb::TunnelMessage, Status>>,
+) {
+    mpsc::channel(MAX_QUEUED)
+}
+
+impl ControlStream {
+    pub(crate) fn new(
+        stream: Streaming<pb::TunnelMessage>,
+        replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+        heartbeat: Heartbeat,
+    ) -> Self {
+        Self {
+            stream,
+            replies,
+            pulse: Pulse::new(heartbeat),
+            was_suspect: false,
+        }
+    }
+
+    /// The next event; pings and pongs are answered on the way. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Event {
+        loop {
+            tokio::select! {
+                message = self.stream.message() => match message {
+                    Ok(Some(message)) => {
+                        self.pulse.heard();
+                        match message.payload {
+                            Some(Payload::Ping(pb::Ping { nonce })) => self.say(Payload::Pong(pb::Pong { nonce })),
+                            Some(Payload::Pong(pb::Pong { nonce })) => drop(self.pulse.on_pong(nonce)),
+                            Some(payload) => return Event::Said(payload),
+                            None => {}
+                        }
+                    }
+                    Ok(None) => return Event::Ended(None),
+                    Err(status) => return Event::Ended(Some(status)),
+                },
+                beat = self.pulse.beat() => match beat {
+                    Beat::Lost => return Event::Silent,
+                    Beat::Ping(nonce) => {
+                        self.say(Payload::Ping(pb::Ping { nonce }));
+                        let is_suspect = self.pulse.is_suspect();
+                        if std::mem::replace(&mut self.was_suspect, is_suspect) != is_suspect && is_suspect {
+                            return Event::Suspect;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Queues a message. When the peer reads none of them it is dropped: the heartbeat then ends the stream.
+    pub(crate) fn say(&self, payload: Payload) {
+        let _ = self.replies.try_send(Ok(control(payload)));
+    }
+}

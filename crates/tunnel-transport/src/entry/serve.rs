@@ -1,0 +1,206 @@
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+use tunnel_core::{BoxError, PeerInfo};
+
+use crate::{
+    entry::{
+        Entry, connection,
+        io::{AbortFlag, EntryIo, Held},
+        service::EntryService,
+    },
+    net::{Acceptor, Listener},
+};
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// An entry with its listener and service. Nothing happens until it is awaited.
+#[must_use = "an entry serves only while it is awaited"]
+pub struct Serve<L, S> {
+    entry: Entry,
+    listener: L,
+    service: S,
+    signal: Option<BoxFuture>,
+}
+
+impl<L, S> Serve<L, S> {
+    pub(super) fn new(entry: Entry, listener: L, service: S) -> Self {
+        Self {
+            entry,
+            listener,
+            service,
+            signal: None,
+        }
+    }
+
+    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, waits for them
+    /// and for upgraded streams until the [drain deadline](Entry::drain), and then cuts what is left.
+    pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.signal = Some(Box::pin(signal));
+        self
+    }
+}
+
+impl<L, S> fmt::Debug for Serve<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("entry", &self.entry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L, S, B> IntoFuture for Serve<L, S>
+where
+    L: Listener,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = ();
+    type IntoFuture = ServeFuture;
+
+    fn into_future(self) -> ServeFuture {
+        ServeFuture(Box::pin(run(self)))
+    }
+}
+
+/// Serves until the signal, then drains. Without a signal it never ends.
+///
+/// Dropping it stops accepting and cuts every connection, but not streams that were upgraded: those belong to whoever
+/// holds them. The drain's deadline does the same.
+#[must_use = "an entry serves only while it is awaited"]
+pub struct ServeFuture(BoxFuture);
+
+impl Future for ServeFuture {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ServeFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeFuture").finish_non_exhaustive()
+    }
+}
+
+async fn run<L, S, B>(serve: Serve<L, S>)
+where
+    L: Listener,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let connections = Connections::new(&serve.entry);
+    let mut acceptor = Acceptor::new(serve.listener);
+    let mut signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
+    loop {
+        let next = async {
+            let permit = connections.permit().await;
+            (permit, acceptor.accept().await)
+        };
+        let (permit, (socket, peer)) = tokio::select! {
+            biased;
+            () = &mut signal => break,
+            next = next => next,
+        };
+        connections.start(socket, peer, permit, serve.service.clone());
+    }
+    drop(acceptor);
+    connections.drain(serve.entry.drain).await;
+}
+
+/// Everything that the connections of one entry share.
+struct Connections {
+    codec: auto::Builder<TokioExecutor>,
+    first_bytes_timeout: Duration,
+    permits: Arc<Semaphore>,
+    tracker: TaskTracker,
+    drain: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    fn new(entry: &Entry) -> Self {
+        Self {
+            codec: entry.codec(),
+            first_bytes_timeout: entry.first_bytes_timeout,
+            permits: Arc::new(Semaphore::new(entry.max_connections)),
+            tracker: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        let permits = Arc::clone(&self.permits);
+        permits
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed")
+    }
+
+    fn start<T, S, B>(&self, socket: T, peer: PeerInfo, permit: OwnedSemaphorePermit, service: S)
+    where
+        T: crate::net::Socket,
+        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let abort = AbortFlag::default();
+        let held = Held {
+            _permit: permit,
+            _tracked: self.tracker.token(),
+        };
+        let io = EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held));
+        let service = EntryService {
+            inner: service,
+            peer,
+            abort,
+        };
+        // Tokens of their own, so that connections do not meet at one lock each time they are polled.
+        let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
+        tokio::spawn(connection::run(self.codec.clone(), io, service, drain, cut));
+    }
+
+    async fn drain(&self, deadline: Duration) {
+        self.drain.cancel();
+        self.tracker.close();
+        if timeout(deadline, self.tracker.wait()).await.is_err() {
+            tracing::warn!(
+                left = self.tracker.len(),
+                "cutting connections at the drain's deadline"
+            );
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.drain.cancel();
+        self.cut.cancel();
+    }
+}

@@ -1,0 +1,89 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use pin_project::pin_project;
+use tower_service::Service;
+use tunnel_core::PeerInfo;
+
+use crate::entry::{body::EntryBody, io::AbortFlag};
+
+/// A tower service as hyper calls it, for one connection.
+pub(super) struct EntryService<S> {
+    pub(super) inner: S,
+    pub(super) peer: PeerInfo,
+    pub(super) abort: AbortFlag,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+{
+    type Response = Response<EntryBody<B>>;
+    type Error = S::Error;
+    type Future = EntryFuture<S>;
+
+    fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
+        // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
+        let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
+        // The place where a mark for RFC 8441 goes, when `hyper::ext::Protocol` stands in the extensions.
+        request.extensions_mut().insert(self.peer.clone());
+        EntryFuture {
+            state: State::Ready {
+                service: self.inner.clone(),
+                request: Some(request),
+            },
+            abort,
+        }
+    }
+}
+
+/// Waits until the service is ready, calls it, and wraps the body of its response.
+#[pin_project]
+pub(super) struct EntryFuture<S: Service<Request<Incoming>>> {
+    #[pin]
+    state: State<S, S::Future>,
+    abort: Option<AbortFlag>,
+}
+
+/// It becomes a `Called` at its first poll, almost always, so a box for the request would only cost.
+#[allow(clippy::large_enum_variant)]
+#[pin_project(project = StateProjection)]
+enum State<S, F> {
+    Ready {
+        service: S,
+        request: Option<Request<Incoming>>,
+    },
+    Called(#[pin] F),
+}
+
+impl<S, B> Future for EntryFuture<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Output = Result<Response<EntryBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProjection::Ready { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    let request = request
+                        .take()
+                        .expect("the state changes when the request is taken");
+                    let future = service.call(request);
+                    this.state.set(State::Called(future));
+                }
+                StateProjection::Called(future) => {
+                    let response = ready!(future.poll(cx))?;
+                    let abort = this.abort.take();
+                    return Poll::Ready(Ok(response.map(|body| EntryBody::new(body, abort))));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Who may connect as an agent, and for which groups.
+
+use std::{collections::BTreeSet, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use http::{HeaderMap, header};
+use subtle::ConstantTimeEq;
+use tunnel_core::GroupName;
+
+/// What an agent showed when it opened its session.
+#[derive(Clone, Debug)]
+pub struct AgentCredentials {
+    /// The gRPC metadata of the call; values that are secret are marked so, and not printed.
+    pub headers: HeaderMap,
+    /// The address that it came from, if the server said so.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Who an agent is, and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentIdentity {
+    /// The name of the credentials, for the log.
+    pub name: Arc<str>,
+    /// The groups that it may register.
+    pub groups: AllowedGroups,
+}
+
+/// The groups that an agent may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedGroups {
+    /// Every group.
+    All,
+    /// These groups.
+    Only(BTreeSet<GroupName>),
+}
+
+impl AllowedGroups {
+    /// Whether `group` is one of them.
+    #[must_use]
+    pub fn allows(&self, group: &GroupName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(groups) => groups.contains(group),
+        }
+    }
+}
+
+/// Credentials that are not valid. The text goes to the agent, so it must not tell what would be valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AuthRejection(pub String);
+
+/// The answer of an [`AgentAuth`]. Boxed, because the trait is used as an object: once for each session, not each request.
+pub type AuthFuture<'a> = Pin<Box<dyn Future<Output = Result<AgentIdentity, AuthRejection>> + Send + 'a>>;
+
+/// Decides whether an agent may connect. [`AgentTokens`] is the ready-made one.
+pub trait AgentAuth: fmt::Debug + Send + Sync + 'static {
+    /// Looks at what an agent showed.
+    ///
+    /// # Errors
+    ///
+    /// The agent is told the text, and gRPC's UNAUTHENTICATED.
+    fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_>;
+}
+
+/// Tokens, each bound to the groups that its bearer may register. Several may be valid at once, so that they can be
+/// changed one after the other.
+///
+/// Tokens are compared in constant time, all of them each time; only their lengths can be told from outside. `Debug` shows
+/// their names.
+#[derive(Clone, Default)]
+pub struct AgentTokens(Vec<Token>);
+
+#[derive(Clone)]
+struct Token {
+    name: Arc<str>,
+    secret: Arc<[u8]>,
+    groups: AllowedGroups,
+}
+
+/// A token that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// Too short to be secret.
+    #[error("the token {0:?} has fewer than {MIN_TOKEN_BYTES} bytes; make one with `openssl rand -hex 32`")]
+    TooShort(String),
+    /// Not fit for a header.
+    #[error("the token {0:?} has characters other than visible ASCII")]
+    NotVisible(String),
+    /// Two tokens with one name.
+    #[error("there are two tokens with the name {0:?}")]
+    DuplicateName(String),
+}
+
+/// The shortest token that is taken, in bytes.
+pub const MIN_TOKEN_BYTES: usize = 16;
+
+impl AgentTokens {
+    /// No tokens: nobody may connect.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a token. `name` is for the log only.
+    ///
+    /// # Errors
+    ///
+    /// The token is shorter than [`MIN_TOKEN_BYTES`] or is not visible ASCII, or the name is taken.
+    pub fn token(mut self, name: &str, secret: &str, groups: AllowedGroups) -> Result<Self, InvalidToken> {
+        if secret.len() < MIN_TOKEN_BYTES {
+            return Err(InvalidToken::TooShort(name.to_owned()));
+        }
+        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidToken::NotVisible(name.to_owned()));
+        }
+        if self.0.iter().any(|token| &*token.name == name) {
+            return Err(InvalidToken::DuplicateName(name.to_owned()));
+        }
+        self.0.push(Token {
+            name: name.into(),
+            secret: secret.as_bytes().into(),
+            groups,
+        });
+        Ok(self)
+    }
+
+    fn identify(&self, headers: &HeaderMap) -> Result<AgentIdentity, AuthRejection> {
+        let shown = headers.get(header::AUTHORIZATION).ok_or_else(|| {
+            AuthRejection("the agent showed no token: set one, as `authorization: Bearer TOKEN`".to_owned())
+        })?;
+        let shown = shown.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default();
+        let mut found = None;
+        for token in &self.0 {
+            // All of them, whichever matches, so that the time tells nothing.
+            if bool::from(token.secret.ct_eq(shown)) {
+                found = Some(token);
+            }
+        }
+        match found {
+            Some(token) => Ok(AgentIdentity {
+                name: token.name.clone(),
+                groups: token.groups.clone(),
+            }),
+            None => Err(AuthRejection(
+                "the agent's token is not valid at this gateway".to_owned(),
+            )),
+        }
+    }
+}
+
+impl AgentAuth for AgentTokens {
+    fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_> {
+        Box::pin(std::future::ready(self.identify(&credentials.headers)))
+    }
+}
+
+impl fmt::Debug for AgentTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|token| &token.name))
+            .finish()
+    }
+}
+
+/// Lets every agent register every group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open;
+
+impl AgentAuth for Open {
+    fn authenticate(&self, _credentials: AgentCredentials) -> AuthFuture<'_> {
+        let identity = AgentIdentity {
+            name: "anybody".into(),
+            groups: AllowedGroups::All,
+        };
+        Box::pin(std::future::ready(Ok(identity)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "0123456789abcdef";
+    const SECOND: &str = "fedcba9876543210";
+
+    fn tokens() -> AgentTokens {
+        let only = AllowedGroups::Only(["demo".parse().unwrap()].into());
+        AgentTokens::new()
+            .token("old", FIRST, only)
+            .unwrap()
+            .token("new", SECOND, AllowedGroups::All)
+            .unwrap()
+    }
+
+    fn identify(authorization: &str) -> Result<AgentIdentity, AuthRejection> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());
+        tokens().identify(&headers)
+    }
+
+    #[test]
+    fn several_tokens_are_valid_at_once() {
+        assert_eq!(&*identify(&format!("Bearer {FIRST}")).unwrap().name, "old");
+        assert_eq!(&*identify(&format!("Bearer {SECOND}")).unwrap().name, "new");
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for wrong in [
+            "Bearer ",
+            "Bearer x",
+            FIRST,
+            "Bearer 0123456789abcdeF",
+            "Basic 0123456789abcdef",
+        ] {
+            assert!(identify(wrong).is_err(), "{wrong}");
+        }
+        assert!(tokens().identify(&HeaderMap::new()).is_err());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, format!("Bearer {FIRST}").parse().unwrap());
+        assert!(AgentTokens::new().identify(&headers).is_err());
+    }
+
+    #[test]
+    fn a_token_is_bound_to_its_groups() {
+        let groups = identify(&format!("Bearer {FIRST}")).unwrap().groups;
+        assert!(groups.allows(&"demo".parse().unwrap()));
+        assert!(!groups.allows(&"other".parse().unwrap()));
+    }
+
+    #[test]
+    fn weak_and_double_tokens_are_refused() {
+        let add = |name, secret| tokens().token(name, secret, AllowedGroups::All).unwrap_err();
+        assert_eq!(add("x", "short"), InvalidToken::TooShort("x".to_owned()));
+        assert_eq!(
+            add("x", "with a space in it"),
+            InvalidToken::NotVisible("x".to_owned())
+        );
+        assert_eq!(
+            add("old", "0123456789abcdefg"),
+            InvalidToken::DuplicateName("old".to_owned())
+        );
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let text = format!("{:?}", tokens());
+        assert!(text.contains("old") && !text.contains(FIRST));
+    }
+}

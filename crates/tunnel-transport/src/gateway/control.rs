@@ -1,0 +1,239 @@
+//! The task behind one ControlStream: registration, heartbeat, drain.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::timeout};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+use tunnel_core::{AgentId, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId};
+
+use super::{
+    AgentIdentity, Gateway,
+    registry::{Entry, Registered},
+};
+use crate::{
+    dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
+    generated::{self as pb, error_message::Code, tunnel_message::Payload},
+    runtime::{TokioRuntime, random},
+};
+
+/// How long an agent may take to say who it is.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most groups and labels that an agent may name.
+const MAX_NAMES: usize = 1_000;
+
+/// One agent's ControlStream, at the gateway.
+#[derive(Debug)]
+pub(super) struct ControlTask {
+    pub(super) gateway: Gateway,
+    pub(super) identity: AgentIdentity,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) stream: Streaming<pb::TunnelMessage>,
+    pub(super) replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+}
+
+/// Why an agent was not taken.
+#[derive(Debug)]
+struct Refusal {
+    code: Code,
+    message: String,
+    retry_after: Duration,
+}
+
+impl Refusal {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            retry_after: Duration::ZERO,
+        }
+    }
+
+    fn after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
+}
+
+impl ControlTask {
+    pub(super) async fn run(mut self) {
+        let (registered, session, suspect) = match self.open().await {
+            Ok(open) => open,
+            Err(Refusal {
+                code,
+                message,
+                retry_after,
+            }) => {
+                warn!(peer = ?self.peer, credentials = %self.identity.name, ?code, %message, "an agent was refused");
+                let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+                let error = pb::ErrorMessage {
+                    code: code.into(),
+                    message,
+                    retry_after_ms,
+                };
+                let _ = self.replies.try_send(Ok(control(Payload::ErrorMessage(error))));
+                return;
+            }
+        };
+        let Self {
+            gateway,
+            stream,
+            replies,
+            ..
+        } = self;
+        let (agent, id) = (session.agent().clone(), session.id());
+        let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
+        let why = loop {
+            let event = tokio::select! {
+                event = stream.next() => event,
+                error = std::future::poll_fn(|cx| session.poll_closed(cx)) => break error.to_string(),
+            };
+            match event {
+                Event::Said(Payload::Drain(_)) => {
+                    info!(agent.id = %agent, session.id = %id, "an agent drains");
+                    session.drain();
+                }
+                Event::Said(Payload::ErrorMessage(error)) => {
+                    warn!(agent.id = %agent, session.id = %id, error = %error.message, "an agent reports an error");
+                }
+                // What a newer agent says and we do not know.
+                Event::Said(_) => {}
+                Event::Suspect => {
+                    suspect.store(true, Ordering::Relaxed);
+                    continue;
+                }
+                Event::Silent => break "it was silent for too long".to_owned(),
+                Event::Ended(None) => break "it closed its stream".to_owned(),
+                Event::Ended(Some(status)) => break format!("its stream broke: {}", status.message()),
+            }
+            suspect.store(false, Ordering::Relaxed);
+        };
+        drop(registered);
+        info!(agent.id = %agent, session.id = %id, %why, "an agent is gone");
+    }
+
+    /// Takes the first message, and registers the session that it asks for.
+    async fn open(&mut self) -> Result<(Registered, Session, Arc<AtomicBool>), Refusal> {
+        let first = match timeout(OPEN_TIMEOUT, self.stream.message()).await {
+            Ok(Ok(Some(message))) => message.payload,
+            Ok(_) => {
+                return Err(Refusal::new(
+                    Code::Invalid,
+                    "the stream ended before it said who it is",
+                ));
+            }
+            Err(_) => return Err(Refusal::new(Code::Invalid, "no stream_open came within 10 s")),
+        };
+        let Some(Payload::StreamOpen(open)) = first else {
+            return Err(Refusal::new(
+                Code::Invalid,
+                "the first message of a ControlStream must be stream_open",
+            ));
+        };
+        let shared = &self.gateway.0;
+        if shared.stopping.load(Ordering::Relaxed) {
+            return Err(Refusal::new(Code::Draining, "the gateway is stopping").after(Duration::from_secs(1)));
+        }
+        if open.revision == 0 {
+            return Err(Refusal::new(
+                Code::UnsupportedRevision,
+                "stream_open.revision must be 1 or more",
+            ));
+        }
+        let groups = self.groups(&open)?;
+        let lane_key = LaneKey::new(random());
+        let session = Session::new(SessionConfig {
+            id: SessionId::from_random(random()),
+            agent: parse::<AgentId>("agent_id", &open.agent_id)?,
+            instance: parse::<InstanceId>("instance_id", &open.instance_id)?,
+            opens: Direction::ServerToClient,
+            local: shared.settings,
+            remote: session_settings(open.settings.as_ref()),
+            budget: shared.budget.clone(),
+            runtime: Arc::new(TokioRuntime::current()),
+        });
+        let suspect = Arc::new(AtomicBool::new(false));
+        if shared.registry.list().len() >= shared.max_sessions {
+            let text = "the gateway has as many agents as it takes";
+            return Err(Refusal::new(Code::Overloaded, text).after(Duration::from_secs(5)));
+        }
+        let entry = Entry {
+            session: session.clone(),
+            lane_key: lane_key.clone(),
+            groups,
+            weight: open.weight.clamp(1, 1_000),
+            control: self.replies.clone(),
+            suspect: suspect.clone(),
+        };
+        let registered = shared.registry.register(entry).map_err(|_| {
+            let text =
+                "this process of the agent is connected already; if it is not, its old session ends soon";
+            Refusal::new(Code::AlreadyConnected, text).after(shared.heartbeat.interval)
+        })?;
+        let answer = control(Payload::StreamOpenResponse(self.answer(&session, &lane_key)));
+        if self.replies.try_send(Ok(answer)).is_err() {
+            return Err(Refusal::new(
+                Code::Internal,
+                "the stream ended while it was opened",
+            ));
+        }
+        info!(
+            agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
+            credentials = %self.identity.name, groups = ?open.groups, version = %open.version, "an agent connected"
+        );
+        Ok((registered, session, suspect))
+    }
+
+    fn answer(&self, session: &Session, lane_key: &LaneKey) -> pb::StreamOpenResponse {
+        let shared = &self.gateway.0;
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        pb::StreamOpenResponse {
+            revision: REVISION,
+            session_id: session.id().to_string(),
+            lane_key: lane_key.as_bytes().to_vec().into(),
+            settings: Some(wire_settings(shared.settings)),
+            features: 0,
+            heartbeat_interval_ms: millis(shared.heartbeat.interval),
+            heartbeat_timeout_ms: millis(shared.heartbeat.timeout),
+            max_lanes: shared.max_lanes,
+            gateway_id: shared.id.clone(),
+        }
+    }
+
+    /// The groups that the agent asks for, all of which it must be allowed.
+    fn groups(&self, open: &pb::StreamOpen) -> Result<Vec<GroupName>, Refusal> {
+        if open.groups.is_empty() || open.groups.len() > MAX_NAMES || open.labels.len() > MAX_NAMES {
+            return Err(Refusal::new(
+                Code::Invalid,
+                "stream_open must name 1 to 1,000 groups, and at most 1,000 labels",
+            ));
+        }
+        let mut groups = Vec::with_capacity(open.groups.len());
+        for name in &open.groups {
+            let group = parse::<GroupName>("groups", name)?;
+            if !self.identity.groups.allows(&group) {
+                let text = format!(
+                    "the credentials {:?} may not register the group {name:?}",
+                    self.identity.name
+                );
+                return Err(Refusal::new(Code::GroupNotAllowed, text));
+            }
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        Ok(groups)
+    }
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
+    text.parse()
+        .map_err(|error| Refusal::new(Code::Invalid, format!("stream_open.{field}: {error}")))
+}

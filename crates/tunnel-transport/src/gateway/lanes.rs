@@ -1,0 +1,95 @@
+//! The task behind one `Proxy` stream.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+use tokio::{sync::oneshot, time::timeout};
+use tonic::{Status, Streaming};
+use tunnel_core::{Accepted, ResetReason, TunnelError};
+
+use super::{Gateway, control::OPEN_TIMEOUT, registry::Entry};
+use crate::{
+    dispatch::{LaneReader, Opened, REVISION, control, wire_settings},
+    generated::{self as pb, tunnel_message::Payload},
+};
+
+/// Opens a lane by its first message, and reads it to its end.
+pub(super) async fn run(
+    gateway: Gateway,
+    mut stream: Streaming<pb::TunnelMessage>,
+    opened: oneshot::Sender<Result<Opened, Status>>,
+) {
+    let first = match timeout(OPEN_TIMEOUT, stream.message()).await {
+        Ok(Ok(Some(message))) => message.payload,
+        _ => return drop(opened.send(Err(Status::invalid_argument("no stream_open came within 10 s")))),
+    };
+    let (entry, index) = match admit(&gateway, first) {
+        Ok(found) => found,
+        Err(status) => {
+            tracing::warn!(error = status.message(), "a lane was refused");
+            return drop(opened.send(Err(status)));
+        }
+    };
+    let session = entry.session;
+    let guard = match session.add_lane(index) {
+        Ok(lane) => session.guard(lane),
+        Err(error) => return drop(opened.send(Err(Status::already_exists(error.to_string())))),
+    };
+    let answer = Payload::StreamOpenResponse(pb::StreamOpenResponse {
+        revision: REVISION,
+        session_id: session.id().to_string(),
+        settings: Some(wire_settings(session.local_settings())),
+        ..pb::StreamOpenResponse::default()
+    });
+    let writer = Opened {
+        first: Some(control(answer)),
+        guard: session.guard(guard.lane().clone()),
+    };
+    if opened.send(Ok(writer)).is_err() {
+        return;
+    }
+    let heartbeat = gateway.0.heartbeat;
+    LaneReader {
+        session,
+        guard,
+        stream,
+        heartbeat,
+        on_accept: Arc::new(refuse),
+    }
+    .run()
+    .await;
+}
+
+/// Finds the session that a lane belongs to. The key is what proves it; the session's name is no secret.
+fn admit(gateway: &Gateway, first: Option<Payload>) -> Result<(Entry, u32), Status> {
+    let Some(Payload::StreamOpen(open)) = first else {
+        return Err(Status::invalid_argument(
+            "the first message of a Proxy stream must be stream_open",
+        ));
+    };
+    let entry = open
+        .session_id
+        .parse()
+        .ok()
+        .and_then(|id| gateway.0.registry.find(id));
+    let is_key = |entry: &Entry| bool::from(entry.lane_key.as_bytes().as_slice().ct_eq(&open.lane_key));
+    let Some(entry) = entry.filter(is_key) else {
+        return Err(Status::permission_denied(
+            "no session has this session_id and lane_key",
+        ));
+    };
+    if open.lane_index >= gateway.0.max_lanes {
+        return Err(Status::invalid_argument(format!(
+            "lane_index must be below {}",
+            gateway.0.max_lanes
+        )));
+    }
+    Ok((entry, open.lane_index))
+}
+
+/// A gateway serves nothing to its agents.
+fn refuse(accepted: Accepted) {
+    let text = "this gateway takes no requests from agents";
+    let error = TunnelError::internal(text);
+    accepted.send.reset(ResetReason::Refused, &error);
+}

@@ -1,0 +1,142 @@
+//! The ports of a gateway.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture, poll_fn},
+    pin::Pin,
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use tracing::{info, warn};
+use tunnel_core::{Cause, Initiator, TunnelError};
+
+use super::{Gateway, registry::Entry as Agent};
+use crate::{
+    dispatch::control,
+    entry::{self, Entry},
+    generated::{self as pb, error_message::Code, tunnel_message::Payload},
+    net::Listener,
+};
+
+/// How long exchanges may go on when the gateway stops.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+/// How long agents that were told to go may take to hang up.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Gateway {
+    /// Serves the port that agents dial, with the windows that the tunnel needs. Await it to run.
+    pub fn serve_agents<L: Listener>(&self, listener: L) -> ServeAgents<L> {
+        ServeAgents {
+            gateway: self.clone(),
+            listener,
+            drain: DEFAULT_DRAIN,
+            signal: None,
+        }
+    }
+
+    /// Serves outside traffic with `app`: an axum `Router`, or a stack of layers. Await it to run.
+    ///
+    /// `axum::serve` serves an app as well, but has no timeouts, and cannot set the windows; see [`Entry`] for the settings.
+    pub fn serve<L: Listener, S>(&self, listener: L, app: S) -> entry::Serve<L, S> {
+        Entry::new().serve(listener, app)
+    }
+
+    /// Takes no new agents, lets exchanges finish until `deadline`, then ends every session.
+    async fn drain_sessions(&self, deadline: Duration) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        let agents = self.0.registry.all();
+        info!(agents = agents.len(), "draining");
+        for agent in &agents {
+            agent.session.drain();
+        }
+        let idle = async {
+            for agent in &agents {
+                poll_fn(|cx| agent.session.poll_idle(cx)).await;
+            }
+        };
+        if timeout(deadline, idle).await.is_err() {
+            warn!("the drain timeout passed; what is open is cut off");
+        }
+        // Those that came while the others were drained as well.
+        for agent in self.0.registry.all() {
+            say_goodbye(&agent);
+        }
+    }
+}
+
+fn say_goodbye(agent: &Agent) {
+    let error = pb::ErrorMessage {
+        code: Code::Draining.into(),
+        message: "the gateway is stopping".to_owned(),
+        retry_after_ms: 0,
+    };
+    // An agent that reads nothing sees that its stream ends.
+    let _ = agent.control.try_send(Ok(control(Payload::ErrorMessage(error))));
+    agent.session.close(&TunnelError::new(
+        Cause::Draining,
+        Initiator::Tunnel,
+        "the gateway is stopping",
+    ));
+}
+
+/// The port that agents dial. Nothing happens until it is awaited; dropping it cuts every session.
+#[must_use = "a port is served only while this is awaited"]
+pub struct ServeAgents<L> {
+    gateway: Gateway,
+    listener: L,
+    drain: Duration,
+    signal: Option<BoxFuture>,
+}
+
+impl<L> ServeAgents<L> {
+    /// How long exchanges may go on once it stops; 30 s by default.
+    pub fn drain(mut self, deadline: Duration) -> Self {
+        self.drain = deadline;
+        self
+    }
+
+    /// Stops when `signal` is ready: takes no new agents, lets exchanges finish until the drain's deadline, tells the
+    /// agents to go, and ends.
+    pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.signal = Some(Box::pin(signal));
+        self
+    }
+}
+
+impl<L: Listener> IntoFuture for ServeAgents<L> {
+    type Output = ();
+    type IntoFuture = entry::ServeFuture;
+
+    fn into_future(self) -> entry::ServeFuture {
+        let Self {
+            gateway,
+            listener,
+            drain,
+            signal,
+        } = self;
+        let serve = Entry::for_agents()
+            .drain(GOODBYE)
+            .serve(listener, gateway.tunnel_service());
+        match signal {
+            None => serve.into_future(),
+            Some(signal) => serve
+                .with_graceful_shutdown(async move {
+                    signal.await;
+                    gateway.drain_sessions(drain).await;
+                })
+                .into_future(),
+        }
+    }
+}
+
+impl<L> fmt::Debug for ServeAgents<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeAgents")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,83 @@
+//! The end that takes outside traffic and agents' connections.
+//!
+//! A [`Gateway`] is made of three parts that can be used apart: the [`TunnelService`] that agents call (mount it in any
+//! tonic `Server` or axum `Router`, or let [`Gateway::serve_agents`] do it with the right windows), the [`Registry`] of
+//! agents for the balancing layer, and the [`TunnelTransport`] at the bottom of the stack.
+
+mod auth;
+mod builder;
+mod control;
+mod lanes;
+mod listen;
+mod registry;
+mod service;
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+pub use self::{
+    auth::{
+        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AuthFuture, AuthRejection,
+        InvalidToken, MIN_TOKEN_BYTES,
+    },
+    builder::{GatewayBuilder, NeedsAuth},
+    listen::ServeAgents,
+    registry::{AgentStatus, Registry},
+    service::TunnelService,
+};
+use crate::{TunnelTransport, generated::tunnel_service_server::TunnelServiceServer, heartbeat::Heartbeat};
+use tunnel_core::{CreditBudget, Settings};
+
+/// The end that takes outside traffic and agents' connections. Cheap to clone; all clones are the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    id: String,
+    auth: Box<dyn AgentAuth>,
+    registry: Registry,
+    settings: Settings,
+    heartbeat: Heartbeat,
+    budget: CreditBudget,
+    max_lanes: u32,
+    max_sessions: usize,
+    stopping: AtomicBool,
+}
+
+impl Gateway {
+    /// Starts to describe a gateway. It cannot be built before it is said who may connect as an agent.
+    #[must_use]
+    pub const fn builder() -> NeedsAuth {
+        NeedsAuth::new()
+    }
+
+    /// The agents that are connected: what `BalanceLayer` chooses from.
+    #[must_use]
+    pub fn agents(&self) -> Registry {
+        self.0.registry.clone()
+    }
+
+    /// The innermost service of a stack.
+    #[must_use]
+    pub fn transport(&self) -> TunnelTransport {
+        TunnelTransport::new()
+    }
+
+    /// The credit that this gateway has granted to its agents.
+    #[must_use]
+    pub fn credit(&self) -> CreditBudget {
+        self.0.budget.clone()
+    }
+
+    /// The gRPC service that agents call, for a server of your own.
+    ///
+    /// That server's HTTP/2 settings decide how fast agents are: give each stream a window of several MiB, the connection
+    /// the largest there is, and no adaptive window. [`serve_agents`](Self::serve_agents) does.
+    #[must_use]
+    pub fn tunnel_service(&self) -> TunnelService {
+        let service = service::Service::new(self.clone());
+        TunnelService::new(
+            TunnelServiceServer::new(service).max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES),
+        )
+    }
+}

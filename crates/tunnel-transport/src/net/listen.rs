@@ -1,0 +1,71 @@
+use std::{io, net::SocketAddr, time::Duration};
+
+use socket2::{Domain, Protocol, SockRef, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tunnel_core::PeerInfo;
+
+use crate::net::SocketOptions;
+
+/// Connections that the kernel keeps for us while we do not accept; it cuts this to its own bound (`somaxconn`).
+pub const DEFAULT_BACKLOG: i32 = 1024;
+
+/// A listening TCP socket on `addr`, with `SO_REUSEADDR` (but on Windows, where it means something else), so that a
+/// restart need not wait for old connections. Port 0 lets the system choose one.
+///
+/// # Errors
+///
+/// If the address is in use or not ours, or there are no file descriptors left.
+///
+/// # Panics
+///
+/// If called outside a tokio runtime.
+pub fn bind(addr: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Something that accepts connections: a TCP listener, or whatever a test or another transport puts in its place.
+pub trait Listener: Send + 'static {
+    /// One connection.
+    type Io: Socket;
+
+    /// Waits for the next connection. An error is never the end: the caller tries again after a pause.
+    ///
+    /// Must be cancel safe: dropping the future loses no connection.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, PeerInfo)>> + Send;
+}
+
+/// The two directions of one connection.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes the drop that follows look like a failure to the peer (for TCP: RST and not FIN), where the transport can.
+    fn abort(&mut self) {}
+}
+
+impl Socket for TcpStream {
+    fn abort(&mut self) {
+        // A socket that is broken already needs no reset.
+        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Socket for tokio::io::DuplexStream {}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, PeerInfo)> {
+        let (stream, addr) = Self::accept(self).await?;
+        if let Err(error) = SocketOptions::edge().apply(&stream) {
+            tracing::debug!(%error, "socket options were refused");
+        }
+        Ok((stream, PeerInfo::plaintext(addr)))
+    }
+}

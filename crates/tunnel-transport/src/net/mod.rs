@@ -1,0 +1,14 @@
+//! Sockets: their options, how they are accepted, and the HTTP/2 windows of everything that reads from one.
+
+pub mod windows;
+
+mod accept;
+mod frames;
+mod listen;
+mod socket;
+
+pub(crate) use self::{accept::Acceptor, frames::poll_nonempty_frame};
+pub use self::{
+    listen::{DEFAULT_BACKLOG, Listener, Socket, bind},
+    socket::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SocketOptions},
+};

@@ -1,0 +1,43 @@
+//! Time, ids and tasks from tokio.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rand::RngCore as _;
+use tokio::runtime::Handle;
+use tunnel_core::{BoxTask, RequestId, Runtime};
+
+/// The runtime that sessions get: tasks are spawned on the tokio runtime that made it.
+#[derive(Clone, Debug)]
+pub(crate) struct TokioRuntime(Handle);
+
+impl TokioRuntime {
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub(crate) fn current() -> Self {
+        Self(Handle::current())
+    }
+}
+
+impl Runtime for TokioRuntime {
+    fn spawn(&self, task: BoxTask) {
+        drop(self.0.spawn(task));
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn request_id(&self) -> RequestId {
+        // A clock before 1970 costs the ids their order and nothing else.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        RequestId::from_parts(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), random())
+    }
+}
+
+/// Random bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}

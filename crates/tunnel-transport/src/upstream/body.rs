@@ -1,0 +1,142 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tunnel_core::TunnelError;
+
+use crate::{
+    net::poll_nonempty_frame,
+    upstream::{error, gate::Gate, h1::Lease, h2c::Slot},
+};
+
+/// The body of an upstream's response.
+///
+/// Dropping it before its end drops the exchange at the upstream, the rest of the request body included. It fails with
+/// [`Cause::Upstream`](tunnel_core::Cause::Upstream) when the upstream breaks off.
+pub struct UpstreamBody {
+    incoming: Incoming,
+    /// Until the end was seen.
+    exchange: Option<Exchange>,
+}
+
+/// An exchange that runs: dropping it ends it at the upstream.
+pub(super) struct Exchange {
+    gate: Gate,
+    on: Option<On>,
+}
+
+/// What the exchange occupies.
+pub(super) enum On {
+    Http1(Lease),
+    Http2(#[allow(dead_code, reason = "held, and given back by its drop")] std::sync::Arc<Slot>),
+}
+
+impl Exchange {
+    pub(super) fn new(gate: Gate, on: On) -> Self {
+        Self { gate, on: Some(on) }
+    }
+
+    /// The response is complete. A request body that is being sent goes on.
+    fn finish(mut self) {
+        if !self.gate.is_open() {
+            return;
+        }
+        match self.on.take() {
+            Some(On::Http1(lease)) => lease.finish(),
+            Some(On::Http2(_)) | None => {}
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Not finished.
+        if self.on.is_some() {
+            self.gate.cut();
+        }
+    }
+}
+
+impl UpstreamBody {
+    pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
+        let mut body = Self {
+            incoming,
+            exchange: Some(exchange),
+        };
+        body.finish_at_end();
+        body
+    }
+
+    fn finish_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+
+    /// hyper takes a reset with NO_ERROR for an end, wherever it comes; only after END_STREAM it is harmless.
+    fn was_cut_short(&self) -> bool {
+        let exchange = self.exchange.as_ref();
+        exchange.is_some_and(|exchange| matches!(exchange.on, Some(On::Http2(_))))
+            && !self.incoming.is_end_stream()
+    }
+
+    fn finish(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.finish();
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = TunnelError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        match ready!(poll_nonempty_frame(Pin::new(&mut self.incoming), cx)) {
+            Some(Ok(frame)) => {
+                self.finish_at_end();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                let error = error::broken(error);
+                let error = match self.exchange.take() {
+                    Some(exchange) => exchange.gate.blame(error),
+                    None => error,
+                };
+                Poll::Ready(Some(Err(error)))
+            }
+            None if self.was_cut_short() => {
+                self.exchange = None;
+                Poll::Ready(Some(Err(error::cut_short())))
+            }
+            None => {
+                self.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for UpstreamBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamBody")
+            .field("complete", &self.exchange.is_none())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! HTTP/1.1: a connection for each exchange, kept for the next.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use tunnel_core::TunnelError;
+
+use crate::upstream::{builder::Settings, dial::Connector, error, idle::IdleStack, upload::Upload};
+
+/// The largest head of a response, in bytes, and as much is read of a body at once.
+const BUFFER: usize = 64 * 1024;
+
+/// The fields of that head.
+const MAX_HEADERS: usize = 200;
+
+/// The connections to one upstream.
+pub(super) struct Http1Pool {
+    connector: Connector,
+    idle: Arc<IdleStack>,
+    /// One for each connection in use. A new one is made only when none is idle, so there are never more than permits.
+    permits: Arc<Semaphore>,
+    queue_timeout: Duration,
+}
+
+/// A connection in use. Unless [finished](Self::finish) it is closed.
+pub(super) struct Lease {
+    sender: SendRequest<Upload>,
+    idle: Arc<IdleStack>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Http1Pool {
+    pub(super) fn new(connector: Connector, settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            connector,
+            idle: Arc::new(IdleStack::new(settings.max_idle, settings.idle_timeout)),
+            permits: Arc::new(Semaphore::new(settings.max_connections)),
+            queue_timeout: settings.queue_timeout,
+        })
+    }
+
+    /// One exchange, until the head of its response. Dropping the future closes its connection.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Lease), TunnelError> {
+        let permit = self.permit().await?;
+        // The upstream may be closing an idle connection just now. If nothing was written, a new one takes the request.
+        if let Some(mut sender) = self.idle.take() {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, self.lease(sender, permit))),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error::broken(failed.into_error())),
+                },
+            }
+        }
+        let mut sender = self.dial().await?;
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok((response, self.lease(sender, permit))),
+            Err(failed) if failed.message().is_some() => Err(error::unsent(failed.into_error())),
+            Err(failed) => Err(error::broken(failed.into_error())),
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, TunnelError> {
+        let permits = Arc::clone(&self.permits);
+        match timeout(self.queue_timeout, permits.acquire_owned()).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_) => Err(error::overloaded()),
+        }
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Upload>, TunnelError> {
+        let io = TokioIo::new(self.connector.connect().await?);
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .max_headers(MAX_HEADERS)
+            .handshake(io)
+            .await
+            .map_err(error::unreachable)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "connection to the upstream ended with an error");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn lease(&self, sender: SendRequest<Upload>, permit: OwnedSemaphorePermit) -> Lease {
+        Lease {
+            sender,
+            idle: Arc::clone(&self.idle),
+            permit,
+        }
+    }
+}
+
+impl Lease {
+    /// The response is complete: the connection is kept as soon as the request is complete too.
+    pub(super) fn finish(self) {
+        if self.sender.is_ready() {
+            self.keep();
+        } else if !self.sender.is_closed() {
+            tokio::spawn(self.keep_when_ready());
+        }
+    }
+
+    async fn keep_when_ready(mut self) {
+        if self.sender.ready().await.is_ok() {
+            self.keep();
+        }
+    }
+
+    /// The connection first and the permit after it, so that whoever gets the permit finds the connection.
+    fn keep(self) {
+        self.idle.put(self.sender);
+        drop(self.permit);
+    }
+}

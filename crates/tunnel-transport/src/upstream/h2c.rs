@@ -1,0 +1,242 @@
+//! HTTP/2: few connections, many exchanges on each.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{self, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+use tunnel_core::TunnelError;
+
+use crate::{
+    net::windows,
+    upstream::{builder::Settings, dial::Connector, error, upload::Upload},
+};
+
+/// The largest head of a response, in bytes, as HTTP/2 counts it (RFC 9113, section 6.5.2).
+const HEAD_BYTES: u32 = 64 * 1024;
+
+/// Connections that a request is tried on while none takes any of it: each may have been told to go away just now.
+const ATTEMPTS: usize = 3;
+
+/// The connections to one upstream.
+pub(super) struct H2cPool {
+    connector: Connector,
+    state: Mutex<State>,
+    /// One request dials, and the others wait for what it gets.
+    dialing: tokio::sync::Mutex<()>,
+    freed: Arc<Notify>,
+    max_connections: usize,
+    queue_timeout: Duration,
+    ping: Option<(Duration, Duration)>,
+}
+
+#[derive(Default)]
+struct State {
+    connections: Vec<Connection>,
+    /// How often dialing has failed, and how the last time.
+    failures: u64,
+    last_failure: Option<TunnelError>,
+}
+
+struct Connection {
+    sender: SendRequest<Upload>,
+    load: Arc<Load>,
+}
+
+/// Exchanges on one connection.
+#[derive(Debug)]
+struct Load {
+    running: AtomicUsize,
+    /// As many as the upstream allows, and we.
+    limit: AtomicUsize,
+}
+
+/// A place for one exchange on one connection, until both of its directions are over.
+#[derive(Debug)]
+pub(super) struct Slot {
+    load: Arc<Load>,
+    freed: Arc<Notify>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.load.running.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_one();
+    }
+}
+
+impl H2cPool {
+    pub(super) fn new(connector: Connector, settings: &Settings) -> Arc<Self> {
+        Arc::new(Self {
+            connector,
+            state: Mutex::default(),
+            dialing: tokio::sync::Mutex::new(()),
+            freed: Arc::new(Notify::new()),
+            max_connections: settings.max_connections,
+            queue_timeout: settings.queue_timeout,
+            ping: settings.ping,
+        })
+    }
+
+    /// One exchange, until the head of its response. Dropping the future resets its stream.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Arc<Slot>), TunnelError> {
+        let mut attempt = 1;
+        loop {
+            let (mut sender, slot) = self.acquire().await?;
+            request.body_mut().hold(Some(Arc::clone(&slot) as _));
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, slot)),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if attempt < ATTEMPTS => request = unsent,
+                    Some(_) => return Err(error::unsent(failed.into_error())),
+                    None => return Err(error::broken(failed.into_error())),
+                },
+            }
+            request.body_mut().hold(None);
+            attempt += 1;
+        }
+    }
+
+    /// A connection with room, made if need be.
+    async fn acquire(&self) -> Result<(SendRequest<Upload>, Arc<Slot>), TunnelError> {
+        let deadline = Instant::now() + self.queue_timeout;
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            let failures = {
+                let mut state = self.lock();
+                if let Some(found) = state.pick(&self.freed) {
+                    return Ok(found);
+                }
+                (state.connections.len() < self.max_connections).then_some(state.failures)
+            };
+            match failures {
+                Some(failures) => self.dial(failures).await?,
+                None => timeout_at(deadline, freed)
+                    .await
+                    .map_err(|_| error::overloaded())?,
+            }
+        }
+    }
+
+    /// Makes one more connection, unless another request has done so meanwhile, or has failed to.
+    async fn dial(&self, failures: u64) -> Result<(), TunnelError> {
+        let _turn = self.dialing.lock().await;
+        {
+            let mut state = self.lock();
+            if state.failures != failures {
+                return state.last_failure.clone().map_or(Ok(()), Err);
+            }
+            if state.has_room() {
+                return Ok(());
+            }
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                self.lock().connections.push(connection);
+                Ok(())
+            }
+            Err(error) => {
+                let mut state = self.lock();
+                state.failures += 1;
+                state.last_failure = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, TunnelError> {
+        let io = TokioIo::new(self.connector.connect().await?);
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(windows::EDGE_STREAM_WINDOW)
+            .initial_connection_window_size(windows::CONNECTION_WINDOW)
+            .adaptive_window(false)
+            .max_header_list_size(HEAD_BYTES)
+            .max_send_buf_size(windows::EDGE_SEND_BUFFER)
+            .initial_max_send_streams(windows::EDGE_MAX_STREAMS as usize);
+        if let Some((interval, timeout)) = self.ping {
+            builder.keep_alive_interval(interval).keep_alive_timeout(timeout);
+        }
+        let (sender, connection) = builder.handshake(io).await.map_err(error::unreachable)?;
+        let load = Arc::new(Load {
+            running: AtomicUsize::new(0),
+            limit: AtomicUsize::new(windows::EDGE_MAX_STREAMS as usize),
+        });
+        tokio::spawn(drive(connection, Arc::clone(&load)));
+        Ok(Connection { sender, load })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The open connection with the fewest exchanges, if it has room.
+    fn least_loaded(&mut self) -> Option<&Connection> {
+        self.connections
+            .retain(|connection| !connection.sender.is_closed());
+        self.connections
+            .iter()
+            .min_by_key(|connection| connection.load.running.load(Ordering::Acquire))
+            .filter(|connection| connection.load.has_room())
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.least_loaded().is_some()
+    }
+
+    fn pick(&mut self, freed: &Arc<Notify>) -> Option<(SendRequest<Upload>, Arc<Slot>)> {
+        let connection = self.least_loaded()?;
+        // Only this adds, under the lock of the pool.
+        connection.load.running.fetch_add(1, Ordering::AcqRel);
+        let slot = Slot {
+            load: Arc::clone(&connection.load),
+            freed: Arc::clone(freed),
+        };
+        Some((connection.sender.clone(), Arc::new(slot)))
+    }
+}
+
+impl Load {
+    fn has_room(&self) -> bool {
+        self.running.load(Ordering::Acquire) < self.limit.load(Ordering::Acquire)
+    }
+}
+
+/// Runs the connection, and learns from each poll how many exchanges the upstream allows.
+async fn drive(
+    connection: http2::Connection<TokioIo<crate::upstream::dial::Io>, Upload, TokioExecutor>,
+    load: Arc<Load>,
+) {
+    let mut connection = pin!(connection);
+    let ended = std::future::poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        let allowed = connection.current_max_send_streams();
+        load.limit
+            .store(allowed.min(windows::EDGE_MAX_STREAMS as usize), Ordering::Release);
+        polled
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "connection to the upstream ended with an error");
+    }
+}

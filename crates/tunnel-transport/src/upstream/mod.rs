@@ -1,0 +1,56 @@
+//! The agent's HTTP edge: requests go to one upstream server, over connections that are kept and used again.
+//!
+//! [`Upstream`] is a tower service of `http::Request<B>` for every body of [`Bytes`](bytes::Bytes), so it stands wherever
+//! an app could: `agent.serve(Upstream::http1("http://127.0.0.1:3000")?)`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tunnel_transport::upstream::{Upstream, UpstreamProtocol};
+//!
+//! let upstream = Upstream::builder("http://127.0.0.1:3000")
+//!     .protocol(UpstreamProtocol::H2c)
+//!     .dial_timeout(Duration::from_secs(2))
+//!     .build()?;
+//! # let _ = upstream;
+//!
+//! let error = Upstream::http1("127.0.0.1:3000").unwrap_err();
+//! assert!(error.to_string().contains("write http://127.0.0.1:3000"));
+//! # Ok::<(), tunnel_transport::upstream::InvalidUpstream>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! - Only the connection's target is chosen here: authority, path, query and end-to-end headers go out as they came.
+//! - A request and its response flow at the same time, and each ends by itself.
+//! - Dropping the future or the body of the response drops the exchange at the upstream: HTTP/1.1 closes the connection,
+//!   HTTP/2 resets the stream. A request body that is still being sent when the response has ended in full goes on.
+//! - A response body that breaks off ends with a [`TunnelError`](tunnel_core::TunnelError), never as if complete.
+//! - With `Expect: 100-continue` the request body is not polled before an HTTP/1.1 upstream asks for it, or an upstream of
+//!   either version has been silent for a second; not at all when it answers with a redirect or an error instead.
+//! - Nothing is sent twice: a request goes to another connection only if none of it had been written.
+
+mod body;
+mod builder;
+mod dial;
+mod error;
+mod future;
+mod gate;
+mod h1;
+mod h2c;
+mod idle;
+mod request;
+mod response;
+mod service;
+mod target;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    body::UpstreamBody,
+    builder::{UpstreamBuilder, UpstreamProtocol},
+    future::ResponseFuture,
+    service::Upstream,
+    target::InvalidUpstream,
+};

@@ -1,0 +1,140 @@
+use http::{
+    HeaderValue, Uri,
+    uri::{Authority, Scheme},
+};
+
+/// The port of `http` (RFC 9110, section 4.2.1).
+const HTTP_PORT: u16 = 80;
+
+/// An upstream's address that cannot be used; the text says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUpstream(String);
+
+/// Where an upstream is.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) authority: Authority,
+    /// The same, as the `host` field.
+    pub(super) field: HeaderValue,
+    /// A name or an address, without the brackets of IPv6.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Target {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidUpstream> {
+        // First of all, because every other message repeats the text.
+        if text.contains('@') {
+            return Err(invalid("an upstream's address takes no user and password"));
+        }
+        let uri: Uri = text.parse().map_err(|error| {
+            invalid(format!(
+                "the upstream `{text}` is not a URI ({error}): write http://HOST:PORT"
+            ))
+        })?;
+        let authority = match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => authority.clone(),
+            (Some(scheme), _) if *scheme == Scheme::HTTPS => {
+                return Err(invalid(
+                    "TLS to an upstream is not supported yet: write http://HOST:PORT",
+                ));
+            }
+            (Some(scheme), _) => {
+                return Err(invalid(format!(
+                    "the upstream's scheme `{scheme}` is not known: write http://HOST:PORT"
+                )));
+            }
+            (None, _) => {
+                return Err(invalid(format!(
+                    "the upstream `{text}` has no scheme: write http://{text}"
+                )));
+            }
+        };
+        if !matches!(
+            uri.path_and_query().map(http::uri::PathAndQuery::as_str),
+            None | Some("/")
+        ) {
+            return Err(invalid(format!(
+                "the upstream `{text}` must not have a path: a route's rewrite sets paths"
+            )));
+        }
+        Self::new(authority)
+    }
+
+    fn new(authority: Authority) -> Result<Self, InvalidUpstream> {
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        if host.is_empty() {
+            return Err(invalid(
+                "the upstream's address has no host: write http://HOST:PORT",
+            ));
+        }
+        let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
+            None => HTTP_PORT,
+            Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or_else(|| {
+                invalid(format!(
+                    "the upstream `{authority}` has no port from 1 to 65535 after the colon"
+                ))
+            })?,
+        };
+        let field = HeaderValue::from_str(authority.as_str()).map_err(|_| {
+            invalid(format!(
+                "the upstream `{authority}` does not fit into a Host field"
+            ))
+        })?;
+        Ok(Self {
+            authority,
+            field,
+            host,
+            port,
+        })
+    }
+}
+
+fn invalid(text: impl Into<String>) -> InvalidUpstream {
+    InvalidUpstream(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_addresses() {
+        for (text, host, port) in [
+            ("http://127.0.0.1:3000", "127.0.0.1", 3000),
+            ("http://app.internal/", "app.internal", 80),
+            ("http://[::1]:8080", "::1", 8080),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!((target.host.as_str(), target.port), (host, port));
+        }
+    }
+
+    #[test]
+    fn bad_addresses_say_what_to_write() {
+        for (text, hint) in [
+            ("127.0.0.1:3000", "write http://127.0.0.1:3000"),
+            ("localhost", "write http://localhost"),
+            ("https://a", "TLS"),
+            ("ftp://a", "scheme `ftp`"),
+            ("http://user:secret@a", "no user and password"),
+            ("http://a/base", "must not have a path"),
+            ("http://a/?q", "must not have a path"),
+            ("http://a:0", "port"),
+            ("http://a:70000", "port"),
+            ("http://user:secret@a b", "no user and password"),
+            ("http://a:", "port"),
+            ("http://", "not a URI"),
+            ("", "not a URI"),
+        ] {
+            let error = Target::parse(text).unwrap_err().to_string();
+            assert!(error.contains(hint), "{text}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}
