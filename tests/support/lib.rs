@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Support code of the suites.
+
+pub mod tunnel;
