@@ -11,7 +11,7 @@ use axum::{Router, body::Body, extract::Request, response::Response, routing::an
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// The first bytes of the answers that then stand still.
 pub(crate) const FIRST: usize = 100 * 1024;
@@ -31,13 +31,18 @@ pub(crate) struct App {
     active: watch::Sender<u64>,
     /// Bytes that its bodies have given.
     produced: watch::Sender<u64>,
-    release: Arc<Notify>,
+    release: Arc<Semaphore>,
 }
 
 impl App {
     pub(crate) fn new() -> Self {
         let counter = || watch::Sender::new(0);
-        Self { started: counter(), active: counter(), produced: counter(), release: Arc::default() }
+        Self {
+            started: counter(),
+            active: counter(),
+            produced: counter(),
+            release: Arc::new(Semaphore::new(0)),
+        }
     }
 
     /// How many requests it has begun to serve.
@@ -70,9 +75,9 @@ impl App {
         reach(&self.active, |count| count <= requests).await;
     }
 
-    /// Lets one of those go on that wait in `/held` and `/half`.
-    pub(crate) fn release(&self) {
-        self.release.notify_one();
+    /// Lets so many of those go on that wait in `/held` and `/half`, now or later.
+    pub(crate) fn release(&self, requests: usize) {
+        self.release.add_permits(requests);
     }
 
     fn enter(&self) -> Guard {
@@ -93,16 +98,22 @@ impl App {
         match &*path {
             "/wait" => std::future::pending().await,
             "/chunked" => answer(Stream::new(guard, FIRST as u64, After::Hang)),
-            "/sized" => answer(Stream { promised: Some(WHOLE), ..Stream::new(guard, FIRST as u64, After::Hang) }),
+            "/sized" => answer(Stream {
+                promised: Some(WHOLE),
+                ..Stream::new(guard, FIRST as u64, After::Hang)
+            }),
             "/endless" => answer(Stream::new(guard, u64::MAX, After::End)),
             "/drip" => {
                 let piece = Bytes::from_static(DRIP);
                 let left = DRIPS * piece.len() as u64;
-                answer(Stream { piece, ..Stream::new(guard, left, After::End) })
+                answer(Stream {
+                    piece,
+                    ..Stream::new(guard, left, After::End)
+                })
             }
             "/upload" => answer(count(request.into_body()).await),
             "/held" => {
-                self.release.notified().await;
+                released(&self.release).await;
                 answer(count(request.into_body()).await)
             }
             "/half" => answer(half(guard, self.release.clone())),
@@ -115,6 +126,10 @@ impl App {
 async fn reach(counter: &watch::Sender<u64>, is_so: impl Fn(u64) -> bool) {
     // The sender is borrowed, so that it cannot be gone.
     let _ = counter.subscribe().wait_for(|count| is_so(*count)).await;
+}
+
+async fn released(release: &Semaphore) {
+    release.acquire().await.expect("it is never closed").forget();
 }
 
 fn answer(body: impl Into<AnyBody>) -> Response {
@@ -160,13 +175,13 @@ async fn count(mut body: Body) -> String {
 }
 
 /// `half`, and after the release ` whole`.
-fn half(guard: Guard, release: Arc<Notify>) -> Body {
+fn half(guard: Guard, release: Arc<Semaphore>) -> Body {
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(2);
     tokio::spawn(async move {
         let _guard = guard;
         let sent = sender.send_data(Bytes::from_static(b"half")).await;
         if sent.is_ok() {
-            release.notified().await;
+            released(&release).await;
             // The client may have left.
             let _ = sender.send_data(Bytes::from_static(b" whole")).await;
         }
@@ -202,7 +217,13 @@ struct Stream {
 
 impl Stream {
     fn new(guard: Guard, left: u64, after: After) -> Self {
-        Self { guard, left, piece: Bytes::from_static(&[b'x'; 16 * 1024]), promised: None, after }
+        Self {
+            guard,
+            left,
+            piece: Bytes::from_static(&[b'x'; 16 * 1024]),
+            promised: None,
+            after,
+        }
     }
 }
 
@@ -210,11 +231,20 @@ impl http_body::Body for Stream {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
-            return if self.after == After::Hang { Poll::Pending } else { Poll::Ready(None) };
+            return if self.after == After::Hang {
+                Poll::Pending
+            } else {
+                Poll::Ready(None)
+            };
         }
-        let piece = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.piece.len());
+        let piece = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(self.piece.len());
         self.left -= piece as u64;
         self.guard.0.produced.send_modify(|count| *count += piece as u64);
         Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..piece)))))
@@ -232,7 +262,10 @@ impl http_body::Body for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.0).poll_frame(cx)
     }
 
