@@ -217,8 +217,8 @@ impl World {
         }
     }
 
-    fn apply(&mut self, op: Op) {
-        match op {
+    fn apply(&mut self, op: &Op) {
+        match *op {
             Op::Open { expects } => self.open(expects),
             Op::Answer => self.answer(),
             Op::Refuse => drop(self.pair.agent.accepted.pop_front()),
@@ -382,6 +382,27 @@ impl World {
         }
     }
 
+    /// When nothing is held and nothing moves, no credit is missing.
+    fn check_rest(&self) {
+        let Pair {
+            gateway,
+            agent,
+            links,
+            ..
+        } = &self.pair;
+        let is_free = |way: &Way| (way.writes, way.delivers) == (usize::MAX, usize::MAX);
+        for Link { down, up } in links
+            .iter()
+            .filter(|link| is_free(&link.down) && is_free(&link.up))
+        {
+            for (sender, way, receiver) in [(gateway, down, agent), (agent, up, gateway)] {
+                for (known, allowed) in credits(sender, way, receiver) {
+                    assert_eq!(known, allowed, "credit was lost");
+                }
+            }
+        }
+    }
+
     /// Lets everything come to its end, and checks that it does.
     fn finish(&mut self) {
         let closed = [&self.pair.gateway, &self.pair.agent].map(|side| side.session.closed());
@@ -483,6 +504,23 @@ fn check_credit(sender: &Side, way: &Way, receiver: &Side, back: &Way) {
     }
 }
 
+/// What a sender may send, and what its receiver has allowed, of each direction that is open at both ends.
+fn credits(sender: &Side, way: &Way, receiver: &Side) -> Vec<(usize, usize)> {
+    let of = |exchange: std::sync::Arc<Exchange>| {
+        let peer = lock(&receiver.session.0.table)
+            .exchanges
+            .get(&exchange.id())
+            .cloned()?;
+        let state = lock(&exchange.state);
+        let is_here = *exchange.lane() == way.lane && state.is_send_open();
+        let known = state.send_credit.available();
+        drop(state);
+        let state = lock(&peer.state);
+        (is_here && state.is_recv_open()).then(|| (known, state.recv_credit.outstanding()))
+    };
+    entries(&sender.session).into_iter().filter_map(of).collect()
+}
+
 fn is_reset(way: &Way, id: RequestId) -> bool {
     let is_reset = |payload: &Payload| usize::from(matches!(payload, Payload::Reset(_)));
     on_the_wire(way, id, is_reset) > 0
@@ -504,8 +542,11 @@ fn whatever_happens_no_rule_is_broken_and_nothing_is_left() {
     let result = runner.run(&cases, |(setup, ops, is_finished)| {
         let mut world = World::new(setup);
         for op in ops {
-            world.apply(op);
+            world.apply(&op);
             world.check();
+            if matches!(op, Op::Drive) {
+                world.check_rest();
+            }
         }
         if is_finished {
             world.finish();
