@@ -150,3 +150,84 @@ impl<B: Body<Data = Bytes>> Body for Chunked<B> {
         hint
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::session::tests::{
+        pair::{Pair, data, get, response},
+        runtime::poll_once,
+    };
+
+    /// The body of a response, of which nothing has come but the head.
+    fn body(pair: &mut Pair, headers: &HeaderMap) -> (crate::RequestId, TunnelBody) {
+        let (_, send, recv) = pair.gateway.open(get()).unwrap();
+        let id = send.id();
+        send.finish();
+        pair.forge_up(id, response()).unwrap();
+        (id, TunnelBody::new(recv, headers))
+    }
+
+    fn with_length(len: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static(len));
+        headers
+    }
+
+    #[test]
+    fn a_promised_length_counts_down() {
+        let mut pair = Pair::new();
+        let (id, mut body) = body(&mut pair, &with_length("10"));
+        assert_eq!(body.size_hint().exact(), Some(10));
+        pair.forge_up(id, data(4, false)).unwrap();
+        assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
+        assert_eq!(body.size_hint().exact(), Some(6));
+        assert!(!body.is_end_stream());
+        pair.forge_up(id, data(6, true)).unwrap();
+        assert!(!body.is_end_stream());
+        assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
+        assert!(body.is_end_stream());
+        drop(body);
+        pair.gateway.assert_empty();
+    }
+
+    #[test]
+    fn the_answer_to_head_has_a_length_and_no_body() {
+        let mut pair = Pair::new();
+        let (id, body) = body(&mut pair, &with_length("10"));
+        let body = body.without_length();
+        pair.forge_up(id, data(0, true)).unwrap();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+    }
+
+    #[test]
+    fn a_length_that_nobody_promised_is_not_known() {
+        let mut pair = Pair::new();
+        let (id, body) = body(&mut pair, &HeaderMap::new());
+        pair.forge_up(id, data(3, true)).unwrap();
+        assert_eq!(body.size_hint().exact(), None, "it would become a content-length");
+    }
+
+    #[test]
+    fn a_body_that_broke_off_does_not_end() {
+        let mut pair = Pair::new();
+        let (_, mut body) = body(&mut pair, &HeaderMap::new());
+        pair.cut(0);
+        let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+        assert!(matches!(frame, Poll::Ready(Some(Err(_)))) && !body.is_end_stream());
+    }
+
+    #[test]
+    fn an_empty_body_is_over() {
+        let mut body = TunnelBody::default();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(matches!(
+            poll_once(|cx| Pin::new(&mut body).poll_frame(cx)),
+            Poll::Ready(None)
+        ));
+    }
+}
