@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -10,13 +10,17 @@ use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use crate::{error::TunnelError, exchange::RecvHalf};
+use crate::{
+    error::{Cause, Initiator, TunnelError},
+    exchange::RecvHalf,
+};
 
 /// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
 ///
 /// Reading it returns credit to the other end; not reading it stops the sender when the credit is spent. Dropping a
 /// response's body early resets the exchange, and the far end drops its work; dropping a request's body early discards what
-/// still arrives. A body that broke off ends with an error, never like a complete one.
+/// still arrives. A body that broke off, or is not as long as its `content-length`, ends with an error, never like a
+/// complete one.
 #[derive(Debug)]
 pub struct TunnelBody {
     recv: Option<RecvHalf>,
@@ -71,12 +75,26 @@ impl Body for TunnelBody {
         let Some(recv) = &mut self.recv else {
             return Poll::Ready(None);
         };
-        let frame = recv.poll_frame(cx);
-        if let (Poll::Ready(Some(Ok(frame))), Some(promised)) = (&frame, &mut self.promised) {
-            let len = frame.data_ref().map_or(0, Bytes::len);
-            *promised = promised.saturating_sub(len as u64);
-        }
-        frame
+        let frame = ready!(recv.poll_frame(cx));
+        let Some(promised) = &mut self.promised else {
+            return Poll::Ready(frame);
+        };
+        let data = match &frame {
+            Some(Err(_)) => return Poll::Ready(frame),
+            Some(Ok(frame)) => frame.data_ref(),
+            None => None,
+        };
+        let left = match data {
+            Some(data) => promised.checked_sub(data.len() as u64),
+            None => (*promised == 0).then_some(0),
+        };
+        let Some(left) = left else {
+            // The half that is dropped tells the other end, if that has not ended yet.
+            (self.recv, self.promised) = (None, None);
+            return Poll::Ready(Some(Err(wrong_length())));
+        };
+        *promised = left;
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,6 +109,12 @@ impl Body for TunnelBody {
             (None, Some(_)) => SizeHint::default(),
         }
     }
+}
+
+/// RFC 9112, section 6.3: a body that is shorter or longer than its `content-length` is not the whole.
+fn wrong_length() -> TunnelError {
+    let text = "the body is not as long as its content-length says";
+    TunnelError::new(Cause::Protocol, Initiator::Peer, text)
 }
 
 /// A body cut to pieces of at most so many bytes, without a copy. Trailers and the size hint stay; empty pieces go.

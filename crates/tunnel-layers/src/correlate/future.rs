@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{BoxError, ExchangeResponse, Outgoing, Pump, RecvHalf, TunnelBody, TunnelError};
@@ -82,7 +83,8 @@ where
             return Poll::Pending;
         };
         let body = TunnelBody::new(receiver, &head.headers);
-        let body = if is_head { body.without_length() } else { body };
+        let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if has_none { body.without_length() } else { body };
         Poll::Ready(Ok(ExchangeResponse { id, head, body }))
     }
 }
