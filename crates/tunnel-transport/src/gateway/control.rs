@@ -155,7 +155,8 @@ impl ControlTask {
             instance: parse::<InstanceId>("instance_id", &open.instance_id)?,
             opens: Direction::ServerToClient,
             local: shared.settings,
-            remote: session_settings(open.settings.as_ref()),
+            remote: session_settings(open.settings.as_ref())
+                .map_err(|text| Refusal::new(Code::Invalid, format!("stream_open.{text}")))?,
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
         });
