@@ -167,6 +167,7 @@ impl ControlTask {
         }
         let entry = Entry {
             session: session.clone(),
+            credentials: self.identity.name.clone(),
             lane_key: lane_key.clone(),
             groups,
             weight: open.weight.clamp(1, 1_000),
