@@ -32,7 +32,9 @@ impl Settings {
             initial_credit: self.initial_credit.clamp(Self::MIN_BYTES, MAX_CREDIT),
             max_chunk: self.max_chunk.clamp(Self::MIN_BYTES, Self::MAX_CHUNK),
             max_exchanges: self.max_exchanges.clamp(1, 1_000_000),
-            max_head_bytes: self.max_head_bytes.clamp(4 * Self::MIN_BYTES, Self::MAX_HEAD_BYTES),
+            max_head_bytes: self
+                .max_head_bytes
+                .clamp(4 * Self::MIN_BYTES, Self::MAX_HEAD_BYTES),
             max_fields: self.max_fields.clamp(16, 512),
         }
     }

@@ -7,8 +7,8 @@
 //!   escaped is, so that each path has one spelling (RFC 3986, section 6.2.2);
 //! * several slashes in a row count as one, as most servers serve them;
 //! * path parameters (`/a;v=1/b`) are left out, as servlet containers do before they match;
-//! * dot segments, encoded slashes and backslashes are refused, unless the policy lets them pass, since no form can be
-//!   right for servers that resolve them and for servers that do not;
+//! * dot segments, encoded ones too, are refused unless the policy lets them pass: no form can be right for servers that
+//!   resolve them and for servers that do not. Encoded slashes and backslashes match as what they are;
 //! * escapes that are broken or stand for a control character are refused, and so is a path that climbs above its root.
 
 use std::borrow::Cow;

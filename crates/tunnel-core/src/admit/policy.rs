@@ -23,7 +23,7 @@ pub const DEFAULT_MAX_URI_BYTES: usize = 8 * 1024;
 /// let policy = Policy::new()
 ///     .max_head_bytes(16 * 1024)
 ///     .trusted_peers(["10.0.0.0/8".parse()?, "::1".parse()?])
-///     .allow_encoded_slashes(true);
+///     .allow_encoded_slashes(false);
 /// assert!(policy.trusts("10.1.2.3".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -39,7 +39,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The defaults: the limits above, nobody is trusted, ambiguous paths are refused.
+    /// The defaults: the limits above, nobody is trusted, dot segments are refused.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Policy {
             trusted: Vec::new(),
             reject_underscores: false,
             dot_segments: false,
-            encoded_slashes: false,
+            encoded_slashes: true,
         }
     }
 
@@ -99,9 +99,9 @@ impl Policy {
         self
     }
 
-    /// Whether to let paths with an encoded slash (`%2F`), an encoded backslash (`%5C`) or a backslash pass. Off by default
-    /// (400): some servers take them for a slash and some do not, so that no rule can know what the upstream will serve.
-    /// When they pass, they match as what they are, `%2F` and `%5C`, and never as a slash.
+    /// Whether to let paths with an encoded slash (`%2F`), an encoded backslash (`%5C`) or a backslash pass. On by default,
+    /// because common interfaces need them (`/packages/@scope%2Fname`). They match as what they are, `%2F` and `%5C`, and never
+    /// as a slash; turn it off where an upstream takes them for a slash and rules stand for more than a prefix of its own.
     #[must_use]
     pub fn allow_encoded_slashes(mut self, allow: bool) -> Self {
         self.encoded_slashes = allow;

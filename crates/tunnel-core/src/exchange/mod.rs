@@ -142,6 +142,24 @@ impl Exchange {
         }
     }
 
+    /// Takes back what is queued, so that nothing more is written, and says what was.
+    pub(crate) fn seal(self: &Arc<Self>) -> Sent {
+        self.lane.discard(self);
+        self.sent()
+    }
+
+    pub(crate) fn is_send_open(&self) -> bool {
+        lock(&self.state).is_send_open()
+    }
+
+    /// Gives credit back that a joined message does not cost. Says whom to wake: the sender, unless it is the one who does
+    /// this.
+    pub(crate) fn refund(&self, bytes: usize, own: &Waker) -> Option<Waker> {
+        let mut state = lock(&self.state);
+        state.send_credit.refund(bytes);
+        state.send_waker.take_if(|waker| !waker.will_wake(own))
+    }
+
     /// Changes the state, and does what follows from that.
     pub(crate) fn update<T>(
         self: &Arc<Self>,

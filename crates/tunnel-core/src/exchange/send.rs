@@ -11,7 +11,8 @@ use super::{
     state::{Sending, State},
 };
 use crate::{
-    error::{Cause, Initiator, TunnelError},
+    error::{Cause, Initiator, Sent, TunnelError},
+    head::Protocol,
     message::Payload,
     outgoing::Outgoing,
     reason::ResetReason,
@@ -57,6 +58,11 @@ impl SendHalf {
     #[must_use]
     pub fn id(&self) -> crate::id::RequestId {
         self.exchange.id()
+    }
+
+    /// What the exchange carries.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.exchange.protocol
     }
 
     /// Whether this sends a request, and not a response.
@@ -116,10 +122,17 @@ impl SendHalf {
             .update(&self.session, |state, _| state.on_sent_end());
     }
 
-    /// Resets the exchange with this reason, and fails its other half with `error`.
+    /// Resets the exchange with this reason, and fails its other half with `error`, which then says truly whether
+    /// anything was sent.
     pub fn reset(mut self, reason: ResetReason, error: &TunnelError) {
         self.finished = true;
-        self.exchange.reset(&self.session, reason, error);
+        let error = error.clone().with_sent(self.seal());
+        self.exchange.reset(&self.session, reason, &error);
+    }
+
+    /// Takes back what is queued, so that nothing more is written, and says what was.
+    pub(crate) fn seal(&self) -> Sent {
+        self.exchange.seal()
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {

@@ -143,6 +143,7 @@ impl State {
             self.receiving = Receiving::Ended;
             self.recv_credit.end();
             self.end = Some(end);
+            effects.window = None;
         }
         effects.recv_waker = effects.recv_waker.take().or_else(|| self.recv_waker.take());
         Ok(())
@@ -207,6 +208,7 @@ impl State {
             self.receiving = Receiving::Failed(error.clone());
             (self.head, self.end) = (None, None);
             self.queue.clear();
+            self.recv_credit.discard();
             effects.recv_waker = self.recv_waker.take();
         }
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     exchange::{Exchange, Place},
     id::RequestId,
-    message::{MESSAGE_COST, Payload, Reset, TunnelMessage},
+    message::{End, MESSAGE_COST, Payload, Reset, TunnelMessage},
 };
 
 /// Whether a message is small or bulk.
@@ -34,14 +34,23 @@ impl Class {
     }
 }
 
-/// What a message weighs in the queue, in bytes: its body, its headers and [`MESSAGE_COST`].
+/// What a message weighs in the queue, in bytes: its body, its headers, its trailers and [`MESSAGE_COST`].
 pub(super) fn weight(payload: &Payload) -> usize {
-    let head = match payload {
-        Payload::Request(start) => start.head.byte_len(),
-        Payload::Response(start) => start.head.byte_len(),
-        _ => 0,
+    let (head, end) = match payload {
+        Payload::Request(start) => (start.head.byte_len(), &start.end),
+        Payload::Response(start) => (start.head.byte_len(), &start.end),
+        Payload::Data(data) => (0, &data.end),
+        Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => (0, &None),
     };
-    payload.data_len() + head + MESSAGE_COST
+    let trailers = end.as_ref().map_or(0, trailers_len);
+    payload.data_len() + head + trailers + MESSAGE_COST
+}
+
+fn trailers_len(end: &End) -> usize {
+    let fields = end.trailers.iter().flatten();
+    fields
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
 }
 
 /// One message on its way to the writer, and what its leaving sets free.
@@ -281,7 +290,7 @@ impl Queue {
             (_, false) => Class::Bulk,
         };
         self.small_run = if class == Class::Small {
-            self.small_run + 1
+            (self.small_run + 1).min(SMALL_BURST)
         } else {
             0
         };

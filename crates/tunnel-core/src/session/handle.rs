@@ -1,6 +1,9 @@
 //! What arrives.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::{Phase, Session};
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
 };
 
 /// An exchange that the other end has opened.
-#[derive(Debug)]
 pub struct Accepted {
     /// The exchange's id.
     pub id: RequestId,
@@ -30,6 +32,16 @@ pub struct Accepted {
     pub send: SendHalf,
     /// Receives the request's body.
     pub recv: RecvHalf,
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted")
+            .field("id", &self.id)
+            .field("protocol", &self.protocol)
+            .field("trace_id", &self.trace_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {

@@ -28,11 +28,19 @@ enum State<B, S: Service<Outgoing>> {
 
 impl<B, S: Service<Outgoing>> ResponseFuture<B, S> {
     pub(super) const fn failed(error: TunnelError) -> Self {
-        Self { state: State::Failed(Some(error)) }
+        Self {
+            state: State::Failed(Some(error)),
+        }
     }
 
     pub(super) fn new(pump: Pump<B, S>, recv: RecvHalf, is_head: bool) -> Self {
-        Self { state: State::Open { pump: Some(Box::pin(pump)), recv: Some(recv), is_head } }
+        Self {
+            state: State::Open {
+                pump: Some(Box::pin(pump)),
+                recv: Some(recv),
+                is_head,
+            },
+        }
     }
 }
 
@@ -48,21 +56,31 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (pump, recv, is_head) = match &mut self.state {
-            State::Failed(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
+            State::Failed(error) => {
+                return error
+                    .take()
+                    .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+            }
             State::Open { pump, recv, is_head } => (pump, recv, *is_head),
         };
-        let Some(receiver) = recv else { return Poll::Pending };
+        let Some(receiver) = recv else {
+            return Poll::Pending;
+        };
         if let Some(mut upload) = pump.take() {
             match upload.as_mut().poll(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 // Whatever it fails with reaches the receiving half as well.
-                Poll::Pending => receiver.session().spawn(Box::pin(async move { drop(upload.await) })),
+                Poll::Pending => receiver
+                    .session()
+                    .spawn(Box::pin(async move { drop(upload.await) })),
             }
         }
         let head = ready!(receiver.poll_head(cx))?;
         let id = receiver.id();
-        let Some(receiver) = recv.take() else { return Poll::Pending };
+        let Some(receiver) = recv.take() else {
+            return Poll::Pending;
+        };
         let body = TunnelBody::new(receiver, &head.headers);
         let body = if is_head { body.without_length() } else { body };
         Poll::Ready(Ok(ExchangeResponse { id, head, body }))

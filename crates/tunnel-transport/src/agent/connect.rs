@@ -24,8 +24,11 @@ use crate::{
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
 pub(super) struct Connection {
     pub(super) client: TunnelServiceClient<Http2>,
-    driver: JoinHandle<()>,
+    driver: Driver,
 }
+
+/// The task that drives a connection; aborted when this drops.
+struct Driver(JoinHandle<()>);
 
 impl Connection {
     /// Dials every address of the gateway in turn, and does the HTTP/2 handshake with the first that answers.
@@ -66,18 +69,24 @@ impl Connection {
         });
         let client = TunnelServiceClient::with_origin(Http2(sender), gateway.clone())
             .max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES);
-        Ok(Self { client, driver })
+        Ok(Self {
+            client,
+            driver: Driver(driver),
+        })
     }
 
-    /// Waits until what was written is gone and the connection has closed.
-    pub(super) async fn closed(mut self) {
-        drop(std::mem::replace(&mut self.driver, tokio::spawn(std::future::ready(()))).await);
+    /// Waits until what was written is gone and the connection has closed. All other clones of the client must be gone.
+    pub(super) async fn closed(self) {
+        let Self { client, mut driver } = self;
+        drop(client);
+        // A task that was aborted has closed its connection as well.
+        let _ = (&mut driver.0).await;
     }
 }
 
-impl Drop for Connection {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.0.abort();
     }
 }
 

@@ -7,7 +7,7 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::PeerInfo;
+use tunnel_core::{PeerInfo, admit::ExtendedConnect};
 
 use crate::entry::{body::EntryBody, io::AbortFlag};
 
@@ -29,7 +29,9 @@ where
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
-        // The place where a mark for RFC 8441 goes, when `hyper::ext::Protocol` stands in the extensions.
+        if request.extensions().get::<hyper::ext::Protocol>().is_some() {
+            request.extensions_mut().insert(ExtendedConnect);
+        }
         request.extensions_mut().insert(self.peer.clone());
         EntryFuture {
             state: State::Ready {

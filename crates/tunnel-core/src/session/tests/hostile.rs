@@ -206,7 +206,10 @@ fn a_message_that_cannot_be_read_costs_its_exchange() {
     let mut pair = Pair::new();
     let id = pair.runtime.next_id();
     pair.forge(id, request(1_000)).unwrap();
-    pair.agent.session.reject(id, "garbage").unwrap();
+    pair.agent
+        .session
+        .reject(id, ResetReason::Protocol, "garbage")
+        .unwrap();
     pair.drive();
     assert_eq!(pair.up().notes_of(id), [Note::Reset(ResetReason::Protocol)]);
     pair.agent.accepted.clear();
@@ -217,7 +220,12 @@ fn a_message_that_cannot_be_read_costs_its_exchange() {
 fn many_messages_that_cannot_be_read_end_the_session() {
     let pair = Pair::new();
     let unknown = pair.runtime.next_id();
-    let count = (0..5_000).take_while(|_| pair.agent.session.reject(unknown, "garbage").is_ok());
+    let count = (0..5_000).take_while(|_| {
+        pair.agent
+            .session
+            .reject(unknown, ResetReason::Protocol, "garbage")
+            .is_ok()
+    });
     assert_eq!(count.count(), MAX_UNEXPECTED_MESSAGES);
 }
 

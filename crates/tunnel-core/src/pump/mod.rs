@@ -1,6 +1,10 @@
 //! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -11,20 +15,30 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
+    admit::clean_trailers,
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
+    head::Protocol,
     message::{Data, End, Payload, RequestStart, ResponseStart},
     outgoing::Outgoing,
     reason::ResetReason,
 };
 
 /// The first message of a direction, before it is known what of the body goes with it.
-#[derive(Debug)]
 pub enum Start {
     /// Of a request.
     Request(Box<RequestStart>),
     /// Of a response.
     Response(Box<ResponseStart>),
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(_) => f.write_str("Start::Request(..)"),
+            Self::Response(_) => f.write_str("Start::Response(..)"),
+        }
+    }
 }
 
 /// Sends one direction of an exchange through the transport `S`: the head, the body in pieces, and the end.
@@ -39,16 +53,16 @@ pub enum Start {
 /// The body broke off, the exchange was reset, or the lane was lost. The exchange has been reset then.
 ///
 /// Dropping it before it is ready resets the exchange.
-#[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 #[pin_project]
 pub struct Pump<B, S: Service<Outgoing>> {
     #[pin]
     body: B,
     transport: S,
+    /// Stands before what holds a message: when this drops midway, the exchange is over before its message is missed.
+    send: Option<SendHalf>,
     #[pin]
     sending: Option<S::Future>,
-    send: Option<SendHalf>,
     start: Option<Start>,
     /// Polled from the body and not yet sent.
     rest: Bytes,
@@ -60,6 +74,7 @@ pub struct Pump<B, S: Service<Outgoing>> {
     /// Whether the head has already waited one turn for a body that is about to come.
     has_yielded: bool,
     max_chunk: usize,
+    protocol: Protocol,
 }
 
 /// What the body had to give.
@@ -79,7 +94,7 @@ where
 {
     /// Sends `start` and `body` as the `send` half of an exchange.
     pub fn new(start: Start, body: B, send: SendHalf, transport: S) -> Self {
-        let max_chunk = send.session().max_chunk();
+        let (max_chunk, protocol) = (send.session().max_chunk(), send.protocol());
         Self {
             body,
             transport,
@@ -92,6 +107,30 @@ where
             is_last: false,
             has_yielded: false,
             max_chunk,
+            protocol,
+        }
+    }
+
+    /// Lets go of the exchange, and of the place in the lane's line, although whoever holds this may keep it.
+    fn finish(self: Pin<&mut Self>, result: Result<(), TunnelError>) -> Poll<Result<(), TunnelError>> {
+        let mut this = self.project();
+        *this.send = None;
+        *this.next = None;
+        this.sending.set(None);
+        Poll::Ready(result)
+    }
+
+    /// Resets the exchange because of `error`, unless the exchange itself is over: then that is why sending failed.
+    fn fail(send: SendHalf, error: TunnelError, cx: &mut Context<'_>) -> Result<(), TunnelError> {
+        match send.poll_closed(cx) {
+            Poll::Ready(SendClosed::Stopped) => Ok(()),
+            Poll::Ready(SendClosed::Failed(error)) => Err(error),
+            Poll::Pending => {
+                let reason = ResetReason::from_error(&error);
+                let error = error.with_sent(send.seal());
+                send.reset(reason, &error);
+                Err(error)
+            }
         }
     }
 
@@ -99,9 +138,9 @@ where
     fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
         let mut this = self.as_mut().project();
         if let Some(sending) = this.sending.as_mut().as_pin_mut() {
-            let sent = ready!(sending.poll(cx));
+            // On an error the future stays: what it still holds is dropped once the exchange has this error.
+            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
             this.sending.set(None);
-            sent.map_err(into_tunnel_error)?;
             return Poll::Ready(Ok((!*this.is_last).then_some(())));
         }
         if this.next.is_some() {
@@ -173,7 +212,7 @@ where
         }
         loop {
             match body.as_mut().poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match split(frame) {
+                Poll::Ready(Some(Ok(frame))) => match split(frame, *this.protocol) {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => *this.rest = data,
                     Err(end) => *this.end = Some(end),
@@ -216,8 +255,8 @@ where
             match &self.send {
                 None => return Poll::Ready(Ok(())),
                 Some(send) => match send.poll_closed(cx) {
-                    Poll::Ready(SendClosed::Stopped) => return Poll::Ready(Ok(())),
-                    Poll::Ready(SendClosed::Failed(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(SendClosed::Stopped) => return self.finish(Ok(())),
+                    Poll::Ready(SendClosed::Failed(error)) => return self.finish(Err(error)),
                     Poll::Pending => {}
                 },
             }
@@ -229,16 +268,27 @@ where
                     if let Some(send) = send.take() {
                         send.finish();
                     }
-                    return Poll::Ready(Ok(()));
+                    return self.finish(Ok(()));
                 }
                 Err(error) => {
-                    if let Some(send) = send.take() {
-                        send.reset(ResetReason::from_error(&error), &error);
-                    }
-                    return Poll::Ready(Err(error));
+                    let result = match send.take() {
+                        Some(send) => Self::fail(send, error, cx),
+                        None => Err(error),
+                    };
+                    return self.finish(result);
                 }
             }
         }
+    }
+}
+
+impl<B, S: Service<Outgoing>> fmt::Debug for Pump<B, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pump")
+            .field("send", &self.send)
+            .field("has_start", &self.start.is_some())
+            .field("rest_len", &self.rest.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -249,13 +299,17 @@ fn is_small(body: &impl Body, max_chunk: usize) -> bool {
         .is_some_and(|len| len <= max_chunk as u64)
 }
 
-fn split(frame: Frame<Bytes>) -> Result<Bytes, End> {
-    match frame.into_data() {
-        Ok(data) => Ok(data),
-        Err(frame) => Err(End {
-            trailers: frame.into_trailers().ok().filter(|fields| !fields.is_empty()),
-        }),
-    }
+/// Data, or the end. Trailers of plain HTTP lose the fields that may not be there; those of gRPC are metadata, and pass.
+fn split(frame: Frame<Bytes>, protocol: Protocol) -> Result<Bytes, End> {
+    frame.into_data().map_err(|frame| {
+        let mut trailers = frame.into_trailers().ok();
+        if let (Protocol::Http, Some(fields)) = (protocol, &mut trailers) {
+            clean_trailers(fields);
+        }
+        End {
+            trailers: trailers.filter(|fields| !fields.is_empty()),
+        }
+    })
 }
 
 /// A body that breaks off is the failure of the one who gives it: of the caller, or of who stands behind this end.
