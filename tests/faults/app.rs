@@ -37,7 +37,12 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new() -> Self {
         let counter = || watch::Sender::new(0);
-        Self { started: counter(), active: counter(), produced: counter(), release: Arc::default() }
+        Self {
+            started: counter(),
+            active: counter(),
+            produced: counter(),
+            release: Arc::default(),
+        }
     }
 
     /// How many requests it has begun to serve.
@@ -93,12 +98,18 @@ impl App {
         match &*path {
             "/wait" => std::future::pending().await,
             "/chunked" => answer(Stream::new(guard, FIRST as u64, After::Hang)),
-            "/sized" => answer(Stream { promised: Some(WHOLE), ..Stream::new(guard, FIRST as u64, After::Hang) }),
+            "/sized" => answer(Stream {
+                promised: Some(WHOLE),
+                ..Stream::new(guard, FIRST as u64, After::Hang)
+            }),
             "/endless" => answer(Stream::new(guard, u64::MAX, After::End)),
             "/drip" => {
                 let piece = Bytes::from_static(DRIP);
                 let left = DRIPS * piece.len() as u64;
-                answer(Stream { piece, ..Stream::new(guard, left, After::End) })
+                answer(Stream {
+                    piece,
+                    ..Stream::new(guard, left, After::End)
+                })
             }
             "/upload" => answer(count(request.into_body()).await),
             "/held" => {
@@ -202,7 +213,13 @@ struct Stream {
 
 impl Stream {
     fn new(guard: Guard, left: u64, after: After) -> Self {
-        Self { guard, left, piece: Bytes::from_static(&[b'x'; 16 * 1024]), promised: None, after }
+        Self {
+            guard,
+            left,
+            piece: Bytes::from_static(&[b'x'; 16 * 1024]),
+            promised: None,
+            after,
+        }
     }
 }
 
@@ -210,11 +227,20 @@ impl http_body::Body for Stream {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
-            return if self.after == After::Hang { Poll::Pending } else { Poll::Ready(None) };
+            return if self.after == After::Hang {
+                Poll::Pending
+            } else {
+                Poll::Ready(None)
+            };
         }
-        let piece = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.piece.len());
+        let piece = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(self.piece.len());
         self.left -= piece as u64;
         self.guard.0.produced.send_modify(|count| *count += piece as u64);
         Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..piece)))))
@@ -232,7 +258,10 @@ impl http_body::Body for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.0).poll_frame(cx)
     }
 

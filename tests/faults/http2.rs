@@ -36,7 +36,11 @@ impl H2 {
     }
 
     /// Sends a head; the body is to come if there is a stream.
-    pub(crate) async fn open(&self, request: Request<()>, is_end: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) async fn open(
+        &self,
+        request: Request<()>,
+        is_end: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let mut send = self.send.clone().ready().await.expect("the connection is open");
         send.send_request(request, is_end).expect("a valid request")
     }
@@ -67,7 +71,9 @@ impl H2 {
 }
 
 pub(crate) fn request(method: &str, path: &str) -> Request<()> {
-    let request = Request::builder().method(method).uri(format!("http://demo.example{path}"));
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("http://demo.example{path}"));
     request.body(()).expect("a valid request")
 }
 
@@ -88,7 +94,9 @@ pub(crate) async fn read(body: &mut RecvStream, bytes: usize) {
     let mut count = 0;
     while count < bytes {
         let bytes = body.data().await.expect("more bytes").expect("more bytes");
-        body.flow_control().release_capacity(bytes.len()).expect("they were received");
+        body.flow_control()
+            .release_capacity(bytes.len())
+            .expect("they were received");
         count += bytes.len();
     }
 }

@@ -57,7 +57,9 @@ async fn http1_before_the_head_with_the_next_request_sent_already() {
             for leave in WAYS {
                 let world = World::new(place).await;
                 let mut client = Raw::connect(world.addr()).await;
-                client.send(&(http1::head("GET", "/wait", "") + &http1::head("GET", "/fast", ""))).await;
+                client
+                    .send(&(http1::head("GET", "/wait", "") + &http1::head("GET", "/fast", "")))
+                    .await;
                 world.app.serving(1).await;
                 let _client = leave.with(client).await;
                 world.settled().await;
@@ -162,7 +164,9 @@ async fn http2_in_mid_upload() {
             let world = World::new(place).await;
             let client = H2::connect(world.addr()).await;
             let (_response, mut stream) = client.post("/upload").await;
-            http2::send(&mut stream, Bytes::from_static(b"hello")).await.expect("the stream is open");
+            http2::send(&mut stream, Bytes::from_static(b"hello"))
+                .await
+                .expect("the stream is open");
             world.app.serving(1).await;
             stream.send_reset(h2::Reason::CANCEL);
             world.settled().await;

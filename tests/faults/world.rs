@@ -41,7 +41,11 @@ impl World {
 
     /// A gateway that no agent has dialled yet.
     pub(crate) async fn without_agent(builder: TunnelBuilder) -> Self {
-        Self { tunnel: builder.start().await, app: App::new(), tasks: JoinSet::new() }
+        Self {
+            tunnel: builder.start().await,
+            app: App::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Adds an agent with the app at this place.
@@ -64,7 +68,11 @@ impl World {
         let listener = listener().await;
         let addr = listener.local_addr().expect("bound");
         let app = self.app.router();
-        self.tasks.spawn(async move { axum::serve(listener, app).await.expect("axum::serve has no error") });
+        self.tasks.spawn(async move {
+            axum::serve(listener, app)
+                .await
+                .expect("axum::serve has no error")
+        });
         format!("http://{addr}")
     }
 

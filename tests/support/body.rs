@@ -114,7 +114,12 @@ struct Pattern {
 
 impl Pattern {
     fn new(len: u64, is_sized: bool) -> Self {
-        Self { offset: 0, len, is_sized, frames: 0 }
+        Self {
+            offset: 0,
+            len,
+            is_sized,
+            frames: 0,
+        }
     }
 }
 
@@ -122,7 +127,10 @@ impl http_body::Body for Pattern {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.offset == self.len {
             return Poll::Ready(None);
         }
@@ -138,6 +146,10 @@ impl http_body::Body for Pattern {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.is_sized { SizeHint::with_exact(self.len - self.offset) } else { SizeHint::default() }
+        if self.is_sized {
+            SizeHint::with_exact(self.len - self.offset)
+        } else {
+            SizeHint::default()
+        }
     }
 }

@@ -52,8 +52,9 @@ impl Client {
                 Sender::Http1(sender)
             }
             Version::Http2 => {
-                let (sender, connection) =
-                    http2::handshake(TokioExecutor::new(), io).await.expect("a connection of HTTP/2");
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
+                    .await
+                    .expect("a connection of HTTP/2");
                 tokio::spawn(connection);
                 Sender::Http2(sender)
             }
@@ -77,8 +78,13 @@ impl Client {
     /// With HTTP/1.1.
     #[must_use]
     pub fn share(&self) -> Self {
-        let Sender::Http2(sender) = &self.sender else { panic!("a connection of HTTP/1.1 is not shared") };
-        Self { sender: Sender::Http2(sender.clone()), addr: self.addr }
+        let Sender::Http2(sender) = &self.sender else {
+            panic!("a connection of HTTP/1.1 is not shared")
+        };
+        Self {
+            sender: Sender::Http2(sender.clone()),
+            addr: self.addr,
+        }
     }
 
     /// Sends a request and waits for the head of its response. A target without an authority is sent to that of the `host`
@@ -156,7 +162,10 @@ pub struct RawResponse {
 impl RawClient {
     /// Connects.
     pub async fn connect(addr: SocketAddr) -> Self {
-        Self { socket: connect(addr).await, read: BytesMut::new() }
+        Self {
+            socket: connect(addr).await,
+            read: BytesMut::new(),
+        }
     }
 
     /// Writes these bytes.
@@ -165,7 +174,10 @@ impl RawClient {
     ///
     /// When the socket is closed.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.socket.write_all(bytes.as_ref()).await.expect("the socket takes bytes");
+        self.socket
+            .write_all(bytes.as_ref())
+            .await
+            .expect("the socket takes bytes");
     }
 
     /// Writes a request, and reads the response to it.
@@ -183,7 +195,9 @@ impl RawClient {
         let line = self.line().await;
         let mut words = line.splitn(3, |byte| *byte == b' ');
         assert_eq!(words.next(), Some(&b"HTTP/1.1"[..]), "{line:?}");
-        let status = words.next().and_then(|status| StatusCode::from_bytes(status).ok());
+        let status = words
+            .next()
+            .and_then(|status| StatusCode::from_bytes(status).ok());
         (status.expect("a status"), self.fields().await)
     }
 
@@ -201,10 +215,17 @@ impl RawClient {
             trailers = self.fields().await;
             body
         } else {
-            let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+            let length = headers
+                .get(header::CONTENT_LENGTH)
+                .and_then(|length| length.to_str().ok()?.parse().ok());
             self.exactly(length.unwrap_or(0)).await
         };
-        RawResponse { status, headers, body, trailers }
+        RawResponse {
+            status,
+            headers,
+            body,
+            trailers,
+        }
     }
 
     /// Asserts that the other end closes the connection, and sends nothing before that.
@@ -215,14 +236,20 @@ impl RawClient {
     pub async fn closed(&mut self) {
         assert_eq!(self.read, "", "no more bytes");
         let read = self.socket.read_buf(&mut self.read).await;
-        assert!(matches!(read, Ok(0) | Err(_)), "the other end closes: {:?}", self.read);
+        assert!(
+            matches!(read, Ok(0) | Err(_)),
+            "the other end closes: {:?}",
+            self.read
+        );
     }
 
     async fn chunked(&mut self) -> Bytes {
         let mut body = BytesMut::new();
         loop {
             let line = self.line().await;
-            let size = std::str::from_utf8(&line).ok().and_then(|line| usize::from_str_radix(line, 16).ok());
+            let size = std::str::from_utf8(&line)
+                .ok()
+                .and_then(|line| usize::from_str_radix(line, 16).ok());
             match size.expect("the size of a chunk") {
                 0 => return body.freeze(),
                 size => body.extend_from_slice(&self.exactly(size).await),
@@ -264,7 +291,11 @@ impl RawClient {
     }
 
     async fn more(&mut self) {
-        let read = self.socket.read_buf(&mut self.read).await.expect("the connection is not broken");
+        let read = self
+            .socket
+            .read_buf(&mut self.read)
+            .await
+            .expect("the connection is not broken");
         assert_ne!(read, 0, "the connection ended after {:?}", self.read);
     }
 }

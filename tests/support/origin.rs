@@ -31,8 +31,8 @@ impl Origin {
     /// A server of HTTP/1.1.
     pub async fn http1(app: Router) -> Self {
         Self::start(move |socket| {
-            let connection =
-                http1::Builder::new().serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));
+            let connection = http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));
             async move { drop(connection.await) }
         })
         .await
@@ -114,7 +114,9 @@ pub fn recorder(answer: &'static str) -> (Router, Seen) {
         let sender = sender.clone();
         async move {
             let (parts, body) = request.into_parts();
-            let Ok(body) = body.collect().await else { return Response::new(Body::from("broken")) };
+            let Ok(body) = body.collect().await else {
+                return Response::new(Body::from("broken"));
+            };
             // A test that does not look at it may be gone.
             let _ = sender.send(http::Request::from_parts(parts, body)).await;
             answer.into_response()

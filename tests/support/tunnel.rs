@@ -22,7 +22,9 @@ use tunnel_layers::{
     trace_id::TraceIdLayer,
     upgrade::UpgradeLayer,
 };
-use tunnel_transport::{Agent, AgentBuilder, AgentService, Gateway, Heartbeat, entry::Entry, gateway::GatewayBuilder};
+use tunnel_transport::{
+    Agent, AgentBuilder, AgentService, Gateway, Heartbeat, entry::Entry, gateway::GatewayBuilder,
+};
 
 /// The group that [`Tunnel::serve`] and the default rule name.
 pub const GROUP: &str = "app";
@@ -61,7 +63,11 @@ impl Tunnel {
     #[must_use]
     pub fn builder() -> TunnelBuilder {
         let rules = vec![Rule::group("all", group(GROUP))];
-        TunnelBuilder { gateway: Gateway::builder().open_to_any_agent(), entry: Entry::new(), rules }
+        TunnelBuilder {
+            gateway: Gateway::builder().open_to_any_agent(),
+            entry: Entry::new(),
+            rules,
+        }
     }
 
     /// An agent's description that dials this gateway.
@@ -78,7 +84,8 @@ impl Tunnel {
     pub async fn run_agent(&mut self, agent: AgentBuilder, service: impl AgentService + Sync) -> Agent {
         let agent = agent.build().expect("the agent's settings are right");
         let serve = agent.serve(service);
-        self.tasks.spawn(async move { serve.await.expect("the agent is not refused") });
+        self.tasks
+            .spawn(async move { serve.await.expect("the agent is not refused") });
         agent.connected().await;
         self.agents.push(agent.clone());
         agent
@@ -93,7 +100,12 @@ impl Tunnel {
     /// The gateway's sessions of a group.
     #[must_use]
     pub fn sessions(&self, name: &str) -> Vec<Session> {
-        self.gateway.agents().members(&group(name)).iter().map(|member| member.session.clone()).collect()
+        self.gateway
+            .agents()
+            .members(&group(name))
+            .iter()
+            .map(|member| member.session.clone())
+            .collect()
     }
 
     /// Waits until no exchange is open anywhere, and asserts that nothing is left of those that were.
@@ -149,7 +161,13 @@ impl TunnelBuilder {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.entry.serve(outside, stack).into_future());
         tasks.spawn(gateway.serve_agents(agents).into_future());
-        Tunnel { addr, agents_addr, gateway, agents: Vec::new(), tasks }
+        Tunnel {
+            addr,
+            agents_addr,
+            gateway,
+            agents: Vec::new(),
+            tasks,
+        }
     }
 }
 
@@ -177,7 +195,9 @@ where
     ServiceBuilder::new()
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
-        .layer(RouteLayer::new(Rules::compile(rules).expect("the rules are right")))
+        .layer(RouteLayer::new(
+            Rules::compile(rules).expect("the rules are right"),
+        ))
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
         .layer(UpgradeLayer::new())
@@ -198,7 +218,9 @@ pub fn group(name: &str) -> GroupName {
 
 /// A listener on a port that the system chooses.
 pub async fn listener() -> TcpListener {
-    TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port")
+    TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("loopback has a free port")
 }
 
 /// Where it listens.

@@ -11,7 +11,20 @@ on_every_way! { sizes, large_download, large_upload, large_echo }
 const MIB: u64 = 1 << 20;
 
 /// Around the sizes of chunks, frames and windows.
-const SIZES: &[u64] = &[0, 1, 2, 1_000, 16_384, 32_767, 32_768, 32_769, 65_537, 262_143, 262_145, MIB + 1];
+const SIZES: &[u64] = &[
+    0,
+    1,
+    2,
+    1_000,
+    16_384,
+    32_767,
+    32_768,
+    32_769,
+    65_537,
+    262_143,
+    262_145,
+    MIB + 1,
+];
 
 /// The app sends as many bytes as the path says, asserts that it got as many as the query says, or echoes.
 fn mirror() -> axum::Router {
@@ -82,7 +95,14 @@ async fn large_echo(way: Way) {
 #[ignore = "moves 4 GiB"]
 async fn one_gibibyte_each_way() {
     for client in [Version::Http1, Version::Http2] {
-        let mut world = World::new(Way { client, far: Far::Http1 }, mirror()).await;
+        let mut world = World::new(
+            Way {
+                client,
+                far: Far::Http1,
+            },
+            mirror(),
+        )
+        .await;
         download(&mut world, 1024 * MIB).await;
         upload(&mut world, body::sized(1024 * MIB), 1024 * MIB).await;
         world.settled().await;

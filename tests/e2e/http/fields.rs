@@ -13,7 +13,10 @@ on_every_way! { requests, responses, many }
 
 /// Each value that may be in a field: every byte but controls and DEL, and the tab.
 fn every_byte() -> HeaderValue {
-    let bytes: Vec<u8> = (0x21..=0xff).filter(|byte| *byte != 0x7f).chain([b'\t', b' ', b'x']).collect();
+    let bytes: Vec<u8> = (0x21..=0xff)
+        .filter(|byte| *byte != 0x7f)
+        .chain([b'\t', b' ', b'x'])
+        .collect();
     HeaderValue::from_bytes(&bytes).unwrap()
 }
 
@@ -24,7 +27,10 @@ fn fields() -> HeaderMap {
         fields.append("set-cookie", value.parse().unwrap());
     }
     fields.append("x-bytes", every_byte());
-    fields.append("x-bytes", HeaderValue::from_bytes(b"caf\xe9 \xe2\x82\xac").unwrap());
+    fields.append(
+        "x-bytes",
+        HeaderValue::from_bytes(b"caf\xe9 \xe2\x82\xac").unwrap(),
+    );
     fields.append("x-empty", HeaderValue::from_static(""));
     fields.append("x-long", "v".repeat(8_000).parse().unwrap());
     fields.append("x_underscore", HeaderValue::from_static("1"));

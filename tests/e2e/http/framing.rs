@@ -20,11 +20,15 @@ async fn request_lengths(way: Way) {
     // Without a body, nothing says that there is one.
     assert_eq!(world.send(get("/")).await.status(), 200);
     let headers = seen.headers().await;
-    assert!(!headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING));
+    assert!(
+        !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
+    );
 
     for content in ["", "hello"] {
         let mut request = post(content);
-        request.headers_mut().insert(header::CONTENT_LENGTH, content.len().into());
+        request
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, content.len().into());
         assert_eq!(world.send(request).await.status(), 200);
         let (parts, body) = seen.next().await.into_parts();
         assert_eq!(parts.headers[header::CONTENT_LENGTH], content.len().to_string());
@@ -35,7 +39,11 @@ async fn request_lengths(way: Way) {
     for len in [0, 5] {
         assert_eq!(world.send(post(body::streamed(len))).await.status(), 200);
         let (parts, body) = seen.next().await.into_parts();
-        assert!(!parts.headers.contains_key(header::CONTENT_LENGTH), "{len}: {:?}", parts.headers);
+        assert!(
+            !parts.headers.contains_key(header::CONTENT_LENGTH),
+            "{len}: {:?}",
+            parts.headers
+        );
         assert_eq!(body.to_bytes().len() as u64, len);
     }
     world.settled().await;
@@ -45,7 +53,11 @@ async fn response_lengths(way: Way) {
     let app = app(|request| async move {
         let len = request.uri().query().unwrap().parse().unwrap();
         let is_sized = request.uri().path() == "/sized";
-        Response::new(if is_sized { body::sized(len) } else { body::streamed(len) })
+        Response::new(if is_sized {
+            body::sized(len)
+        } else {
+            body::streamed(len)
+        })
     });
     let mut world = World::new(way, app).await;
     for len in [0, 5, 70_000] {
@@ -56,8 +68,15 @@ async fn response_lengths(way: Way) {
         body::assert_pattern(response, len).await;
 
         let response = world.client.get(&format!("/streamed?{len}")).await;
-        assert!(!response.headers().contains_key(header::CONTENT_LENGTH), "{len}: {:?}", response.headers());
-        assert_eq!(response.headers().contains_key(header::TRANSFER_ENCODING), way.client == Version::Http1);
+        assert!(
+            !response.headers().contains_key(header::CONTENT_LENGTH),
+            "{len}: {:?}",
+            response.headers()
+        );
+        assert_eq!(
+            response.headers().contains_key(header::TRANSFER_ENCODING),
+            way.client == Version::Http1
+        );
         body::assert_pattern(response, len).await;
     }
     world.settled().await;
@@ -73,7 +92,9 @@ async fn get_with_a_body(way: Way) {
             let mut request = post(body);
             request.method_mut().clone_from(&method);
             if is_streamed && way.client == Version::Http1 {
-                request.headers_mut().insert(header::TRANSFER_ENCODING, "chunked".parse().unwrap());
+                request
+                    .headers_mut()
+                    .insert(header::TRANSFER_ENCODING, "chunked".parse().unwrap());
             }
             assert_eq!(world.send(request).await.status(), 200);
             let (parts, body) = seen.next().await.into_parts();

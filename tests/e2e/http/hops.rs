@@ -30,12 +30,19 @@ async fn requests(way: Way) {
     for (name, value) in HOP {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    for (name, value) in [("x-hop", "1"), ("x-kept", "1"), ("authorization", "Basic Zm9v"), ("cookie", "a=1")] {
+    for (name, value) in [
+        ("x-hop", "1"),
+        ("x-kept", "1"),
+        ("authorization", "Basic Zm9v"),
+        ("cookie", "a=1"),
+    ] {
         request.headers_mut().append(name, value.parse().unwrap());
     }
     // Nobody can make us hide from the upstream who asks.
     let nominated = "x-hop, X-Absent, authorization, cookie, x-forwarded-for, host";
-    request.headers_mut().append("connection", nominated.parse().unwrap());
+    request
+        .headers_mut()
+        .append("connection", nominated.parse().unwrap());
     if way.client == Version::Http2 {
         // No field of a connection may be there at all; hyper and h2 see to it at the client.
         for name in ["connection", "te", "x-hop"] {
@@ -44,7 +51,10 @@ async fn requests(way: Way) {
     }
     assert_eq!(world.send(request).await.status(), 200);
     let headers = seen.headers().await;
-    for (name, _) in HOP.iter().chain(&[("x-hop", ""), ("connection", ""), ("upgrade", "")]) {
+    for (name, _) in HOP
+        .iter()
+        .chain(&[("x-hop", ""), ("connection", ""), ("upgrade", "")])
+    {
         assert!(!headers.contains_key(*name), "{name}: {headers:?}");
     }
     for name in ["x-kept", "authorization", "cookie", "x-forwarded-for"] {
@@ -59,7 +69,9 @@ async fn te_trailers(way: Way) {
     let mut request = get("/");
     if way.client == Version::Http1 {
         request.headers_mut().append("connection", "te".parse().unwrap());
-        request.headers_mut().append("te", "gzip;q=0.5, trailers".parse().unwrap());
+        request
+            .headers_mut()
+            .append("te", "gzip;q=0.5, trailers".parse().unwrap());
     } else {
         request.headers_mut().append("te", "trailers".parse().unwrap());
     }
@@ -92,8 +104,17 @@ async fn responses(way: Way) {
     });
     let mut world = World::new(way, app).await;
     let response = world.client.get("/").await;
-    for (name, _) in HOP.iter().chain(&[("x-hop", ""), ("connection", ""), ("upgrade", ""), ("transfer-encoding", "")]) {
-        assert!(!response.headers().contains_key(*name), "{name}: {:?}", response.headers());
+    for (name, _) in HOP.iter().chain(&[
+        ("x-hop", ""),
+        ("connection", ""),
+        ("upgrade", ""),
+        ("transfer-encoding", ""),
+    ]) {
+        assert!(
+            !response.headers().contains_key(*name),
+            "{name}: {:?}",
+            response.headers()
+        );
     }
     assert_eq!(response.headers()["x-kept"], "1");
     assert_eq!(response.headers()["set-cookie"], "a=1");
@@ -123,12 +144,30 @@ async fn forwarded(way: Way) {
     }
     assert_eq!(world.send(request).await.status(), 200);
     let headers = seen.headers().await;
-    let all = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
-    assert_eq!(all("forwarded"), ["for=127.0.0.1;host=\"app.example:8080\";proto=http"]);
+    let all = |name| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        all("forwarded"),
+        ["for=127.0.0.1;host=\"app.example:8080\";proto=http"]
+    );
     assert_eq!(all("x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(all("x-forwarded-host"), ["app.example:8080"]);
     assert_eq!(all("x-forwarded-proto"), ["http"]);
-    let gone = ["x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x_forwarded_for", "true-client-ip"];
-    assert!(gone.into_iter().all(|name| !headers.contains_key(name)), "{headers:?}");
+    let gone = [
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-real-ip",
+        "x_forwarded_for",
+        "true-client-ip",
+    ];
+    assert!(
+        gone.into_iter().all(|name| !headers.contains_key(name)),
+        "{headers:?}"
+    );
     world.settled().await;
 }

@@ -16,10 +16,22 @@ on_every_way! { served, refused, head, bodiless, options_of_all }
 async fn served(way: Way) {
     let (app, mut seen) = recorder("answer");
     let mut world = World::new(way, app).await;
-    let extensions = ["PROPFIND", "MKCOL", "M-SEARCH", "BREW"].map(|name| Method::from_bytes(name.as_bytes()).unwrap());
-    let common = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let extensions =
+        ["PROPFIND", "MKCOL", "M-SEARCH", "BREW"].map(|name| Method::from_bytes(name.as_bytes()).unwrap());
+    let common = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     for method in common.into_iter().chain(extensions) {
-        let request = Request::builder().method(&method).uri("/").body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method(&method)
+            .uri("/")
+            .body(Body::empty())
+            .unwrap();
         let response = world.send(request).await;
         assert_eq!(response.status(), StatusCode::OK, "{method}");
         assert_eq!(body::whole(response).await, "answer", "{method}");
@@ -32,7 +44,11 @@ async fn refused(way: Way) {
     let (app, mut seen) = recorder("");
     let mut world = World::new(way, app).await;
     for (method, uri) in [(Method::TRACE, "/"), (Method::CONNECT, "example.com:443")] {
-        let request = Request::builder().method(&method).uri(uri).body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method(&method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap();
         let response = world.send(request).await;
         assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{method}");
         assert_eq!(response.headers()["x-tunnel-error"], "method-not-served");
@@ -45,11 +61,19 @@ async fn refused(way: Way) {
 }
 
 async fn head(way: Way) {
-    let app = app(|_| async { Response::builder().header("x-app", "1").body(Body::from("hello")).unwrap() });
+    let app = app(|_| async {
+        Response::builder()
+            .header("x-app", "1")
+            .body(Body::from("hello"))
+            .unwrap()
+    });
     let mut world = World::new(way, app).await;
     for _ in 0..3 {
         let head = world.send(Request::head("/").body(Body::empty()).unwrap()).await;
-        assert_eq!((head.status(), &head.headers()["content-length"]), (StatusCode::OK, &"5".parse().unwrap()));
+        assert_eq!(
+            (head.status(), &head.headers()["content-length"]),
+            (StatusCode::OK, &"5".parse().unwrap())
+        );
         assert_eq!(head.headers()["x-app"], "1");
         assert_eq!(body::whole(head).await, "");
         // On the same connection: nothing of the answer to HEAD is left in it.
@@ -61,7 +85,11 @@ async fn head(way: Way) {
 async fn bodiless(way: Way) {
     let app = app(|request| async move {
         let status = request.uri().path()[1..].parse::<u16>().unwrap();
-        Response::builder().status(status).header("etag", "\"1\"").body(Body::empty()).unwrap()
+        Response::builder()
+            .status(status)
+            .header("etag", "\"1\"")
+            .body(Body::empty())
+            .unwrap()
     });
     let mut world = World::new(way, app).await;
     for status in [204, 304, 205, 301, 404, 500] {

@@ -48,7 +48,12 @@ impl World {
     pub(super) async fn new(way: Way, app: Router) -> Self {
         let (tunnel, origin) = tunnel(way.far, app).await;
         let client = Client::connect(way.client, tunnel.addr).await;
-        Self { tunnel, client, way, _origin: origin }
+        Self {
+            tunnel,
+            client,
+            way,
+            _origin: origin,
+        }
     }
 
     /// Sends a request and waits for the head of its response.
@@ -82,7 +87,10 @@ async fn tunnel(far: Far, app: Router) -> (Tunnel, Option<Origin>) {
     if far == Far::H2c {
         upstream = upstream.continue_timeout(CONTINUE_TIMEOUT);
     }
-    (Tunnel::serve(upstream.build().expect("a URI")).await, Some(origin))
+    (
+        Tunnel::serve(upstream.build().expect("a URI")).await,
+        Some(origin),
+    )
 }
 
 /// Runs a test, and fails it instead of letting it hang.
