@@ -1,13 +1,17 @@
 //! A gateway and its agents over real sockets, with the recommended stack.
 
 use std::{
+    convert::Infallible,
     future::{IntoFuture as _, poll_fn},
     net::SocketAddr,
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use tokio::{net::TcpListener, task::JoinSet};
-use tower::ServiceBuilder;
-use tunnel_core::{Agents as _, GroupName, Session, Settings};
+use tower::{Service, ServiceBuilder};
+use tunnel_core::{Agents as _, BoxError, GroupName, Session, Settings};
 use tunnel_layers::{
     balance::{BalanceLayer, LeastPending},
     chunk::ChunkLayer,
@@ -151,17 +155,7 @@ impl TunnelBuilder {
     /// Starts the gateway on ports that the system chooses.
     pub async fn start(self) -> Tunnel {
         let gateway = self.gateway.build();
-        let rules = Rules::compile(self.rules).expect("the rules are right");
-        let stack = ServiceBuilder::new()
-            .layer(TraceIdLayer::new())
-            .layer(RescueLayer::new())
-            .layer(RouteLayer::new(rules))
-            .layer(DeadlineLayer::new())
-            .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
-            .layer(UpgradeLayer::new())
-            .layer(ChunkLayer::new())
-            .layer(CorrelateLayer::new())
-            .service(gateway.transport());
+        let stack = stack(&gateway, self.rules);
         let (outside, agents) = (listener().await, listener().await);
         let (addr, agents_addr) = (address(&outside), address(&agents));
         let mut tasks = JoinSet::new();
@@ -175,6 +169,41 @@ impl TunnelBuilder {
             tasks,
         }
     }
+}
+
+/// The recommended stack of layers around this gateway's transport.
+///
+/// # Panics
+///
+/// If a rule is wrong.
+pub fn stack<B>(
+    gateway: &Gateway,
+    rules: Vec<Rule>,
+) -> impl Service<
+    Request<B>,
+    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + use<B>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ use<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(
+            Rules::compile(rules).expect("the rules are right"),
+        ))
+        .layer(DeadlineLayer::new())
+        .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
+        .layer(UpgradeLayer::new())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(gateway.transport())
 }
 
 /// A group's name.
@@ -194,6 +223,12 @@ pub async fn listener() -> TcpListener {
         .expect("loopback has a free port")
 }
 
-fn address(listener: &TcpListener) -> SocketAddr {
+/// Where it listens.
+///
+/// # Panics
+///
+/// If the socket is broken.
+#[must_use]
+pub fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
 }

@@ -14,10 +14,10 @@
 //! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
 //! | [`DeadlineLayer`](deadline) | the rule's timeout, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
-//! | `BalanceLayer` | a healthy agent of the group | outside all that speaks to one agent |
-//! | `UpgradeLayer` | one inner request of each way to upgrade, and the stream after it | outside chunk |
-//! | `ChunkLayer` | HTTP bodies and messages | just outside correlate; here the type changes |
-//! | `CorrelateLayer` | the request id, the pending entry, credit | innermost, around the transport |
+//! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
+//! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
+//! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
+//! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
 //!
 //! Every layer up to `ChunkLayer` is generic over request and response bodies and keeps the error of the service that it
 //! wraps: a layer that refuses answers at once, through [`reject`], so that it works around an axum `Router`, a tonic service
@@ -40,6 +40,12 @@ mod macros;
 
 #[allow(dead_code)]
 mod admission;
+#[cfg(feature = "balance")]
+pub mod balance;
+#[cfg(feature = "chunk")]
+pub mod chunk;
+#[cfg(feature = "correlate")]
+pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
 #[cfg(feature = "route")]
@@ -56,5 +62,7 @@ mod test_util;
 mod trace_context;
 #[cfg(feature = "trace-id")]
 pub mod trace_id;
+#[cfg(feature = "upgrade")]
+pub mod upgrade;
 
 pub use crate::trace_context::{SpanId, TraceContext, TraceId};

@@ -115,7 +115,8 @@ fn build(
         instance: agent.instance,
         opens: Direction::ClientToServer,
         local: agent.settings,
-        remote: session_settings(answer.settings.as_ref()),
+        remote: session_settings(answer.settings.as_ref())
+            .map_err(|text| AgentError::lost(format!("the gateway's answer to stream_open: {text}")))?,
         budget: agent.budget.clone(),
         runtime: Arc::new(TokioRuntime::current()),
     });

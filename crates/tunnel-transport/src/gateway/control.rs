@@ -155,7 +155,8 @@ impl ControlTask {
             instance: parse::<InstanceId>("instance_id", &open.instance_id)?,
             opens: Direction::ServerToClient,
             local: shared.settings,
-            remote: session_settings(open.settings.as_ref()),
+            remote: session_settings(open.settings.as_ref())
+                .map_err(|text| Refusal::new(Code::Invalid, format!("stream_open.{text}")))?,
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
         });
@@ -166,6 +167,7 @@ impl ControlTask {
         }
         let entry = Entry {
             session: session.clone(),
+            credentials: self.identity.name.clone(),
             lane_key: lane_key.clone(),
             groups,
             weight: open.weight.clamp(1, 1_000),

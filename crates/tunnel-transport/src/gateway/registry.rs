@@ -31,12 +31,24 @@ struct Inner {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) session: Session,
+    /// The name of the credentials that it showed.
+    pub(super) credentials: Arc<str>,
     pub(super) lane_key: LaneKey,
     pub(super) groups: Vec<GroupName>,
     pub(super) weight: u32,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
     pub(super) suspect: Arc<AtomicBool>,
+}
+
+impl Entry {
+    /// Whether both are sessions of one process. The instance's name alone would let anybody who has seen it keep its owner
+    /// out, or take its place.
+    fn is_same_process(&self, other: &Self) -> bool {
+        self.session.instance() == other.session.instance()
+            && self.session.agent() == other.session.agent()
+            && self.credentials == other.credentials
+    }
 }
 
 /// One connected agent, for people and tools.
@@ -84,7 +96,7 @@ impl Registry {
         let id = entry.session.id();
         let replaced = {
             let mut entries = self.entries();
-            let same = |other: &&Entry| other.session.instance() == entry.session.instance();
+            let same = |other: &&Entry| other.is_same_process(&entry);
             let old = entries
                 .values()
                 .find(same)

@@ -1,0 +1,3 @@
+//! A real gateway against scripted agents.
+
+mod registration;
