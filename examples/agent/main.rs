@@ -12,7 +12,7 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::process::ExitCode;
+use std::{convert::Infallible, process::ExitCode};
 
 use clap::Parser;
 use tracing::{info, warn};
@@ -45,7 +45,7 @@ async fn run(config: AgentConfig) -> Result<ExitCode, BoxError> {
     let announce = async {
         agent.connected().await;
         println!("ready agent={} gateway={}", agent.id(), config.gateway);
-        std::future::pending::<()>().await;
+        std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = serve.into_future() => {
@@ -57,6 +57,6 @@ async fn run(config: AgentConfig) -> Result<ExitCode, BoxError> {
             warn!("forced to stop");
             Ok(code)
         }
-        () = announce => Ok(ExitCode::SUCCESS),
+        never = announce => match never {},
     }
 }
