@@ -105,15 +105,11 @@ impl ControlTask {
                 }
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
-                Event::Suspect => {
-                    suspect.store(true, Ordering::Relaxed);
-                    continue;
-                }
+                Event::Suspect(is_suspect) => suspect.store(is_suspect, Ordering::Relaxed),
                 Event::Silent => break "it was silent for too long".to_owned(),
                 Event::Ended(None) => break "it closed its stream".to_owned(),
                 Event::Ended(Some(status)) => break format!("its stream broke: {}", status.message()),
             }
-            suspect.store(false, Ordering::Relaxed);
         };
         drop(registered);
         info!(agent.id = %agent, session.id = %id, %why, "an agent is gone");
