@@ -12,7 +12,9 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
-use tunnel_core::{AgentId, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId};
+use tunnel_core::{
+    AgentId, Cause, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+};
 
 use super::{
     AgentIdentity, Gateway,
@@ -93,7 +95,16 @@ impl ControlTask {
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
-                error = std::future::poll_fn(|cx| session.poll_closed(cx)) => break error.to_string(),
+                error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
+                    if error.cause() == Cause::Protocol {
+                        stream.say(Payload::ErrorMessage(pb::ErrorMessage {
+                            code: Code::Protocol.into(),
+                            message: error.to_string(),
+                            retry_after_ms: 0,
+                        }));
+                    }
+                    break error.to_string();
+                }
             };
             match event {
                 Event::Said(Payload::Drain(_)) => {
