@@ -17,8 +17,8 @@ const MAX_QUEUED: usize = 64;
 pub(crate) enum Event {
     /// The other end said this.
     Said(Payload),
-    /// Nothing came during the last interval.
-    Suspect,
+    /// Nothing came during the last interval, or something came again after such a silence.
+    Suspect(bool),
     /// The stream is over.
     Ended(Option<Status>),
     /// The other end was silent for too long.
@@ -78,8 +78,8 @@ impl ControlStream {
                     Beat::Ping(nonce) => {
                         self.say(Payload::Ping(pb::Ping { nonce }));
                         let is_suspect = self.pulse.is_suspect();
-                        if std::mem::replace(&mut self.was_suspect, is_suspect) != is_suspect && is_suspect {
-                            return Event::Suspect;
+                        if std::mem::replace(&mut self.was_suspect, is_suspect) != is_suspect {
+                            return Event::Suspect(is_suspect);
                         }
                     }
                 },
