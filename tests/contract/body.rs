@@ -31,16 +31,27 @@ impl TestBody {
     pub(crate) fn full() -> Self {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-trailer", SECRET.parse().expect("a valid value"));
-        Self::new([Frame::data(SECRET.into()), Frame::data("second".into()), Frame::trailers(trailers)])
+        Self::new([
+            Frame::data(SECRET.into()),
+            Frame::data("second".into()),
+            Frame::trailers(trailers),
+        ])
     }
 
     /// One piece, and then nothing for ever.
     pub(crate) fn hanging() -> Self {
-        Self { hangs: true, ..Self::new([Frame::data(SECRET.into())]) }
+        Self {
+            hangs: true,
+            ..Self::new([Frame::data(SECRET.into())])
+        }
     }
 
     fn new(frames: impl IntoIterator<Item = Frame<Bytes>>) -> Self {
-        Self { frames: frames.into_iter().collect(), hangs: false, alive: Arc::new(()) }
+        Self {
+            frames: frames.into_iter().collect(),
+            hangs: false,
+            alive: Arc::new(()),
+        }
     }
 
     /// Dead when the body is dropped.
@@ -49,7 +60,11 @@ impl TestBody {
     }
 
     fn data_len(&self) -> u64 {
-        self.frames.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum()
+        self.frames
+            .iter()
+            .filter_map(Frame::data_ref)
+            .map(|data| data.len() as u64)
+            .sum()
     }
 }
 
@@ -57,7 +72,10 @@ impl Body for TestBody {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.frames.pop_front() {
             None if self.hangs => Poll::Pending,
             next => Poll::Ready(next.map(Ok)),
@@ -83,6 +101,8 @@ impl Body for TestBody {
 impl std::fmt::Debug for TestBody {
     /// As careless as a body can be, so that a layer that prints its inner body is found out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TestBody").field("frames", &self.frames).finish_non_exhaustive()
+        f.debug_struct("TestBody")
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,10 @@ pub(crate) fn route() -> RouteLayer {
 /// Balancing over two sessions that nothing is sent into.
 pub(crate) fn balance() -> BalanceLayer<Fixed, RoundRobin> {
     let pairs = ["a", "b"].map(|name| pair(name, axum::Router::new()));
-    BalanceLayer::new(Fixed::new(pairs.iter().map(|pair| &pair.gateway)), RoundRobin::new())
+    BalanceLayer::new(
+        Fixed::new(pairs.iter().map(|pair| &pair.gateway)),
+        RoundRobin::new(),
+    )
 }
 
 /// Everything that a layer promises about the service inside it.
@@ -64,14 +67,24 @@ where
     failures(&layer).await;
     silence(&layer).await;
     let boxed = BoxCloneSyncService::new(layer.layer(Inner::new(Answer::Full)));
-    assert_eq!(boxed.clone().oneshot(request()).await.expect("an answer").status(), 200);
+    assert_eq!(
+        boxed
+            .clone()
+            .oneshot(request())
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
 }
 
 async fn ready<S: Service<Request<TestBody>>>(service: &mut S)
 where
     S::Error: Debug,
 {
-    poll_fn(|cx| service.poll_ready(cx)).await.expect("it becomes ready");
+    poll_fn(|cx| service.poll_ready(cx))
+        .await
+        .expect("it becomes ready");
 }
 
 /// The inner service is called only after it has become ready, each time, on whatever clone.
@@ -124,7 +137,11 @@ where
     }
     assert!(call.poll().is_pending());
     drop(call);
-    assert_eq!(seen.futures.load(Ordering::SeqCst), 0, "the inner future is alive");
+    assert_eq!(
+        seen.futures.load(Ordering::SeqCst),
+        0,
+        "the inner future is alive"
+    );
     assert!(body.upgrade().is_none(), "the request's body is alive");
 
     let inner = Inner::new(Answer::Hanging);
@@ -262,4 +279,62 @@ async fn balance_keeps_the_contract() {
 #[tokio::test]
 async fn upgrade_keeps_the_contract() {
     contract(UpgradeLayer::new()).await;
+}
+
+/// A layer that calls a clone which is not ready, the commonest mistake of all.
+#[derive(Clone, Debug)]
+struct Careless<S>(S);
+
+impl<S, B> Service<Request<B>> for Careless<S>
+where
+    S: Service<Request<B>> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.0.clone().call(request)
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "called without having become ready")]
+async fn the_contract_finds_a_careless_layer() {
+    contract(tower::layer::layer_fn(Careless)).await;
+}
+
+/// A layer that prints what it holds.
+#[derive(Clone, Debug)]
+struct Chatty<S> {
+    inner: S,
+    last: Option<String>,
+}
+
+impl<S, B> Service<Request<B>> for Chatty<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> S::Future {
+        self.last = Some(request.uri().to_string());
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "hush-hush-hush")]
+async fn the_contract_finds_a_chatty_layer() {
+    contract(tower::layer::layer_fn(|inner| Chatty { inner, last: None })).await;
 }

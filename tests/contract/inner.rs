@@ -51,7 +51,11 @@ pub(crate) struct Inner {
 
 impl Inner {
     pub(crate) fn new(answer: Answer) -> Self {
-        Self { answer, polls: 0, seen: Arc::default() }
+        Self {
+            answer,
+            polls: 0,
+            seen: Arc::default(),
+        }
     }
 
     pub(crate) fn seen(&self) -> Arc<Seen> {
@@ -61,7 +65,11 @@ impl Inner {
 
 impl Clone for Inner {
     fn clone(&self) -> Self {
-        Self { answer: self.answer, polls: 0, seen: self.seen.clone() }
+        Self {
+            answer: self.answer,
+            polls: 0,
+            seen: self.seen.clone(),
+        }
     }
 }
 
@@ -96,7 +104,11 @@ where
         self.polls = 0;
         self.seen.calls.fetch_add(1, Ordering::SeqCst);
         self.seen.futures.fetch_add(1, Ordering::SeqCst);
-        Answering { answer: self.answer, _request: Box::pin(request), seen: self.seen.clone() }
+        Answering {
+            answer: self.answer,
+            _request: Box::pin(request),
+            seen: self.seen.clone(),
+        }
     }
 }
 
@@ -118,7 +130,9 @@ impl<B> Future for Answering<B> {
             Answer::Hanging => TestBody::hanging(),
         };
         *self.seen.body.lock().expect("nobody panics with it") = Some(body.watch());
-        let response = Response::builder().header("set-cookie", crate::body::SECRET).body(body);
+        let response = Response::builder()
+            .header("set-cookie", crate::body::SECRET)
+            .body(body);
         Poll::Ready(Ok(response.expect("a valid response")))
     }
 }

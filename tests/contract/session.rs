@@ -4,8 +4,8 @@ use std::{future::poll_fn, sync::Arc, time::Instant};
 
 use rand::random;
 use tunnel_core::{
-    Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed, Runtime, Session,
-    SessionConfig, SessionId, Settings, Target, Timeouts,
+    Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
+    Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
 };
 use tunnel_transport::AgentService;
 
@@ -53,7 +53,11 @@ pub(crate) fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
     let [near, far] = lanes;
     carry(near.clone(), agent.clone(), far.clone(), Some(service));
     carry(far, gateway.clone(), near.clone(), None::<axum::Router>);
-    Pair { gateway, agent, lane: near }
+    Pair {
+        gateway,
+        agent,
+        lane: near,
+    }
 }
 
 /// Carries what `from` writes to the lane `to` of `session`.
@@ -75,7 +79,15 @@ pub(crate) struct Fixed(Arc<[Member]>);
 
 impl Fixed {
     pub(crate) fn new<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Self {
-        Self(sessions.into_iter().map(|session| Member { session: session.clone(), weight: 1 }).collect())
+        Self(
+            sessions
+                .into_iter()
+                .map(|session| Member {
+                    session: session.clone(),
+                    weight: 1,
+                })
+                .collect(),
+        )
     }
 }
 
@@ -88,5 +100,9 @@ impl Agents for Fixed {
 /// What a request that goes to a group has in its extensions.
 pub(crate) fn routed() -> Routed {
     let target = Target::Group("app".parse().expect("a valid name"));
-    Routed { rule: "all".into(), target, timeouts: Timeouts::default() }
+    Routed {
+        rule: "all".into(),
+        target,
+        timeouts: Timeouts::default(),
+    }
 }
