@@ -46,7 +46,7 @@ impl<B> Service<Request<B>> for Greeter {
     }
 
     fn call(&mut self, _: Request<B>) -> Self::Future {
-        let body = TestBody::full().map_err(|error| tonic::Status::from_error(error));
+        let body = TestBody::full().map_err(tonic::Status::from_error);
         let response = Response::builder().header("content-type", "application/grpc");
         ready(Ok(response
             .body(tonic::body::Body::new(body))

@@ -80,7 +80,7 @@ impl Download {
     async fn assert_broken(self) {
         match self {
             Self::Http1(form, mut client) => {
-                let (rest, end) = client.to_end().await;
+                let (rest, end) = client.read_to_end().await;
                 match form {
                     Form::Chunked => assert!(!rest.ends_with(b"0\r\n\r\n"), "a clean end"),
                     Form::Length => assert!(((FIRST + rest.len()) as u64) < WHOLE, "a clean end"),

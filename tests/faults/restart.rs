@@ -25,7 +25,7 @@ async fn an_agent_comes_back_after_its_gateway_restarts_on_the_same_port() {
             app.left(1).await;
             let ports = [site.addr.port(), site.agents_addr.port()];
             site.kill().await;
-            assert_eq!(client.to_end().await.0, b"");
+            assert_eq!(client.read_to_end().await.0, b"");
             app.idle().await;
             site = Site::start(ports, |gateway| {
                 stack(gateway, RoundRobin::new(), gateway.transport())
@@ -68,7 +68,7 @@ async fn a_gateway_that_stops_finishes_what_runs() {
         assert!(session.closed().is_none());
         app.release(2);
         let stopped = tokio::spawn(site.stopped());
-        let (rest, end) = http1.to_end().await;
+        let (rest, end) = http1.read_to_end().await;
         end.expect("a clean end");
         assert!(rest.ends_with(b"0\r\n\r\n"), "{rest:?}");
         assert_eq!(

@@ -89,7 +89,7 @@ impl World {
         self.tasks.spawn(async move {
             axum::serve(listener, app)
                 .await
-                .expect("axum::serve has no error")
+                .expect("axum::serve has no error");
         });
         format!("http://{addr}")
     }
