@@ -41,6 +41,7 @@ async fn a_client_that_stops_reading_small_frames_keeps_its_connection() {
             let session = world.tunnel.agents[0].connected().await;
             let mut client = H2::connect(world.addr()).await;
             let dripping = http2::head(client.get("/drip").await.0).await;
+            assert_eq!(dripping.status(), 200);
             world.app.producing(DRIP.len() as u64 * 1_000).await;
             for _ in 0..20 {
                 client.fast().await;
@@ -184,6 +185,7 @@ async fn an_upstream_that_sends_small_frames_to_a_client_that_stopped_keeps_its_
         let tunnel = Tunnel::serve(upstream).await;
         let mut client = H2::connect(tunnel.addr).await;
         let dripping = http2::head(client.get("/drip").await.0).await;
+        assert_eq!(dripping.status(), 200);
         // What credit does not let into the tunnel waits in our forwarder's h2.
         until_still(&origin.frames, &client).await;
         let whole = http2::read_all(dripping.into_body()).await.expect("a whole body");
