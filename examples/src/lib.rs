@@ -1,1 +1,10 @@
-//! Placeholder.
+//! What the example programs share: configuration files, signals, and the log.
+//!
+//! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
+
+pub mod config;
+pub mod program;
+mod shutdown;
+mod upstreams;
+
+pub use self::{shutdown::Shutdown, upstreams::Upstreams};

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -10,13 +10,17 @@ use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use crate::{error::TunnelError, exchange::RecvHalf};
+use crate::{
+    error::{Cause, Initiator, TunnelError},
+    exchange::RecvHalf,
+};
 
 /// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
 ///
 /// Reading it returns credit to the other end; not reading it stops the sender when the credit is spent. Dropping a
 /// response's body early resets the exchange, and the far end drops its work; dropping a request's body early discards what
-/// still arrives. A body that broke off ends with an error, never like a complete one.
+/// still arrives. A body that broke off, or is not as long as its `content-length`, ends with an error, never like a
+/// complete one.
 #[derive(Debug)]
 pub struct TunnelBody {
     recv: Option<RecvHalf>,
@@ -71,12 +75,26 @@ impl Body for TunnelBody {
         let Some(recv) = &mut self.recv else {
             return Poll::Ready(None);
         };
-        let frame = recv.poll_frame(cx);
-        if let (Poll::Ready(Some(Ok(frame))), Some(promised)) = (&frame, &mut self.promised) {
-            let len = frame.data_ref().map_or(0, Bytes::len);
-            *promised = promised.saturating_sub(len as u64);
-        }
-        frame
+        let frame = ready!(recv.poll_frame(cx));
+        let Some(promised) = &mut self.promised else {
+            return Poll::Ready(frame);
+        };
+        let data = match &frame {
+            Some(Err(_)) => return Poll::Ready(frame),
+            Some(Ok(frame)) => frame.data_ref(),
+            None => None,
+        };
+        let left = match data {
+            Some(data) => promised.checked_sub(data.len() as u64),
+            None => (*promised == 0).then_some(0),
+        };
+        let Some(left) = left else {
+            // The half that is dropped tells the other end, if that has not ended yet.
+            (self.recv, self.promised) = (None, None);
+            return Poll::Ready(Some(Err(wrong_length())));
+        };
+        *promised = left;
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,6 +109,12 @@ impl Body for TunnelBody {
             (None, Some(_)) => SizeHint::default(),
         }
     }
+}
+
+/// RFC 9112, section 6.3: a body that is shorter or longer than its `content-length` is not the whole.
+fn wrong_length() -> TunnelError {
+    let text = "the body is not as long as its content-length says";
+    TunnelError::new(Cause::Protocol, Initiator::Peer, text)
 }
 
 /// A body cut to pieces of at most so many bytes, without a copy. Trailers and the size hint stay; empty pieces go.
@@ -148,5 +172,86 @@ impl<B: Body<Data = Bytes>> Body for Chunked<B> {
         }
         hint.set_lower(hint.lower().saturating_add(rest));
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::session::tests::{
+        pair::{Pair, data, get, response},
+        runtime::poll_once,
+    };
+
+    /// The body of a response, of which nothing has come but the head.
+    fn body(pair: &mut Pair, headers: &HeaderMap) -> (crate::RequestId, TunnelBody) {
+        let (_, send, recv) = pair.gateway.open(get()).unwrap();
+        let id = send.id();
+        send.finish();
+        pair.forge_up(id, response()).unwrap();
+        (id, TunnelBody::new(recv, headers))
+    }
+
+    fn with_length(len: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static(len));
+        headers
+    }
+
+    #[test]
+    fn a_promised_length_counts_down() {
+        let mut pair = Pair::new();
+        let (id, mut body) = body(&mut pair, &with_length("10"));
+        assert_eq!(body.size_hint().exact(), Some(10));
+        pair.forge_up(id, data(4, false)).unwrap();
+        assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
+        assert_eq!(body.size_hint().exact(), Some(6));
+        assert!(!body.is_end_stream());
+        pair.forge_up(id, data(6, true)).unwrap();
+        assert!(!body.is_end_stream());
+        assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
+        assert!(body.is_end_stream());
+        drop(body);
+        pair.gateway.assert_empty();
+    }
+
+    #[test]
+    fn the_answer_to_head_has_a_length_and_no_body() {
+        let mut pair = Pair::new();
+        let (id, body) = body(&mut pair, &with_length("10"));
+        let body = body.without_length();
+        pair.forge_up(id, data(0, true)).unwrap();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+    }
+
+    #[test]
+    fn a_length_that_nobody_promised_is_not_known() {
+        let mut pair = Pair::new();
+        let (id, body) = body(&mut pair, &HeaderMap::new());
+        pair.forge_up(id, data(3, true)).unwrap();
+        assert_eq!(body.size_hint().exact(), None, "it would become a content-length");
+    }
+
+    #[test]
+    fn a_body_that_broke_off_does_not_end() {
+        let mut pair = Pair::new();
+        let (_, mut body) = body(&mut pair, &HeaderMap::new());
+        pair.cut(0);
+        let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+        assert!(matches!(frame, Poll::Ready(Some(Err(_)))) && !body.is_end_stream());
+    }
+
+    #[test]
+    fn an_empty_body_is_over() {
+        let mut body = TunnelBody::default();
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(matches!(
+            poll_once(|cx| Pin::new(&mut body).poll_frame(cx)),
+            Poll::Ready(None)
+        ));
     }
 }

@@ -360,6 +360,13 @@ impl Drop for Charge {
 mod tests {
     use super::*;
 
+    impl RecvCredit {
+        /// What the budget is charged.
+        pub(crate) fn charged(&self) -> usize {
+            self.charge.bytes
+        }
+    }
+
     const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
 
     fn start() -> Instant {

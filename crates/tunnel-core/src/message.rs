@@ -1,5 +1,7 @@
 //! One message of a shared stream.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::HeaderMap;
 
@@ -55,7 +57,7 @@ pub enum Payload {
 }
 
 /// The head of a request, with the body or its beginning if that is there already.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestStart {
     /// The head.
     pub head: RequestHead,
@@ -70,7 +72,7 @@ pub struct RequestStart {
 }
 
 /// The head of a response, with the body or its beginning if that is there already.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResponseStart {
     /// The head.
     pub head: ResponseHead,
@@ -81,7 +83,7 @@ pub struct ResponseStart {
 }
 
 /// A piece of a body.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Data {
     /// The bytes; may be empty only when the direction ends here.
     pub data: Bytes,
@@ -90,7 +92,7 @@ pub struct Data {
 }
 
 /// The end of one direction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct End {
     /// The trailers, if there are any.
     pub trailers: Option<HeaderMap>,
@@ -124,5 +126,42 @@ impl Payload {
             0 => 0,
             len => len + MESSAGE_COST,
         }
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Data")
+            .field("len", &self.data.len())
+            .field("is_end", &self.end.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for RequestStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestStart")
+            .field("head", &self.head)
+            .field("len", &self.data.len())
+            .field("is_end", &self.end.is_some())
+            .field("credit", &self.credit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ResponseStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseStart")
+            .field("head", &self.head)
+            .field("len", &self.data.len())
+            .field("is_end", &self.end.is_some())
+            .finish()
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trailers = self.trailers.as_ref().map(HeaderMap::len);
+        f.debug_struct("End").field("trailers", &trailers).finish()
     }
 }

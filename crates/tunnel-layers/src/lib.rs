@@ -1,1 +1,68 @@
-//! Placeholder.
+//! Tower middleware of the reverse tunnel, one layer a concern, each usable alone.
+//!
+//! # Order
+//!
+//! Outside in, as `ServiceBuilder` lists them. Any of them may be left out or replaced; a layer that needs another says so.
+//!
+//! | layer | does | stands |
+//! | --- | --- | --- |
+//! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outermost, so that every answer has the id |
+//! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
+//! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
+//! | [`RouteLayer`](route) | host, path, method and headers to a target; rewrites; timeouts | outside all that reads the rule |
+//! | `AuthLayer` (planned) | puts a principal into the extensions | inside route, before limits by principal |
+//! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
+//! | [`DeadlineLayer`](deadline) | the rule's timeout, until the body ends | inside route, which says the timeout |
+//! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
+//! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
+//! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
+//! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
+//! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
+//!
+//! Every layer up to `ChunkLayer` is generic over request and response bodies and keeps the error of the service that it
+//! wraps: a layer that refuses answers at once, through [`reject`], so that it works around an axum `Router`, a tonic service
+//! or a `service_fn`, in any order. Only rescue changes the error, to `Infallible`.
+//!
+//! The first of these layers that sees a request [admits](tunnel_core::admit) it; a refusal is answered like any other. The
+//! peer's address comes from [`PeerInfo`](tunnel_core::PeerInfo) in the extensions, else, with the feature `axum`, from axum's
+//! `ConnectInfo<SocketAddr>`.
+//!
+//! # Features
+//!
+//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `rescue`, `route`, `trace-id`,
+//! `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of a tonic
+//! service that it wraps), `tracing` (events; `trace-id` has it anyway), and `full` for all of it.
+
+// Which of the shared parts are used depends on the features.
+#[allow(unused_macros)]
+#[macro_use]
+mod macros;
+
+#[allow(dead_code)]
+mod admission;
+#[cfg(feature = "balance")]
+pub mod balance;
+#[cfg(feature = "chunk")]
+pub mod chunk;
+#[cfg(feature = "correlate")]
+pub mod correlate;
+#[cfg(feature = "deadline")]
+pub mod deadline;
+#[cfg(feature = "route")]
+mod oneshot;
+pub mod reject;
+#[cfg(feature = "rescue")]
+pub mod rescue;
+#[cfg(feature = "route")]
+pub mod route;
+#[cfg(all(test, feature = "full"))]
+mod stack_tests;
+#[cfg(all(test, feature = "full"))]
+mod test_util;
+mod trace_context;
+#[cfg(feature = "trace-id")]
+pub mod trace_id;
+#[cfg(feature = "upgrade")]
+pub mod upgrade;
+
+pub use crate::trace_context::{SpanId, TraceContext, TraceId};

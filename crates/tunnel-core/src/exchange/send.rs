@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
+    head::Protocol,
     message::Payload,
     outgoing::Outgoing,
     reason::ResetReason,
@@ -57,6 +58,11 @@ impl SendHalf {
     #[must_use]
     pub fn id(&self) -> crate::id::RequestId {
         self.exchange.id()
+    }
+
+    /// What the exchange carries.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.exchange.protocol
     }
 
     /// Whether this sends a request, and not a response.

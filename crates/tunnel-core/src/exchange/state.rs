@@ -70,7 +70,7 @@ pub(crate) struct State {
     pub(super) head: Option<ResponseHead>,
     pub(super) queue: VecDeque<Bytes>,
     pub(super) end: Option<End>,
-    pub(super) recv_credit: RecvCredit,
+    pub(crate) recv_credit: RecvCredit,
     pub(super) recv_waker: Option<Waker>,
     /// Whether the receiving half was dropped, so that what arrives is discarded.
     pub(super) detached: bool,

@@ -4,6 +4,8 @@ mod convert;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, header,
     uri::{Authority, PathAndQuery, Scheme},
@@ -41,7 +43,7 @@ fn is_grpc(value: &HeaderValue) -> bool {
 }
 
 /// The head of a request, as it travels.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,
@@ -56,10 +58,29 @@ pub struct RequestHead {
 }
 
 /// The head of a response, as it travels.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("authority", &self.authority)
+            .field("fields", &self.headers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("status", &self.status)
+            .field("fields", &self.headers.len())
+            .finish()
+    }
 }

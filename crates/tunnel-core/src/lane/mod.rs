@@ -12,6 +12,8 @@
 
 mod join;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use std::{

@@ -15,8 +15,10 @@ use pin_project::pin_project;
 use tower_service::Service;
 
 use crate::{
+    admit::clean_trailers,
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
+    head::Protocol,
     message::{Data, End, Payload, RequestStart, ResponseStart},
     outgoing::Outgoing,
     reason::ResetReason,
@@ -72,6 +74,7 @@ pub struct Pump<B, S: Service<Outgoing>> {
     /// Whether the head has already waited one turn for a body that is about to come.
     has_yielded: bool,
     max_chunk: usize,
+    protocol: Protocol,
 }
 
 /// What the body had to give.
@@ -91,7 +94,7 @@ where
 {
     /// Sends `start` and `body` as the `send` half of an exchange.
     pub fn new(start: Start, body: B, send: SendHalf, transport: S) -> Self {
-        let max_chunk = send.session().max_chunk();
+        let (max_chunk, protocol) = (send.session().max_chunk(), send.protocol());
         Self {
             body,
             transport,
@@ -104,6 +107,7 @@ where
             is_last: false,
             has_yielded: false,
             max_chunk,
+            protocol,
         }
     }
 
@@ -208,7 +212,7 @@ where
         }
         loop {
             match body.as_mut().poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match split(frame) {
+                Poll::Ready(Some(Ok(frame))) => match split(frame, *this.protocol) {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => *this.rest = data,
                     Err(end) => *this.end = Some(end),
@@ -295,13 +299,17 @@ fn is_small(body: &impl Body, max_chunk: usize) -> bool {
         .is_some_and(|len| len <= max_chunk as u64)
 }
 
-fn split(frame: Frame<Bytes>) -> Result<Bytes, End> {
-    match frame.into_data() {
-        Ok(data) => Ok(data),
-        Err(frame) => Err(End {
-            trailers: frame.into_trailers().ok().filter(|fields| !fields.is_empty()),
-        }),
-    }
+/// Data, or the end. Trailers of plain HTTP lose the fields that may not be there; those of gRPC are metadata, and pass.
+fn split(frame: Frame<Bytes>, protocol: Protocol) -> Result<Bytes, End> {
+    frame.into_data().map_err(|frame| {
+        let mut trailers = frame.into_trailers().ok();
+        if let (Protocol::Http, Some(fields)) = (protocol, &mut trailers) {
+            clean_trailers(fields);
+        }
+        End {
+            trailers: trailers.filter(|fields| !fields.is_empty()),
+        }
+    })
 }
 
 /// A body that breaks off is the failure of the one who gives it: of the caller, or of who stands behind this end.

@@ -134,7 +134,7 @@ impl Session {
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text));
         }
         let local = self.0.config.local;
-        let Some(place) = Place::take(&self.0.accepted, local.max_exchanges as usize) else {
+        let Some(place) = Place::take(&self.0.accepted, acceptable(local.max_exchanges)) else {
             return self.refuse(lane, (id, direction, protocol), ResetReason::Refused);
         };
         let budget = &self.0.config.budget;
@@ -204,6 +204,12 @@ impl Session {
         let text = "the peer opens more exchanges than it may, and does not read that they are refused";
         Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text))
     }
+}
+
+/// The exchanges that are taken when the peer was told `limit`. A peer frees a place when the end of its request is queued,
+/// so that the next request may overtake that end; a little slack keeps that from being refused.
+const fn acceptable(limit: u32) -> usize {
+    limit as usize + limit as usize / 8 + 8
 }
 
 /// Refusals that may wait for a peer to read them, if it may not open more exchanges than that anyway.

@@ -47,7 +47,12 @@ impl<B> Lent<B> {
     }
 
     fn from_parts(body: Pin<Box<B>>, replay: VecDeque<Bytes>) -> (Self, Loan<B>) {
-        let state = State { body: Some(body), read: Some(Vec::new()), read_bytes: 0, replay };
+        let state = State {
+            body: Some(body),
+            read: Some(Vec::new()),
+            read_bytes: 0,
+            replay,
+        };
         let shared = Arc::new(Mutex::new(state));
         (Self(Kind::Lent(shared.clone())), Loan(shared))
     }
@@ -73,7 +78,9 @@ impl<B> Drop for Loan<B> {
 impl<B: Body<Data = Bytes>> State<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         // Taken back: whoever polls this has been told already that the exchange failed.
-        let Some(body) = &mut self.body else { return Poll::Pending };
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
         if let Some(bytes) = self.replay.pop_front() {
             self.keep(&bytes);
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -107,10 +114,16 @@ impl<B: Body<Data = Bytes>> Body for Lent<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().0.project() {
             KindProj::Owned(body) => body.poll_frame(cx),
-            KindProj::Lent(state) => state.lock().unwrap_or_else(PoisonError::into_inner).poll_frame(cx),
+            KindProj::Lent(state) => state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .poll_frame(cx),
         }
     }
 
@@ -130,7 +143,10 @@ impl<B: Body<Data = Bytes>> Body for Lent<B> {
             Kind::Lent(state) => {
                 let state = state.lock().unwrap_or_else(PoisonError::into_inner);
                 let replay: usize = state.replay.iter().map(Bytes::len).sum();
-                let mut hint = state.body.as_ref().map_or_else(SizeHint::default, |body| body.size_hint());
+                let mut hint = state
+                    .body
+                    .as_ref()
+                    .map_or_else(SizeHint::default, |body| body.size_hint());
                 if let Some(upper) = hint.upper() {
                     hint.set_upper(upper.saturating_add(replay as u64));
                 }

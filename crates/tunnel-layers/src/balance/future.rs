@@ -32,8 +32,8 @@ pub struct ResponseFuture<S: Service<Request<Lent<B>>>, P, B> {
 enum State<F, B> {
     Rejected(Option<TunnelError>),
     Called(#[pin] F),
-    /// The next try waits for the service to become ready.
-    Waiting(Option<Request<Lent<B>>>),
+    /// The next try waits for the service to become ready. Boxed: it is rare, and larger than all else.
+    Waiting(Option<Box<Request<Lent<B>>>>),
 }
 
 /// What is kept to send a request once more.
@@ -46,18 +46,42 @@ pub(super) struct Retry<P, B> {
 }
 
 impl<P: Pick, B> Retry<P, B> {
-    pub(super) fn new(parts: Parts, loan: Loan<B>, members: Arc<[Member]>, pick: P, first: SessionId) -> Self {
-        Self { parts, loan, members, pick, tried: vec![first] }
+    pub(super) fn new(
+        parts: Parts,
+        loan: Loan<B>,
+        members: Arc<[Member]>,
+        pick: P,
+        first: SessionId,
+    ) -> Self {
+        Self {
+            parts,
+            loan,
+            members,
+            pick,
+            tried: vec![first],
+        }
     }
 
     /// The request once more, for another session; `None` when there is none left, or the body cannot be given again.
     fn next(self) -> Option<(Request<Lent<B>>, Option<Self>)> {
-        let Self { parts, loan, members, pick, mut tried } = self;
+        let Self {
+            parts,
+            loan,
+            members,
+            pick,
+            mut tried,
+        } = self;
         let session = choose(&members, &pick, &tried).ok()?;
         let (body, loan) = loan.renew()?;
         tried.push(session.id());
         let may_retry = tried.len() <= MAX_RETRIES;
-        let retry = may_retry.then(|| Self { parts: parts.clone(), loan, members, pick, tried });
+        let retry = may_retry.then(|| Self {
+            parts: parts.clone(),
+            loan,
+            members,
+            pick,
+            tried,
+        });
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(session);
         Some((request, retry))
@@ -66,11 +90,21 @@ impl<P: Pick, B> Retry<P, B> {
 
 impl<S: Service<Request<Lent<B>>>, P, B> ResponseFuture<S, P, B> {
     pub(super) const fn rejected(caller: Caller, error: TunnelError) -> Self {
-        Self { caller, state: State::Rejected(Some(error)), inner: None, retry: None }
+        Self {
+            caller,
+            state: State::Rejected(Some(error)),
+            inner: None,
+            retry: None,
+        }
     }
 
     pub(super) const fn new(caller: Caller, future: S::Future, inner: S, retry: Option<Retry<P, B>>) -> Self {
-        Self { caller, state: State::Called(future), inner: Some(inner), retry }
+        Self {
+            caller,
+            state: State::Called(future),
+            inner: Some(inner),
+            retry,
+        }
     }
 }
 
@@ -99,19 +133,25 @@ where
                         }
                         Err(error) => error,
                     };
-                    let may_retry = error.as_tunnel_error().is_some_and(|error| error.sent() != Sent::Yes);
+                    let may_retry = error
+                        .as_tunnel_error()
+                        .is_some_and(|error| error.sent() != Sent::Yes);
                     let retry = this.retry.take().filter(|_| may_retry);
                     let Some((request, retry)) = retry.and_then(Retry::next) else {
                         return Poll::Ready(Err(error));
                     };
                     *this.retry = retry;
-                    this.state.set(State::Waiting(Some(request)));
+                    this.state.set(State::Waiting(Some(Box::new(request))));
                 }
                 StateProj::Waiting(request) => {
-                    let Some(inner) = this.inner.as_mut() else { return Poll::Pending };
+                    let Some(inner) = this.inner.as_mut() else {
+                        return Poll::Pending;
+                    };
                     ready!(inner.poll_ready(cx))?;
-                    let Some(request) = request.take() else { return Poll::Pending };
-                    let future = inner.call(request);
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    let future = inner.call(*request);
                     this.state.set(State::Called(future));
                 }
             }

@@ -20,6 +20,10 @@ impl<S, A: Clone, P: Clone> Layer<S> for BalanceLayer<A, P> {
     type Service = Balance<S, A, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Balance { inner, agents: self.agents.clone(), pick: self.pick.clone() }
+        Balance {
+            inner,
+            agents: self.agents.clone(),
+            pick: self.pick.clone(),
+        }
     }
 }

@@ -37,7 +37,7 @@
 //!     .layer(BalanceLayer::new(Nobody, RoundRobin::new()))
 //!     .service(service_fn(|_: Request<Lent<String>>| async { Ok::<_, TunnelError>(Response::new(String::new())) }));
 //!
-//! let mut request = Request::builder().uri("http://example.com/").body(String::new()).unwrap();
+//! let mut request = Request::builder().uri("/").header("host", "example.com").body(String::new()).unwrap();
 //! let target = Target::Group("billing".parse().unwrap());
 //! request.extensions_mut().insert(Routed { rule: "billing".into(), target, timeouts: Timeouts::default() });
 //! let response = service.oneshot(request).await.unwrap();
@@ -51,7 +51,7 @@ mod future;
 mod layer;
 mod pick;
 mod service;
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests;
 
 pub use self::{

@@ -72,6 +72,10 @@ impl Pick for LeastPending {
         let second = (first + 1 + self.random(candidates.len() - 1)) % candidates.len();
         // load / weight, compared without a division.
         let load = |a: usize, b: usize| candidates[a].session.load() * candidates[b].weight.max(1) as usize;
-        if load(second, first) < load(first, second) { second } else { first }
+        if load(second, first) < load(first, second) {
+            second
+        } else {
+            first
+        }
     }
 }

@@ -9,7 +9,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    Agents, AsTunnelError, Cause, GroupName, Initiator, Member, Routed, Sent, Session, SessionId, Target, TunnelError,
+    Agents, AsTunnelError, Cause, GroupName, Initiator, Member, Routed, Sent, Session, SessionId, Target,
+    TunnelError,
 };
 
 use super::{Lent, Pick, ResponseFuture, future::Retry};
@@ -100,7 +101,14 @@ pub(super) fn choose<P: Pick>(
     let candidates: Vec<_> = available()
         .filter(|member| member.session.has_room() && !tried.contains(&member.session.id()))
         .collect();
-    match candidates.get(if candidates.len() > 1 { pick.pick(&candidates) } else { 0 }).or(candidates.last()) {
+    match candidates
+        .get(if candidates.len() > 1 {
+            pick.pick(&candidates)
+        } else {
+            0
+        })
+        .or(candidates.last())
+    {
         Some(member) => Ok(member.session.clone()),
         None if available().next().is_some() => Err(no_room()),
         None => Err(no_agent()),

@@ -26,11 +26,15 @@ enum State<F> {
 
 impl<F> ResponseFuture<F> {
     pub(super) const fn failed(error: TunnelError) -> Self {
-        Self { state: State::Failed(Some(error)) }
+        Self {
+            state: State::Failed(Some(error)),
+        }
     }
 
     pub(super) const fn new(inner: F) -> Self {
-        Self { state: State::Open(inner) }
+        Self {
+            state: State::Open(inner),
+        }
     }
 }
 
@@ -44,7 +48,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let inner = match self.project().state.project() {
             StateProj::Failed(error) => {
-                return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())));
+                return error
+                    .take()
+                    .map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())));
             }
             StateProj::Open(inner) => inner,
         };

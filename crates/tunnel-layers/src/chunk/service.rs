@@ -56,7 +56,13 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     let trace_id = trace_id(&parts.headers).to_owned();
     let head = RequestHead::from_parts(parts)?;
     let body = Chunked::new(body, session.max_chunk());
-    Ok(ExchangeRequest { session, protocol, head, body, trace_id })
+    Ok(ExchangeRequest {
+        session,
+        protocol,
+        head,
+        body,
+        trace_id,
+    })
 }
 
 /// The trace id in `traceparent`, or nothing (W3C Trace Context, section 3.2).

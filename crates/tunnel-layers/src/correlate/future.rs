@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{BoxError, ExchangeResponse, Outgoing, Pump, RecvHalf, TunnelBody, TunnelError};
@@ -28,11 +29,19 @@ enum State<B, S: Service<Outgoing>> {
 
 impl<B, S: Service<Outgoing>> ResponseFuture<B, S> {
     pub(super) const fn failed(error: TunnelError) -> Self {
-        Self { state: State::Failed(Some(error)) }
+        Self {
+            state: State::Failed(Some(error)),
+        }
     }
 
     pub(super) fn new(pump: Pump<B, S>, recv: RecvHalf, is_head: bool) -> Self {
-        Self { state: State::Open { pump: Some(Box::pin(pump)), recv: Some(recv), is_head } }
+        Self {
+            state: State::Open {
+                pump: Some(Box::pin(pump)),
+                recv: Some(recv),
+                is_head,
+            },
+        }
     }
 }
 
@@ -48,23 +57,34 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (pump, recv, is_head) = match &mut self.state {
-            State::Failed(error) => return error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error))),
+            State::Failed(error) => {
+                return error
+                    .take()
+                    .map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+            }
             State::Open { pump, recv, is_head } => (pump, recv, *is_head),
         };
-        let Some(receiver) = recv else { return Poll::Pending };
+        let Some(receiver) = recv else {
+            return Poll::Pending;
+        };
         if let Some(mut upload) = pump.take() {
             match upload.as_mut().poll(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 // Whatever it fails with reaches the receiving half as well.
-                Poll::Pending => receiver.session().spawn(Box::pin(async move { drop(upload.await) })),
+                Poll::Pending => receiver
+                    .session()
+                    .spawn(Box::pin(async move { drop(upload.await) })),
             }
         }
         let head = ready!(receiver.poll_head(cx))?;
         let id = receiver.id();
-        let Some(receiver) = recv.take() else { return Poll::Pending };
+        let Some(receiver) = recv.take() else {
+            return Poll::Pending;
+        };
         let body = TunnelBody::new(receiver, &head.headers);
-        let body = if is_head { body.without_length() } else { body };
+        let has_none = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = if has_none { body.without_length() } else { body };
         Poll::Ready(Ok(ExchangeResponse { id, head, body }))
     }
 }

@@ -40,14 +40,26 @@ where
     }
 
     fn call(&mut self, request: ExchangeRequest<B>) -> ResponseFuture<B, S> {
-        let ExchangeRequest { session, protocol, head, body, trace_id } = request;
+        let ExchangeRequest {
+            session,
+            protocol,
+            head,
+            body,
+            trace_id,
+        } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
         let (credit, send, recv) = match session.open(protocol, is_eager) {
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };
-        let start = Start::Request(Box::new(RequestStart { head, data: Bytes::new(), end: None, credit, trace_id }));
+        let start = Start::Request(Box::new(RequestStart {
+            head,
+            data: Bytes::new(),
+            end: None,
+            credit,
+            trace_id,
+        }));
         ResponseFuture::new(Pump::new(start, body, send, self.inner.clone()), recv, is_head)
     }
 }

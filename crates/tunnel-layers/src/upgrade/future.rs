@@ -28,11 +28,15 @@ enum State<F> {
 
 impl<F> ResponseFuture<F> {
     pub(super) const fn rejected(caller: Caller, error: TunnelError) -> Self {
-        Self { state: State::Rejected(caller, Some(error)) }
+        Self {
+            state: State::Rejected(caller, Some(error)),
+        }
     }
 
     pub(super) const fn new(inner: F) -> Self {
-        Self { state: State::Called(inner) }
+        Self {
+            state: State::Called(inner),
+        }
     }
 }
 
@@ -48,7 +52,9 @@ where
                 let answer = |error: TunnelError| Poll::Ready(Ok(caller.reject(&error)));
                 error.take().map_or(Poll::Pending, answer)
             }
-            StateProj::Called(inner) => inner.poll(cx).map_ok(|response| response.map(ResponseBody::inner)),
+            StateProj::Called(inner) => inner
+                .poll(cx)
+                .map_ok(|response| response.map(ResponseBody::inner)),
         }
     }
 }

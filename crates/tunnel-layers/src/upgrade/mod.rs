@@ -23,10 +23,10 @@
 //!     Ok::<_, std::convert::Infallible>(Response::new(request.into_body()))
 //! }));
 //!
-//! let plain = Request::builder().uri("http://example.com/").body("hello".to_owned()).unwrap();
+//! let plain = Request::builder().uri("/").header("host", "example.com").body("hello".to_owned()).unwrap();
 //! assert_eq!(service.clone().oneshot(plain).await.unwrap().status(), 200);
 //!
-//! let mut connect = Request::builder().method("CONNECT").uri("http://example.com/chat").body(String::new()).unwrap();
+//! let mut connect = Request::builder().method("CONNECT").uri("http://example.com/chat").header("host", "example.com").body(String::new()).unwrap();
 //! connect.extensions_mut().insert(ExtendedConnect);
 //! assert_eq!(service.oneshot(connect).await.unwrap().status(), 501);
 //! # });

@@ -34,6 +34,21 @@ impl AbortFlag {
     }
 }
 
+/// Whether the client of a connection is watched while its codec does not read: HTTP/1.1 until it is upgraded. hyper reads
+/// nothing while it serves a request and has the next one already, so it would not see that the client left.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WatchFlag(Arc<AtomicBool>);
+
+impl WatchFlag {
+    pub(super) fn set(&self, watched: bool) {
+        self.0.store(watched, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// What a connection holds for its whole life, upgraded streams included.
 pub(super) struct Held {
     pub(super) _permit: OwnedSemaphorePermit,
@@ -46,6 +61,7 @@ pub(super) struct EntryIo<T: Socket> {
     socket: T,
     version: Version,
     abort: AbortFlag,
+    watch: WatchFlag,
     _held: Option<Held>,
 }
 
@@ -68,8 +84,23 @@ impl<T: Socket> EntryIo<T> {
             socket,
             version,
             abort,
+            watch: WatchFlag::default(),
             _held: held,
         }
+    }
+
+    /// Looks at this flag whenever the codec writes or flushes, which it does each time it is polled.
+    pub(super) fn watched(mut self, watch: WatchFlag) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// An error if the client is watched and has left.
+    fn check_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.watch.is_set() && self.socket.poll_left(cx).is_ready() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 }
 
@@ -117,7 +148,11 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
 
 impl<T: Socket> AsyncWrite for EntryIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        if written.is_pending() {
+            self.check_left(cx)?;
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -125,7 +160,11 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        if written.is_pending() {
+            self.check_left(cx)?;
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -133,6 +172,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_left(cx)?;
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 

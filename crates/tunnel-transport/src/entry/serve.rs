@@ -22,7 +22,7 @@ use tunnel_core::{BoxError, PeerInfo};
 use crate::{
     entry::{
         Entry, connection,
-        io::{AbortFlag, EntryIo, Held},
+        io::{AbortFlag, EntryIo, Held, WatchFlag},
         service::EntryService,
     },
     net::{Acceptor, Listener},
@@ -170,16 +170,18 @@ impl Connections {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let abort = AbortFlag::default();
+        let (abort, watch) = (AbortFlag::default(), WatchFlag::default());
         let held = Held {
             _permit: permit,
             _tracked: self.tracker.token(),
         };
-        let io = EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held));
+        let io =
+            EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held)).watched(watch.clone());
         let service = EntryService {
             inner: service,
             peer,
             abort,
+            watch,
         };
         // Tokens of their own, so that connections do not meet at one lock each time they are polled.
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());

@@ -3,19 +3,23 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::PeerInfo;
+use tunnel_core::{PeerInfo, admit::ExtendedConnect};
 
-use crate::entry::{body::EntryBody, io::AbortFlag};
+use crate::entry::{
+    body::EntryBody,
+    io::{AbortFlag, WatchFlag},
+};
 
 /// A tower service as hyper calls it, for one connection.
 pub(super) struct EntryService<S> {
     pub(super) inner: S,
     pub(super) peer: PeerInfo,
     pub(super) abort: AbortFlag,
+    pub(super) watch: WatchFlag,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
@@ -29,14 +33,23 @@ where
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
-        // The place where a mark for RFC 8441 goes, when `hyper::ext::Protocol` stands in the extensions.
+        if request.extensions().get::<hyper::ext::Protocol>().is_some() {
+            request.extensions_mut().insert(ExtendedConnect);
+        }
         request.extensions_mut().insert(self.peer.clone());
+        // Over HTTP/2 the codec always reads, and sees for itself.
+        let watch = (request.version() <= Version::HTTP_11).then(|| self.watch.clone());
+        if let Some(watch) = &watch {
+            // After a CONNECT the stream belongs to somebody else, as it does after a 101.
+            watch.set(request.method() != Method::CONNECT);
+        }
         EntryFuture {
             state: State::Ready {
                 service: self.inner.clone(),
                 request: Some(request),
             },
             abort,
+            watch,
         }
     }
 }
@@ -47,6 +60,7 @@ pub(super) struct EntryFuture<S: Service<Request<Incoming>>> {
     #[pin]
     state: State<S, S::Future>,
     abort: Option<AbortFlag>,
+    watch: Option<WatchFlag>,
 }
 
 /// It becomes a `Called` at its first poll, almost always, so a box for the request would only cost.
@@ -80,6 +94,9 @@ where
                 }
                 StateProjection::Called(future) => {
                     let response = ready!(future.poll(cx))?;
+                    if let (StatusCode::SWITCHING_PROTOCOLS, Some(watch)) = (response.status(), &this.watch) {
+                        watch.set(false);
+                    }
                     let abort = this.abort.take();
                     return Poll::Ready(Ok(response.map(|body| EntryBody::new(body, abort))));
                 }

@@ -1,8 +1,13 @@
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, SockRef, Type};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
 use tunnel_core::PeerInfo;
@@ -47,12 +52,28 @@ pub trait Listener: Send + 'static {
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the drop that follows look like a failure to the peer (for TCP: RST and not FIN), where the transport can.
     fn abort(&mut self) {}
+
+    /// Ready when the peer has ended its direction or broken the connection, and all that came before was read; never, where
+    /// the transport cannot tell that without reading. The task is woken as by a read.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = cx;
+        Poll::Pending
+    }
 }
 
 impl Socket for TcpStream {
     fn abort(&mut self) {
         // A socket that is broken already needs no reset.
         let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut byte = [0; 1];
+        match ready!(self.poll_peek(cx, &mut ReadBuf::new(&mut byte))) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            // Bytes that nobody wants yet; what is behind them does not show.
+            Ok(_) => Poll::Pending,
+        }
     }
 }
 

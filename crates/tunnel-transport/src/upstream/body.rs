@@ -9,7 +9,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tunnel_core::TunnelError;
 
-use crate::upstream::{error, gate::Gate, h1::Lease, h2c::Slot};
+use crate::{
+    net::poll_nonempty_frame,
+    upstream::{error, gate::Gate, h1::Lease, h2c::Slot},
+};
 
 /// The body of an upstream's response.
 ///
@@ -47,12 +50,12 @@ impl Exchange {
             Some(On::Http1(lease)) => lease.finish(),
             Some(On::Http2(_)) | None => {}
         }
-        // Not cut: see `drop`.
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // Not finished.
         if self.on.is_some() {
             self.gate.cut();
         }
@@ -75,6 +78,13 @@ impl UpstreamBody {
         }
     }
 
+    /// hyper takes a reset with NO_ERROR for an end, wherever it comes; only after END_STREAM it is harmless.
+    fn was_cut_short(&self) -> bool {
+        let exchange = self.exchange.as_ref();
+        exchange.is_some_and(|exchange| matches!(exchange.on, Some(On::Http2(_))))
+            && !self.incoming.is_end_stream()
+    }
+
     fn finish(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             exchange.finish();
@@ -90,14 +100,22 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        match ready!(poll_nonempty_frame(Pin::new(&mut self.incoming), cx)) {
             Some(Ok(frame)) => {
                 self.finish_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
+                let error = error::broken(error);
+                let error = match self.exchange.take() {
+                    Some(exchange) => exchange.gate.blame(error),
+                    None => error,
+                };
+                Poll::Ready(Some(Err(error)))
+            }
+            None if self.was_cut_short() => {
                 self.exchange = None;
-                Poll::Ready(Some(Err(error::broken(error))))
+                Poll::Ready(Some(Err(error::cut_short())))
             }
             None => {
                 self.finish();

@@ -51,16 +51,15 @@ pub(super) fn unsent(source: hyper::Error) -> TunnelError {
     .with_source(source)
 }
 
-/// The exchange broke, before its response or within.
+/// The response ended without its end.
+pub(super) fn cut_short() -> TunnelError {
+    TunnelError::new(Cause::Upstream, Initiator::Peer, "the upstream broke off")
+}
+
+/// The exchange broke, before its response or within. Whose fault it was, [`Gate::blame`] knows.
+///
+/// [`Gate::blame`]: crate::upstream::gate::Gate::blame
 pub(super) fn broken(source: hyper::Error) -> TunnelError {
-    // The request's own body failed, so it was not the upstream. It may say what failed.
-    if source.is_user() {
-        return match TunnelError::find(&source) {
-            Some(error) => error.clone().with_sent(Sent::Yes),
-            None => TunnelError::new(Cause::Canceled, Initiator::Caller, "the request body broke off")
-                .with_source(source),
-        };
-    }
     // RFC 9113, section 8.7: a refused stream was not processed.
     let reset = cause_ref::<h2::Error>(&source).and_then(h2::Error::reason);
     let sent = match reset {

@@ -1,11 +1,12 @@
 //! What lets the request body go, and what stops it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
 };
 
 use http::StatusCode;
+use tunnel_core::{BoxError, Cause, Initiator, Sent, TunnelError};
 
 /// Shared by a request body and by whoever holds the exchange.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Gate(Arc<Mutex<State>>);
 struct State {
     phase: Phase,
     body: Option<Waker>,
+    /// How the body itself failed.
+    failure: Option<TunnelError>,
 }
 
 /// What the request body may do. It only ever moves down this list, and may leave steps out.
@@ -34,12 +37,16 @@ pub(super) enum Phase {
 impl Gate {
     pub(super) fn new(waiting: bool) -> Self {
         let phase = if waiting { Phase::Waiting } else { Phase::Open };
-        Self(Arc::new(Mutex::new(State { phase, body: None })))
+        Self(Arc::new(Mutex::new(State {
+            phase,
+            body: None,
+            failure: None,
+        })))
     }
 
     /// For the body: what it may do; wakes it when that changes.
     pub(super) fn poll_phase(&self, cx: &mut Context<'_>) -> Phase {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         match &mut state.body {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -69,11 +76,30 @@ impl Gate {
 
     /// Whether the body has been or is being sent as it should.
     pub(super) fn is_open(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).phase == Phase::Open
+        self.lock().phase == Phase::Open
+    }
+
+    /// The request body failed: what follows is not the upstream's fault.
+    pub(super) fn fail(&self, source: BoxError) {
+        let error = TunnelError::find(&*source).cloned();
+        let error = error.unwrap_or_else(|| {
+            TunnelError::new(Cause::Canceled, Initiator::Caller, "the request body broke off")
+                .with_source(source)
+        });
+        self.lock().failure = Some(error.with_sent(Sent::Yes));
+    }
+
+    /// What broke the exchange: the request's own body, if it failed, or else `error`.
+    pub(super) fn blame(&self, error: TunnelError) -> TunnelError {
+        self.lock().failure.clone().unwrap_or(error)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, next: impl FnOnce(Phase) -> Phase) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let phase = next(state.phase);
         let waker = if phase == state.phase {
             None
@@ -89,6 +115,6 @@ impl Gate {
 }
 
 /// The error of a body that was cut; nobody sees it but hyper, which takes the code of the reset from it.
-pub(super) fn cut_error() -> tunnel_core::BoxError {
+pub(super) fn cut_error() -> BoxError {
     h2::Error::from(h2::Reason::CANCEL).into()
 }

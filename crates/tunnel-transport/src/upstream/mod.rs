@@ -25,8 +25,8 @@
 //! - Dropping the future or the body of the response drops the exchange at the upstream: HTTP/1.1 closes the connection,
 //!   HTTP/2 resets the stream. A request body that is still being sent when the response has ended in full goes on.
 //! - A response body that breaks off ends with a [`TunnelError`](tunnel_core::TunnelError), never as if complete.
-//! - With `Expect: 100-continue` the request body is not polled before the upstream asks for it, or has been silent for a
-//!   second; not at all when it answers with a redirect or an error instead.
+//! - With `Expect: 100-continue` the request body is not polled before an HTTP/1.1 upstream asks for it, or an upstream of
+//!   either version has been silent for a second; not at all when it answers with a redirect or an error instead.
 //! - Nothing is sent twice: a request goes to another connection only if none of it had been written.
 
 mod body;
@@ -37,9 +37,9 @@ mod future;
 mod gate;
 mod h1;
 mod h2c;
+mod hear_out;
 mod idle;
 mod request;
-mod response;
 mod service;
 mod target;
 mod upload;

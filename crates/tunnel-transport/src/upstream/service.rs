@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower_service::Service;
-use tunnel_core::{BoxError, TunnelError};
+use tunnel_core::{BoxError, TunnelError, admit};
 
 use crate::upstream::{
     InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamProtocol,
@@ -20,7 +20,6 @@ use crate::upstream::{
     h1::Http1Pool,
     h2c::H2cPool,
     request,
-    response::strip_hop_by_hop,
     target::Target,
     upload::Upload,
 };
@@ -90,12 +89,12 @@ impl Inner {
         let (response, on) = match &self.pool {
             Pool::Http1(pool) => {
                 request::for_http1(&mut request, &self.target, preserve_host);
-                let (response, lease) = pool.send(request).await?;
+                let (response, lease) = pool.send(request).await.map_err(|error| gate.blame(error))?;
                 (response, On::Http1(lease))
             }
             Pool::H2c(pool) => {
                 request::for_http2(&mut request, &self.target, preserve_host)?;
-                let (response, slot) = pool.send(request).await?;
+                let (response, slot) = pool.send(request).await.map_err(|error| gate.blame(error))?;
                 (response, On::Http2(slot))
             }
         };
@@ -104,9 +103,13 @@ impl Inner {
     }
 }
 
-fn finish(mut response: Response<Incoming>, exchange: Exchange) -> Response<UpstreamBody> {
-    strip_hop_by_hop(response.status(), response.headers_mut());
-    response.map(|incoming| UpstreamBody::new(incoming, exchange))
+fn finish(response: Response<Incoming>, exchange: Exchange) -> Response<UpstreamBody> {
+    let (mut parts, incoming) = response.into_parts();
+    // A 101 keeps its fields: they are what it says.
+    if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        admit::clean_response(&mut parts);
+    }
+    Response::from_parts(parts, UpstreamBody::new(incoming, exchange))
 }
 
 impl<B> Service<Request<B>> for Upstream

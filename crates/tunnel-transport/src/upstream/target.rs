@@ -24,6 +24,10 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, InvalidUpstream> {
+        // First of all, because every other message repeats the text.
+        if text.contains('@') {
+            return Err(invalid("an upstream's address takes no user and password"));
+        }
         let uri: Uri = text.parse().map_err(|error| {
             invalid(format!(
                 "the upstream `{text}` is not a URI ({error}): write http://HOST:PORT"
@@ -47,9 +51,6 @@ impl Target {
                 )));
             }
         };
-        if authority.as_str().contains('@') {
-            return Err(invalid("an upstream's address takes no user and password"));
-        }
         if !matches!(
             uri.path_and_query().map(http::uri::PathAndQuery::as_str),
             None | Some("/")
@@ -125,7 +126,8 @@ mod tests {
             ("http://a/base", "must not have a path"),
             ("http://a/?q", "must not have a path"),
             ("http://a:0", "port"),
-            ("http://a:70000", "http://"),
+            ("http://a:70000", "port"),
+            ("http://user:secret@a b", "no user and password"),
             ("http://a:", "port"),
             ("http://", "not a URI"),
             ("", "not a URI"),

@@ -102,7 +102,15 @@ impl Body for Upload {
             }
         }
         match &mut this.source {
-            Source::Body(body) => poll_nonempty_frame(Pin::new(body), cx),
+            Source::Body(body) => {
+                let frame = ready!(poll_nonempty_frame(Pin::new(body), cx));
+                Poll::Ready(frame.map(|frame| {
+                    frame.map_err(|error| {
+                        this.gate.fail(error);
+                        cut_error()
+                    })
+                }))
+            }
             Source::Empty => Poll::Ready(None),
             // Only a phase after `Open` drops it, and phases do not go back.
             Source::Dropped => Poll::Ready(Some(Err(cut_error()))),
@@ -131,5 +139,80 @@ impl fmt::Debug for Upload {
         f.debug_struct("Upload")
             .field("gate", &self.gate)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http::StatusCode;
+    use http_body_util::Full;
+    use tokio::time::Instant;
+    use tokio_test::{assert_pending, task};
+    use tunnel_core::{Cause, Initiator, TunnelError};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn upload(gate: &Gate) -> Upload {
+        Upload::new(Full::new(Bytes::from_static(b"x")), gate.clone(), SECOND)
+    }
+
+    async fn next(upload: &mut Upload) -> Option<Result<Frame<Bytes>, BoxError>> {
+        poll_fn(|cx| Pin::new(&mut *upload).poll_frame(cx)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_lets_the_body_go_after_the_timeout() {
+        let mut upload = upload(&Gate::new(true));
+        let start = Instant::now();
+        assert!(next(&mut upload).await.unwrap().is_ok());
+        assert!(
+            (SECOND..SECOND * 2).contains(&start.elapsed()),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_100_and_a_success_wake_the_body() {
+        let changes: [fn(&Gate); 2] = [Gate::open, |gate| gate.answered(StatusCode::OK)];
+        for change in changes {
+            let gate = Gate::new(true);
+            let mut upload = upload(&gate);
+            let mut frame = task::spawn(next(&mut upload));
+            assert_pending!(frame.poll());
+            change(&gate);
+            assert!(frame.is_woken());
+            assert!(frame.await.unwrap().is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_holds_the_body_until_the_exchange_ends() {
+        let gate = Gate::new(true);
+        gate.answered(StatusCode::PAYLOAD_TOO_LARGE);
+        gate.open();
+        let mut upload = upload(&gate);
+        let mut frame = task::spawn(next(&mut upload));
+        assert_pending!(frame.poll(), "a late 100 does not open it");
+        tokio::time::advance(SECOND * 10).await;
+        assert_pending!(frame.poll());
+        gate.cut();
+        assert!(frame.is_woken());
+        assert!(frame.await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_is_blamed() {
+        let (sender, body) = http_body_util::channel::Channel::<Bytes, BoxError>::new(1);
+        let gate = Gate::new(false);
+        let mut upload = Upload::new(body, gate.clone(), SECOND);
+        sender.abort(TunnelError::canceled().into());
+        assert!(next(&mut upload).await.unwrap().is_err());
+        let other = TunnelError::new(Cause::Upstream, Initiator::Peer, "the upstream broke off");
+        assert_eq!(gate.blame(other).cause(), Cause::Canceled);
     }
 }

@@ -379,3 +379,30 @@ fn ten_thousand_calls_that_are_given_up_leave_nothing() {
     assert!(pair.agent.session.closed().is_none() && pair.gateway.session.closed().is_none());
     pair.assert_works();
 }
+
+#[test]
+fn what_a_failed_exchange_had_received_charges_no_budget_while_its_halves_live() {
+    let mut pair = Pair::new();
+    let running = reach(&mut pair, Stage::MidBody);
+    assert!(pair.gateway.budget.used() > 0 && pair.agent.budget.used() > 0);
+    pair.forge(running.call.id, super::pair::reset(ResetReason::Cancel))
+        .unwrap();
+    pair.forge_up(running.call.id, super::pair::reset(ResetReason::Internal))
+        .unwrap();
+    assert_eq!((pair.gateway.budget.used(), pair.agent.budget.used()), (0, 0));
+}
+
+#[test]
+fn a_response_that_has_come_charges_what_is_unread_and_no_more() {
+    let mut pair = Pair::new();
+    let (_request, body) = open_body(0);
+    let call = pair.gateway.call(get(), body);
+    pair.drive();
+    let _answer = pair.agent.answer(full("a response"));
+    pair.drive();
+    assert_eq!(pair.gateway.session.pending(), 1);
+    assert_eq!(pair.gateway.budget.used(), 10 + crate::message::MESSAGE_COST);
+    call.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(pair.gateway.budget.used(), 0);
+}

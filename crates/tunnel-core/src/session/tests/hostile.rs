@@ -342,3 +342,41 @@ fn an_id_that_is_open_at_both_ends_costs_that_exchange() {
     pair.assert_empty();
     pair.assert_works();
 }
+
+#[test]
+fn a_peer_that_resets_gets_nothing_that_was_queued() {
+    let mut pair = Pair::new();
+    let id = pair.runtime.next_id();
+    pair.forge(id, request(100_000)).unwrap();
+    pair.up().hold_writer();
+    let (feed, body) = Feed::new();
+    (0..3).for_each(|_| feed.push(vec![0; 32 * 1024]));
+    let answer = pair.agent.answer(body);
+    pair.drive();
+    assert!(pair.up().lane.queued_bytes() > 0);
+    pair.forge(id, reset(ResetReason::Cancel)).unwrap();
+    assert_eq!(pair.up().lane.queued_bytes(), 0);
+    pair.release();
+    assert_eq!(pair.up().notes_of(id), []);
+    answer.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(answer.reader.error().cause(), Cause::Canceled);
+    pair.agent.assert_empty();
+}
+
+#[test]
+fn refused_uploads_are_late_and_no_flood() {
+    let mut pair = Pair::with(Settings {
+        max_exchanges: 1,
+        ..Settings::default()
+    });
+    let held = pair.runtime.next_id();
+    pair.forge(held, request(1_000)).unwrap();
+    for _ in 0..100 {
+        let id = pair.runtime.next_id();
+        pair.forge(id, request(1_000)).unwrap();
+        for _ in 0..7 {
+            pair.forge(id, data(32 * 1024, false)).unwrap();
+        }
+    }
+}

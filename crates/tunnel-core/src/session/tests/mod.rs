@@ -5,5 +5,6 @@ mod cancel;
 mod exchanges;
 mod hostile;
 pub(crate) mod pair;
+mod properties;
 pub(crate) mod runtime;
 mod teardown;

@@ -39,6 +39,10 @@ impl Flag {
         self.woken.swap(false, Ordering::SeqCst)
     }
 
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn wakes(&self) -> usize {
         self.wakes.load(Ordering::SeqCst)
     }

@@ -1,5 +1,8 @@
 //! What waits to be written, and what goes next.
 
+#[cfg(test)]
+mod check;
+
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,

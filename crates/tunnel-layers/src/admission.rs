@@ -1,0 +1,73 @@
+//! What each of our layers does first.
+
+use http::Request;
+use tunnel_core::{TunnelError, admit};
+
+/// Admits the request, unless a layer further out has. An error is the reason to refuse it.
+pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
+    if request.extensions().get::<admit::Canonical>().is_some() {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    #[cfg(feature = "axum")]
+    find_peer(&mut parts.extensions);
+    admit::ensure(&mut parts)?;
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Behind `axum::serve` the peer is known from `ConnectInfo`, if the app asked for it.
+#[cfg(feature = "axum")]
+fn find_peer(extensions: &mut http::Extensions) {
+    use axum::extract::ConnectInfo;
+    use tunnel_core::PeerInfo;
+
+    if extensions.get::<PeerInfo>().is_none()
+        && let Some(ConnectInfo(addr)) = extensions.get().copied()
+    {
+        extensions.insert(PeerInfo::plaintext(addr));
+    }
+}
+
+#[cfg(all(test, feature = "full"))]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::extract::ConnectInfo;
+    use tunnel_core::{Cause, PeerInfo};
+
+    use super::*;
+    use crate::test_util::request;
+
+    #[test]
+    fn the_peer_is_ours_or_axums() {
+        let axums: SocketAddr = "192.0.2.1:1".parse().unwrap();
+        let ours: SocketAddr = "192.0.2.2:2".parse().unwrap();
+        let forwarded = |peer: Option<PeerInfo>| {
+            let mut request = request("/");
+            request.extensions_mut().insert(ConnectInfo(axums));
+            peer.map(|peer| request.extensions_mut().insert(peer));
+            admit(request).unwrap().headers()["x-forwarded-for"].clone()
+        };
+        assert_eq!(forwarded(None), "192.0.2.1");
+        assert_eq!(forwarded(Some(PeerInfo::plaintext(ours))), "192.0.2.2");
+    }
+
+    #[test]
+    fn a_request_is_admitted_once() {
+        let mut admitted = admit(request("/")).unwrap();
+        // What a layer in between adds is not from outside, and stays.
+        admitted
+            .headers_mut()
+            .insert("x-forwarded-for", http::HeaderValue::from_static("mine"));
+        assert_eq!(admit(admitted).unwrap().headers()["x-forwarded-for"], "mine");
+
+        let mut twice = request("/");
+        twice
+            .headers_mut()
+            .append("host", http::HeaderValue::from_static("other"));
+        assert_eq!(
+            admit(twice).err().map(|error| error.cause()),
+            Some(Cause::Malformed)
+        );
+    }
+}

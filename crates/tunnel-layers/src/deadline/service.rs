@@ -1,0 +1,58 @@
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+use tower_service::Service;
+use tunnel_core::{BoxError, Routed};
+
+use super::{DeadlineBody, future::ResponseFuture};
+use crate::{admission, reject::Caller};
+
+/// The service of [`DeadlineLayer`](super::DeadlineLayer).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline<S> {
+    inner: S,
+    default: Option<Duration>,
+}
+
+impl<S> Deadline<S> {
+    /// Wraps `inner`; `default` is the time for exchanges whose rule names none.
+    pub const fn new(inner: S, default: Option<Duration>) -> Self {
+        Self { inner, default }
+    }
+}
+
+wraps_inner!(Deadline<S>);
+
+impl<S, B, RB> Service<Request<B>> for Deadline<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Response = Response<DeadlineBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        let request = match admission::admit(request) {
+            Ok(request) => request,
+            Err(error) => return ResponseFuture::refused(error, caller),
+        };
+        let routed = request.extensions().get::<Routed>();
+        let timeout = routed.and_then(|routed| routed.timeouts.whole).or(self.default);
+        // A time beyond what the clock can tell is no limit.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        ResponseFuture::called(self.inner.call(request), end, caller)
+    }
+}

@@ -1,0 +1,284 @@
+//! One rule, checked and ready to match.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
+use regex::{Regex, bytes};
+use tunnel_core::{
+    Routed, Target, Timeouts,
+    admit::{Policy, canonical_path},
+};
+
+use super::{
+    error::Fault,
+    host::HostPattern,
+    rewrite::{Rewrite, check_edits},
+    rule::{Action, HeaderMatch, PathMatch, Rule},
+};
+use crate::reject::Direct;
+
+/// The longest id of a rule and the longest name of an upstream, in bytes: they are labels of metrics and log lines.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// The most memory that one pattern of a rule may take, in bytes; far more than patterns that people write need.
+pub const MAX_PATTERN_BYTES: usize = 1 << 20;
+
+/// What rules look at.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) host: &'a str,
+    pub(super) path: &'a str,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// One rule. Host and path, unless that is a pattern, are the business of the index.
+pub(super) struct Compiled {
+    pub(super) id: Arc<str>,
+    pub(super) priority: i32,
+    pub(super) host: HostPattern,
+    pub(super) path: Path,
+    pub(super) answer: Answer,
+    pub(super) rewrite: Rewrite,
+    methods: Vec<Method>,
+    headers: Vec<(HeaderName, Test)>,
+}
+
+pub(super) enum Path {
+    Any,
+    Exact(Box<str>),
+    /// Without a slash at its end; empty for the root.
+    Prefix(Box<str>),
+    Regex(Regex),
+}
+
+pub(super) enum Answer {
+    Routed(Routed),
+    Direct(Direct),
+}
+
+enum Test {
+    Present,
+    Exact(HeaderValue),
+    Regex(bytes::Regex),
+}
+
+impl Compiled {
+    pub(super) fn new(rule: Rule) -> Result<Self, Fault> {
+        check_name("id", &rule.id)?;
+        let id: Arc<str> = rule.id.into();
+        let host = HostPattern::parse(rule.host.as_deref())?;
+        let path = Path::parse(rule.path)?;
+        let rewrite = Rewrite {
+            prefix: rule.prefix.map(|to| replacement(&path, &to)).transpose()?,
+            host: rule.to_host.map(|host| authority(&host)).transpose()?,
+            request: check_edits(rule.request)?,
+            response: check_edits(rule.response)?,
+        };
+        if rule.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Fault::new(
+                "timeout",
+                "it is zero, so that nothing can be answered: leave it out for no limit",
+            ));
+        }
+        let timeouts = Timeouts { whole: rule.timeout };
+        Ok(Self {
+            answer: Answer::of(rule.action, id.clone(), timeouts)?,
+            id,
+            priority: rule.priority,
+            host,
+            path,
+            rewrite,
+            methods: rule.methods,
+            headers: rule
+                .headers
+                .into_iter()
+                .map(Test::parse)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether the rule matches a request that the index found it for.
+    pub(super) fn matches(&self, ask: &Ask<'_>) -> bool {
+        let path = match &self.path {
+            Path::Regex(pattern) => pattern.is_match(ask.path),
+            Path::Any | Path::Exact(_) | Path::Prefix(_) => true,
+        };
+        path && (self.methods.is_empty() || self.methods.contains(ask.method))
+            && self
+                .headers
+                .iter()
+                .all(|(name, test)| test.passes(name, ask.headers))
+    }
+
+    /// The upstream that this goes to.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Routed(Routed {
+                target: Target::Upstream(name),
+                ..
+            }) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts) -> Result<Self, Fault> {
+        let target = match action {
+            Action::Group(group) => Target::Group(group),
+            Action::Upstream(name) => {
+                check_name("action", &name)?;
+                Target::Upstream(name.into())
+            }
+            Action::Direct(answer) => return direct(answer),
+        };
+        Ok(Self::Routed(Routed {
+            rule,
+            target,
+            timeouts,
+        }))
+    }
+}
+
+fn direct(answer: Direct) -> Result<Answer, Fault> {
+    if answer.status().is_informational() {
+        let status = answer.status().as_u16();
+        return Err(Fault::new(
+            "action",
+            format!("{status} is no final status: use 200 to 599"),
+        ));
+    }
+    check_edits(super::rule::Edits {
+        remove: answer.headers().keys().cloned().collect(),
+        set: Vec::new(),
+    })?;
+    Ok(Answer::Direct(answer))
+}
+
+impl Path {
+    fn parse(path: PathMatch) -> Result<Self, Fault> {
+        Ok(match path {
+            PathMatch::Any => Self::Any,
+            PathMatch::Exact(path) => Self::Exact(literal(&path)?.into()),
+            PathMatch::Prefix(path) => Self::Prefix(literal(&path)?.trim_end_matches('/').into()),
+            PathMatch::Regex(pattern) => {
+                let whole = whole(&pattern, "path")?;
+                let built = regex::RegexBuilder::new(&whole)
+                    .size_limit(MAX_PATTERN_BYTES)
+                    .build();
+                Self::Regex(built.map_err(|error| bad_pattern("path", &pattern, &error))?)
+            }
+        })
+    }
+
+    /// How specific this is, the most specific first.
+    pub(super) fn rank(&self) -> (u8, usize) {
+        match self {
+            Self::Exact(_) => (0, 0),
+            Self::Prefix(prefix) => (1, usize::MAX - prefix.len()),
+            Self::Regex(_) => (2, 0),
+            Self::Any => (3, 0),
+        }
+    }
+}
+
+/// A path of a rule in the form in which paths of requests are matched.
+fn literal(path: &str) -> Result<Cow<'_, str>, Fault> {
+    let wrong = |right: &str| Fault::new("path", format!("{path:?} cannot match: {right}"));
+    if path.contains(['?', '#']) {
+        return Err(wrong("rules match the path alone, so leave the query out"));
+    }
+    canonical_path(path, &Policy::new()).map_err(|error| wrong(error.message()))
+}
+
+impl Test {
+    fn parse((name, test): (HeaderName, HeaderMatch)) -> Result<(HeaderName, Self), Fault> {
+        if name == http::header::HOST {
+            return Err(Fault::new(
+                "headers",
+                "`host` is matched by the rule's host, not as a header",
+            ));
+        }
+        let test = match test {
+            HeaderMatch::Present => Self::Present,
+            HeaderMatch::Exact(value) => Self::Exact(value),
+            HeaderMatch::Regex(pattern) => {
+                let whole = whole(&pattern, "headers")?;
+                let built = bytes::RegexBuilder::new(&whole)
+                    .size_limit(MAX_PATTERN_BYTES)
+                    .build();
+                Self::Regex(built.map_err(|error| bad_pattern("headers", &pattern, &error))?)
+            }
+        };
+        Ok((name, test))
+    }
+
+    fn passes(&self, name: &HeaderName, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Present => headers.contains_key(name),
+            Self::Exact(wanted) => headers.get_all(name).iter().any(|value| value == wanted),
+            Self::Regex(pattern) => headers
+                .get_all(name)
+                .iter()
+                .any(|value| pattern.is_match(value.as_bytes())),
+        }
+    }
+}
+
+/// The pattern for a whole text. It has to be right by itself first, since `a)|(b` would become so by the brackets.
+fn whole(pattern: &str, field: &'static str) -> Result<String, Fault> {
+    regex::RegexBuilder::new(pattern)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build()
+        .map_err(|error| bad_pattern(field, pattern, &error))?;
+    Ok(format!(r"\A(?:{pattern})\z"))
+}
+
+fn bad_pattern(field: &'static str, pattern: &str, error: &regex::Error) -> Fault {
+    Fault::new(
+        field,
+        format!("the pattern {pattern:?} is not a regular expression: {error}"),
+    )
+}
+
+/// What stands in the place of the prefix, without a slash at its end.
+fn replacement(path: &Path, to: &str) -> Result<Box<str>, Fault> {
+    if !matches!(path, Path::Prefix(_)) {
+        return Err(Fault::new(
+            "rewrite",
+            "only a prefix can be replaced: match with a path prefix",
+        ));
+    }
+    let is_path =
+        to.starts_with('/') && !to.contains(['?', '#']) && to.parse::<http::uri::PathAndQuery>().is_ok();
+    if !is_path {
+        return Err(Fault::new(
+            "rewrite",
+            format!("{to:?} is no path: write one such as /v2, or / to strip the prefix"),
+        ));
+    }
+    Ok(to.trim_end_matches('/').into())
+}
+
+fn authority(host: &str) -> Result<Authority, Fault> {
+    let parsed: Option<Authority> = host.parse().ok();
+    parsed
+        .filter(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
+        .ok_or_else(|| {
+            Fault::new(
+                "rewrite",
+                format!("{host:?} is no host: write one such as app.internal or app.internal:8080"),
+            )
+        })
+}
+
+fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
+    if (1..=MAX_ID_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        field,
+        format!("{name:?} is no name: use 1 to {MAX_ID_BYTES} visible ASCII characters"),
+    ))
+}

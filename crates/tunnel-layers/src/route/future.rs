@@ -1,0 +1,130 @@
+//! The futures of [`Route`](super::Route) and [`Split`](super::Split).
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tower_service::Service;
+use tunnel_core::TunnelError;
+
+use super::{
+    EitherBody,
+    compiled::{Answer, Compiled},
+};
+use crate::{
+    oneshot::Oneshot,
+    reject::{Caller, ResponseBody},
+};
+
+pub use super::split::SplitFuture;
+
+/// Waits for the service that gets the request, and for its response. Dropping it drops the call.
+#[pin_project]
+pub struct ResponseFuture<S, M, B>
+where
+    S: Service<Request<B>>,
+    M: Service<Request<B>>,
+{
+    #[pin]
+    state: State<S, M, B>,
+    caller: Caller,
+}
+
+#[pin_project(project = StateProj)]
+enum State<S, M, B>
+where
+    S: Service<Request<B>>,
+    M: Service<Request<B>>,
+{
+    Matched(#[pin] Oneshot<S, Request<B>>, Arc<Compiled>),
+    Missed(#[pin] Oneshot<M, Request<B>>),
+    Direct(Arc<Compiled>),
+    Refused(TunnelError),
+}
+
+impl<S, M, B> ResponseFuture<S, M, B>
+where
+    S: Service<Request<B>>,
+    M: Service<Request<B>>,
+{
+    pub(super) const fn matched(
+        service: S,
+        request: Request<B>,
+        rule: Arc<Compiled>,
+        caller: Caller,
+    ) -> Self {
+        let state = State::Matched(Oneshot::new(service, request), rule);
+        Self { state, caller }
+    }
+
+    pub(super) const fn missed(service: M, request: Request<B>, caller: Caller) -> Self {
+        let state = State::Missed(Oneshot::new(service, request));
+        Self { state, caller }
+    }
+
+    pub(super) const fn direct(rule: Arc<Compiled>, caller: Caller) -> Self {
+        let state = State::Direct(rule);
+        Self { state, caller }
+    }
+
+    pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
+        let state = State::Refused(error);
+        Self { state, caller }
+    }
+}
+
+impl<S, M, B, RB, MB> Future for ResponseFuture<S, M, B>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    M: Service<Request<B>, Response = Response<MB>, Error = Infallible>,
+{
+    type Output = Result<Response<EitherBody<ResponseBody<RB>, MB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match this.state.project() {
+            StateProj::Missed(call) => {
+                let Ok(response) = ready!(call.poll(cx));
+                return Poll::Ready(Ok(response.map(EitherBody::second)));
+            }
+            StateProj::Matched(call, rule) => {
+                let mut response = ready!(call.poll(cx))?;
+                rule.rewrite.on_response(response.headers_mut());
+                response.map(ResponseBody::inner)
+            }
+            StateProj::Direct(rule) => answer(rule, *this.caller),
+            StateProj::Refused(error) => this.caller.reject(error),
+        };
+        Poll::Ready(Ok(response.map(EitherBody::first)))
+    }
+}
+
+/// The rule's own answer.
+fn answer<RB>(rule: &Compiled, caller: Caller) -> Response<ResponseBody<RB>> {
+    match &rule.answer {
+        Answer::Direct(direct) => {
+            let mut response = caller.direct(direct);
+            rule.rewrite.on_response(response.headers_mut());
+            response
+        }
+        Answer::Routed(_) => caller.reject(&TunnelError::internal("the rule has no answer of its own")),
+    }
+}
+
+impl<S, M, B> fmt::Debug for ResponseFuture<S, M, B>
+where
+    S: Service<Request<B>>,
+    M: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+use tunnel_core::{TunnelError, admit::Canonical};
+
+use super::{
+    EitherBody, NotFound, Rules,
+    compiled::{Answer, Ask, Compiled},
+    future::ResponseFuture,
+};
+use crate::{
+    admission,
+    reject::{Caller, ResponseBody},
+};
+
+/// The service of [`RouteLayer`](super::RouteLayer). It is always ready, and waits in its future until the service that gets
+/// the request is.
+#[derive(Clone, Debug)]
+pub struct Route<S, M = NotFound> {
+    inner: S,
+    rules: Rules,
+    miss: M,
+}
+
+impl<S, M> Route<S, M> {
+    /// Sends what `rules` match to `inner`, and the rest to `miss`.
+    pub const fn new(inner: S, rules: Rules, miss: M) -> Self {
+        Self { inner, rules, miss }
+    }
+}
+
+wraps_inner!(Route<S, M>);
+
+impl<S, M, B, RB, MB> Service<Request<B>> for Route<S, M>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    M: Service<Request<B>, Response = Response<MB>, Error = Infallible> + Clone,
+{
+    type Response = Response<EitherBody<ResponseBody<RB>, MB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, M, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        let request = match admission::admit(request) {
+            Ok(request) => request,
+            Err(error) => return ResponseFuture::refused(error, caller),
+        };
+        let Some(rule) = find(&self.rules, &request) else {
+            return ResponseFuture::missed(self.miss.clone(), request, caller);
+        };
+        match apply(&rule, request) {
+            Ok(Some(request)) => ResponseFuture::matched(self.inner.clone(), request, rule, caller),
+            Ok(None) => ResponseFuture::direct(rule, caller),
+            Err(error) => ResponseFuture::refused(error, caller),
+        }
+    }
+}
+
+fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
+    let canonical = request.extensions().get::<Canonical>()?;
+    let ask = Ask {
+        host: canonical.host(),
+        path: canonical.path(),
+        method: request.method(),
+        headers: request.headers(),
+    };
+    rules.find(&ask).cloned()
+}
+
+/// Makes of the request what the rule wants it to be; none if the rule answers itself.
+fn apply<B>(rule: &Compiled, mut request: Request<B>) -> Result<Option<Request<B>>, TunnelError> {
+    let Answer::Routed(routed) = &rule.answer else {
+        return Ok(None);
+    };
+    rule.rewrite.on_request(&mut request, &rule.path)?;
+    request.extensions_mut().insert(routed.clone());
+    Ok(Some(request))
+}

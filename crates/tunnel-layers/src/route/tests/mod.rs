@@ -1,0 +1,18 @@
+use tunnel_core::GroupName;
+
+use super::*;
+
+mod matching;
+mod service;
+
+fn group() -> GroupName {
+    "g".parse().unwrap()
+}
+
+fn rule(id: &str) -> Rule {
+    Rule::group(id, group())
+}
+
+fn rules(list: impl IntoIterator<Item = Rule>) -> Rules {
+    Rules::compile(list).unwrap()
+}

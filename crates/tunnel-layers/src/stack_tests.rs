@@ -1,0 +1,100 @@
+//! Several layers at once: their order, and what they are to axum and tonic.
+
+use std::{convert::Infallible, time::Duration};
+
+use http::{Request, Response};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tunnel_core::{BoxError, Cause, Initiator, TunnelError};
+
+use crate::{
+    deadline::DeadlineLayer,
+    rescue::RescueLayer,
+    route::{RouteLayer, Rule, Rules},
+    test_util::{Scripted, assert_shareable, axum_request, grpc, grpc_request, request},
+    trace_id::TraceIdLayer,
+};
+
+fn rules() -> Rules {
+    let timeout = Duration::from_secs(5);
+    Rules::compile([Rule::group("all", "g".parse().unwrap()).timeout(timeout)]).unwrap()
+}
+
+fn failing()
+-> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = BoxError, Future: Send> + Clone {
+    service_fn(|_: Request<Scripted>| async {
+        Err(TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").into())
+    })
+}
+
+#[tokio::test]
+async fn a_failure_deep_inside_comes_out_with_the_trace_id() {
+    let stack = ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(rules()))
+        .layer(DeadlineLayer::new())
+        .service(failing());
+    assert_shareable(&stack);
+    let answer: Result<_, Infallible> = stack.clone().oneshot(request("/")).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(answer.headers()["x-trace-id"].len(), 32);
+    let answer = stack.oneshot(grpc_request()).await.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "14");
+    assert_eq!(answer.headers()["x-trace-id"].len(), 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rules_timeout_ends_a_grpc_stream_with_one_set_of_trailers() {
+    use http_body_util::BodyExt;
+
+    let stack = ServiceBuilder::new()
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(rules()))
+        .layer(DeadlineLayer::new())
+        .service(service_fn(|_: Request<Scripted>| async {
+            let mut response = Response::new(Scripted::new([crate::test_util::Step::Hang]));
+            response.headers_mut().insert("content-type", grpc());
+            Ok::<_, BoxError>(response)
+        }));
+    let answer = stack.oneshot(grpc_request()).await.unwrap();
+    let whole = answer.into_body().collect().await.unwrap();
+    assert_eq!(whole.trailers().unwrap()["grpc-status"], "4");
+}
+
+#[tokio::test]
+async fn the_stack_is_the_fallback_of_an_axum_app() {
+    let stack = ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(rules()))
+        .layer(DeadlineLayer::new())
+        .map_request(|request: Request<axum::body::Body>| request.map(|_| Scripted::default()))
+        .service(failing());
+    let app: axum::Router = axum::Router::new().fallback_service(stack);
+    assert_eq!(app.oneshot(axum_request("/")).await.unwrap().status(), 503);
+}
+
+#[test]
+fn a_tonic_service_keeps_its_name() {
+    #[derive(Clone)]
+    struct Greeter;
+    impl tonic::server::NamedService for Greeter {
+        const NAME: &'static str = "greet.Greeter";
+    }
+    fn name<S: tonic::server::NamedService>(_: &S) -> &'static str {
+        S::NAME
+    }
+
+    let upstream_rules = Rules::compile_with_upstreams([]).unwrap();
+    let (route, split) = RouteLayer::with_upstreams(upstream_rules, ());
+    let stack = ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(route)
+        .layer(DeadlineLayer::new())
+        .layer(split)
+        .service(Greeter);
+    assert_eq!(name(&stack), "greet.Greeter");
+}

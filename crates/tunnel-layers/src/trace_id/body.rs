@@ -1,0 +1,75 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+use tracing::Span;
+use tunnel_core::Lifetime;
+
+use crate::reject::ResponseBody;
+
+/// The body of [`Traced`](super::Traced)'s responses: it keeps the span open until it ends, fails or is dropped.
+#[pin_project]
+pub struct TracedBody<B> {
+    #[pin]
+    inner: ResponseBody<B>,
+    open: Option<(Span, Lifetime)>,
+}
+
+impl<B> TracedBody<B> {
+    pub(super) fn new(inner: ResponseBody<B>, span: &Span, lifetime: &Lifetime) -> Self {
+        Self {
+            inner,
+            open: Some((span.clone(), lifetime.clone())),
+        }
+    }
+
+    pub(super) const fn untraced(inner: ResponseBody<B>) -> Self {
+        Self { inner, open: None }
+    }
+}
+
+impl<B> Default for TracedBody<B> {
+    fn default() -> Self {
+        Self::untraced(ResponseBody::empty())
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for TracedBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let entered = this.open.as_ref().map(|(span, _)| span.enter());
+        let frame = this.inner.poll_frame(cx);
+        drop(entered);
+        if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+            *this.open = None;
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B> fmt::Debug for TracedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TracedBody")
+            .field("open", &self.open.is_some())
+            .finish_non_exhaustive()
+    }
+}

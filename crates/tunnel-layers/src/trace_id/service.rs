@@ -1,0 +1,99 @@
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, HeaderName, Request, Response};
+use tower_service::Service;
+use tracing::{Span, field::Empty};
+use tunnel_core::Lifetime;
+
+use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
+use crate::{admission, reject::Caller, trace_context::TraceContext};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The service of [`TraceIdLayer`](super::TraceIdLayer).
+#[derive(Clone, Debug)]
+pub struct Traced<S, M = RandomTraceId> {
+    inner: S,
+    settings: Settings<M>,
+}
+
+impl<S, M> Traced<S, M> {
+    pub(super) const fn new(inner: S, settings: Settings<M>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+wraps_inner!(Traced<S, M>);
+
+impl<S, M, B, RB> Service<Request<B>> for Traced<S, M>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    M: MakeTraceId,
+{
+    type Response = Response<TracedBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let context = self.settings.context(request.headers_mut());
+        request.extensions_mut().insert(context);
+        let caller = Caller::of(&request);
+        let span = span(&request, &context);
+        let lifetime = Lifetime::of(request.extensions_mut());
+        lifetime.hold(span.clone());
+        let id = context.trace_id();
+        let entered = span.enter();
+        let call = admission::admit(request).map(|request| self.inner.call(request));
+        drop(entered);
+        match call {
+            Ok(call) => ResponseFuture::called(call, id, span, lifetime),
+            Err(error) => ResponseFuture::refused(error, caller, span),
+        }
+    }
+}
+
+impl<M: MakeTraceId> Settings<M> {
+    /// The place of a request with these headers, which then say so.
+    fn context(&self, headers: &mut HeaderMap) -> TraceContext {
+        let span_id = self.make.span_id();
+        let context = match self.outer(headers) {
+            Some(parent) => parent.child(span_id),
+            None => {
+                headers.remove(TRACESTATE);
+                let context = TraceContext::new(self.make.trace_id(headers), span_id, self.sampled);
+                if self.make.is_random() {
+                    context.random()
+                } else {
+                    context
+                }
+            }
+        };
+        headers.insert(TRACEPARENT, context.to_header());
+        context
+    }
+
+    /// The one valid `traceparent`, if it is to be believed.
+    fn outer(&self, headers: &HeaderMap) -> Option<TraceContext> {
+        let mut values = headers.get_all(TRACEPARENT).iter();
+        match (values.next(), values.next()) {
+            (Some(only), None) if self.trust => TraceContext::parse(only.as_bytes()),
+            _ => None,
+        }
+    }
+}
+
+fn span<B>(request: &Request<B>, context: &TraceContext) -> Span {
+    tracing::info_span!(
+        "exchange",
+        trace.id = %context.trace_id(),
+        span.id = %context.span_id(),
+        http.request.method = %request.method(),
+        url.path = request.uri().path(),
+        http.response.status_code = Empty,
+    )
+}

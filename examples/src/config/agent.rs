@@ -1,0 +1,245 @@
+//! An agent's file.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+use tunnel_core::{AgentId, GroupName};
+use tunnel_transport::{Agent, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
+
+use super::{
+    ConfigError, Surroundings,
+    error::Checker,
+    secret::TokenKeys,
+    units::{Count, Secret, Time},
+    yaml,
+};
+use crate::upstreams::Upstreams;
+
+/// Everything that an agent needs, checked. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// The agent, not connected yet.
+    pub agent: Agent,
+    /// The gateway that it dials, for people.
+    pub gateway: String,
+    /// Its groups, for people.
+    pub groups: Vec<String>,
+    /// Who answers.
+    pub upstreams: Upstreams,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAgent {
+    gateway: Spanned<String>,
+    id: Option<Spanned<String>>,
+    groups: Spanned<Vec<Spanned<String>>>,
+    token: Option<Spanned<Secret>>,
+    token_env: Option<Spanned<String>>,
+    token_file: Option<Spanned<String>>,
+    lanes: Option<Spanned<Count>>,
+    weight: Option<Spanned<Count>>,
+    drain: Option<Time>,
+    upstream: Spanned<RawUpstream>,
+    #[serde(default)]
+    routes: Vec<Spanned<RawRoute>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstream {
+    url: Spanned<String>,
+    #[serde(default)]
+    protocol: Protocol,
+    preserve_host: Option<bool>,
+    max_connections: Option<Count>,
+    dial_timeout: Option<Time>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    host: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+    upstream: Spanned<RawUpstream>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    #[default]
+    Http1,
+    H2c,
+}
+
+pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<AgentConfig, ConfigError> {
+    let raw: RawAgent = yaml::read(file, text)?;
+    let mut checker = Checker::new(file, text);
+    let config = raw.check(around, &mut checker);
+    checker.finish(config)
+}
+
+impl RawAgent {
+    fn check(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentConfig> {
+        let gateway = self.check_gateway(checker);
+        let names = self.check_names(checker);
+        let token = self.token(around, checker);
+        let lanes = bounded(self.lanes.as_ref(), 8, "lanes", checker);
+        let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
+        let upstreams = self.upstreams(checker);
+        gateway.and(names)?;
+
+        let mut builder = Agent::builder(&self.gateway.value).lanes(lanes?).weight(weight?);
+        if let Some(id) = &self.id {
+            builder = builder.id(&id.value);
+        }
+        for group in &self.groups.value {
+            builder = builder.group(&group.value);
+        }
+        if let Some(token) = token? {
+            builder = builder.token(token.0);
+        }
+        if let Some(drain) = self.drain {
+            builder = builder.drain_timeout(drain.0);
+        }
+        Some(AgentConfig {
+            agent: checker.take(self.gateway.referenced, builder.build())?,
+            gateway: self.gateway.value.clone(),
+            groups: self
+                .groups
+                .value
+                .iter()
+                .map(|group| group.value.clone())
+                .collect(),
+            upstreams: upstreams?,
+        })
+    }
+
+    fn check_gateway(&self, checker: &mut Checker<'_>) -> Option<()> {
+        // A builder that is right in all else tells what is wrong with the address.
+        let probe = Agent::builder(&self.gateway.value).group("probe").build();
+        checker.take(self.gateway.referenced, probe).map(drop)
+    }
+
+    fn check_names(&self, checker: &mut Checker<'_>) -> Option<()> {
+        let mut right = Some(());
+        if let Some(id) = &self.id {
+            right = right.and(checker.take(id.referenced, id.value.parse::<AgentId>()).map(drop));
+        }
+        if self.groups.value.is_empty() {
+            checker.wrong(
+                self.groups.referenced,
+                "an agent needs a group: write one such as `groups: [web]`",
+            );
+            right = None;
+        }
+        for group in &self.groups.value {
+            let parsed = group.value.parse::<GroupName>();
+            right = right.and(checker.take(group.referenced, parsed).map(drop));
+        }
+        right
+    }
+
+    /// The token; `Some(None)` for an agent of a gateway that is open.
+    fn token(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Option<Secret>> {
+        let keys = TokenKeys {
+            token: self.token.as_ref(),
+            token_env: self.token_env.as_ref(),
+            token_file: self.token_file.as_ref(),
+        };
+        if keys.is_empty() {
+            return Some(None);
+        }
+        let (token, location) = keys.resolve("the agent", self.gateway.referenced, around, checker)?;
+        checker.take(location, check_token(&token))?;
+        Some(Some(token))
+    }
+
+    fn upstreams(&self, checker: &mut Checker<'_>) -> Option<Upstreams> {
+        let mut upstreams = self.upstream.value.build(checker).map(Upstreams::new);
+        for route in &self.routes {
+            let (place, route) = (route.referenced, &route.value);
+            let upstream = route.upstream.value.build(checker);
+            upstreams = upstreams.zip(upstream).and_then(|(upstreams, upstream)| {
+                let (host, path) = (route.host.as_ref(), route.path.as_ref());
+                let added = upstreams.route(
+                    host.map(|host| host.value.as_str()),
+                    path.map(|path| path.value.as_str()),
+                    upstream,
+                );
+                checker.take(route.place(place), added)
+            });
+        }
+        upstreams
+    }
+}
+
+impl RawRoute {
+    /// The place of what most likely is wrong: the path, or else the host.
+    fn place(&self, route: Location) -> Location {
+        self.path
+            .as_ref()
+            .or(self.host.as_ref())
+            .map_or(route, |key| key.referenced)
+    }
+}
+
+impl RawUpstream {
+    fn build(&self, checker: &mut Checker<'_>) -> Option<Upstream> {
+        let mut builder = Upstream::builder(&self.url.value).protocol(match self.protocol {
+            Protocol::Http1 => UpstreamProtocol::Http1,
+            Protocol::H2c => UpstreamProtocol::H2c,
+        });
+        if let Some(preserve) = self.preserve_host {
+            builder = builder.preserve_host(preserve);
+        }
+        if let Some(limit) = self.max_connections {
+            builder = builder.max_connections(limit.0 as usize);
+        }
+        if let Some(timeout) = self.dial_timeout {
+            builder = builder.dial_timeout(timeout.0);
+        }
+        checker.take(self.url.referenced, builder.build())
+    }
+}
+
+/// What every gateway would refuse.
+fn check_token(token: &Secret) -> Result<(), String> {
+    if token.0.len() < MIN_TOKEN_BYTES {
+        return Err(format!(
+            "the token has fewer than {MIN_TOKEN_BYTES} bytes: make one with `openssl rand -hex 32`"
+        ));
+    }
+    if !token.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the token has characters other than visible ASCII".to_owned());
+    }
+    Ok(())
+}
+
+/// A number from 1 (which it is by default) to `most`.
+fn bounded(count: Option<&Spanned<Count>>, most: u32, key: &str, checker: &mut Checker<'_>) -> Option<u32> {
+    let Some(count) = count else { return Some(1) };
+    let value = count.value.0;
+    if value <= most {
+        return Some(value);
+    }
+    checker.wrong(
+        count.referenced,
+        format!("`{key}: {value}` is too much: write 1 to {most}"),
+    );
+    None
+}
+
+/// One line: what runs, for `--check`.
+impl fmt::Display for AgentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = self.groups.join(" ");
+        write!(
+            f,
+            "gateway {}, groups {groups}, upstreams {}",
+            self.gateway,
+            self.upstreams.count()
+        )
+    }
+}

@@ -1,0 +1,81 @@
+//! The configuration files of the operator's programs.
+//!
+//! A file is read in two steps: YAML into raw values, where unknown and double keys are errors, and raw values into what
+//! the program runs with, where every text is parsed. All problems of the second step are told at once. Nothing is
+//! bound or dialled, so `--check` does exactly what a start does first.
+
+mod agent;
+mod error;
+mod excerpt;
+mod gateway;
+mod limits;
+mod pairs;
+mod rules;
+mod secret;
+mod text_or;
+mod units;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, fs, path::Path};
+
+pub use self::{
+    agent::AgentConfig,
+    error::ConfigError,
+    gateway::{Access, Balance, GatewayConfig},
+};
+
+/// What a file refers to outside of itself.
+#[derive(Clone, Copy)]
+struct Surroundings<'a> {
+    /// Gives the value of an environment variable.
+    env: &'a dyn Fn(&str) -> Option<String>,
+    /// The directory that relative paths start from: the one of the file.
+    directory: &'a Path,
+}
+
+impl GatewayConfig {
+    /// Reads and checks a gateway's file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in it, with lines.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        load(path, gateway::parse)
+    }
+}
+
+impl AgentConfig {
+    /// Reads and checks an agent's file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in it, with lines.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        load(path, agent::parse)
+    }
+}
+
+fn load<T>(
+    path: &Path,
+    parse: fn(&str, &str, &Surroundings<'_>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .map_err(|error| ConfigError::whole(&file, format!("the file cannot be read: {error}")))?;
+    let around = Surroundings {
+        env: &|name| std::env::var(name).ok(),
+        directory: path.parent().unwrap_or(Path::new("")),
+    };
+    parse(&file, &text, &around)
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,343 @@
+//! The rules of a gateway's file.
+
+use std::collections::HashMap;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+use tunnel_core::GroupName;
+use tunnel_layers::{
+    reject::Direct,
+    route::{Action, Rule, RuleError, Rules},
+};
+
+use super::{error::Checker, pairs::Pairs, text_or::TextOr, units::Time};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    id: Spanned<String>,
+    #[serde(default)]
+    priority: i32,
+    host: Option<Spanned<String>>,
+    path: Option<Spanned<TextOr<PathKey>>>,
+    #[serde(default)]
+    methods: Vec<Spanned<String>>,
+    #[serde(default)]
+    headers: Pairs<TextOr<HeaderKey>>,
+    group: Option<Spanned<String>>,
+    respond: Option<Spanned<Respond>>,
+    rewrite: Option<Spanned<Rewrite>>,
+    #[serde(default)]
+    request_headers: Edits,
+    #[serde(default)]
+    response_headers: Edits,
+    timeout: Option<Spanned<Time>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PathKey {
+    Exact(String),
+    Prefix(String),
+    Regex(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum HeaderKey {
+    Exact(String),
+    Regex(String),
+    Present(bool),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Respond {
+    status: Spanned<u16>,
+    #[serde(default)]
+    headers: Pairs<String>,
+    #[serde(default)]
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rewrite {
+    #[serde(default)]
+    strip_prefix: bool,
+    replace_prefix: Option<String>,
+    host: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edits {
+    #[serde(default)]
+    remove: Vec<Spanned<String>>,
+    #[serde(default)]
+    set: Pairs<String>,
+}
+
+/// A group that a rule sends requests to, and the place that names it.
+pub(super) struct GroupUse {
+    pub(super) group: GroupName,
+    pub(super) rule: String,
+    pub(super) location: Location,
+}
+
+/// Checks every rule by itself (each tells at most one problem), then all of them together.
+pub(super) fn check(raw: &[Spanned<RawRule>], checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
+    let mut uses = Vec::new();
+    let mut rules = Some(Vec::with_capacity(raw.len()));
+    for rule in raw {
+        uses.extend(rule.value.group_use());
+        let checked = rule.value.check(rule.referenced, checker);
+        rules = rules.zip(checked).map(|(mut rules, rule)| {
+            rules.push(rule);
+            rules
+        });
+    }
+    check_ids(raw, checker);
+    // What concerns one rule, and ids that stand twice, have been told; what is left is their number.
+    let rules = rules.and_then(|rules| match Rules::compile(rules) {
+        Ok(rules) => Some(rules),
+        Err(error) => {
+            let rule = &raw[error.index()];
+            if error.field() == "rules" {
+                checker.wrong(rule.referenced, error);
+            }
+            None
+        }
+    });
+    (rules, uses)
+}
+
+fn check_ids(raw: &[Spanned<RawRule>], checker: &mut Checker<'_>) {
+    let mut lines = HashMap::new();
+    for (index, rule) in raw.iter().enumerate() {
+        let id = &rule.value.id;
+        let (first, line) = *lines.entry(&id.value).or_insert((index, id.referenced.line()));
+        if first != index {
+            let message = format!(
+                "the id `{}` is taken by the rule in line {line}: ids are labels, so give each rule its own",
+                id.value
+            );
+            checker.wrong(id.referenced, message);
+        }
+    }
+}
+
+impl RawRule {
+    fn group_use(&self) -> Option<GroupUse> {
+        let key = self.group.as_ref()?;
+        Some(GroupUse {
+            group: key.value.parse().ok()?,
+            rule: self.id.value.clone(),
+            location: key.referenced,
+        })
+    }
+
+    fn check(&self, location: Location, checker: &mut Checker<'_>) -> Option<Rule> {
+        let rule = Rule::new(&self.id.value, self.action(location, checker)?).priority(self.priority);
+        let rule = self.matchers(rule, checker)?;
+        let rule = self.rewrite(rule, checker)?;
+        let rule = match Rules::compile([rule.clone()]) {
+            Ok(_) => rule,
+            Err(error) => {
+                checker.wrong(self.place_of(&error, location), error);
+                return None;
+            }
+        };
+        let rule = self.header_tests(rule, checker)?;
+        let (remove, set) = (Rule::remove_request_header, Rule::set_request_header);
+        let rule = self.request_headers.apply(rule, remove, set, checker)?;
+        let (remove, set) = (Rule::remove_response_header, Rule::set_response_header);
+        self.response_headers.apply(rule, remove, set, checker)
+    }
+
+    fn action(&self, location: Location, checker: &mut Checker<'_>) -> Option<Action> {
+        let id = &self.id.value;
+        match (&self.group, &self.respond) {
+            (Some(group), None) => checker
+                .take(group.referenced, group.value.parse())
+                .map(Action::Group),
+            (None, Some(respond)) => respond.value.direct(checker).map(Action::Direct),
+            (None, None) => {
+                let message = format!(
+                    "the rule `{id}` does not say who answers: give it `group: NAME` or `respond: {{status: 200}}`"
+                );
+                checker.wrong(location, message);
+                None
+            }
+            (Some(_), Some(respond)) => {
+                let message = format!("the rule `{id}` has two answers: keep one of `group` and `respond`");
+                checker.wrong(respond.referenced, message);
+                None
+            }
+        }
+    }
+
+    fn matchers(&self, mut rule: Rule, checker: &mut Checker<'_>) -> Option<Rule> {
+        if let Some(host) = &self.host {
+            rule = rule.host(&host.value);
+        }
+        rule = match self.path.as_ref().map(|path| &path.value) {
+            None => rule,
+            Some(TextOr::Text(text) | TextOr::Map(PathKey::Prefix(text))) => rule.path_prefix(text),
+            Some(TextOr::Map(PathKey::Exact(text))) => rule.path_exact(text),
+            Some(TextOr::Map(PathKey::Regex(text))) => rule.path_regex(text),
+        };
+        for name in &self.methods {
+            rule = rule.method(checker.take(name.referenced, parse_method(&name.value))?);
+        }
+        Some(match &self.timeout {
+            Some(timeout) => rule.timeout(timeout.value.0),
+            None => rule,
+        })
+    }
+
+    /// Adds one test of a header after the other, so that a wrong one is found at its line.
+    fn header_tests(&self, mut rule: Rule, checker: &mut Checker<'_>) -> Option<Rule> {
+        for (name, test) in &self.headers.0 {
+            let tested = parse_name(&name.value).and_then(|header| add_test(rule.clone(), header, test));
+            rule = checker.take(name.referenced, tested.and_then(compiled))?;
+        }
+        Some(rule)
+    }
+
+    fn rewrite(&self, rule: Rule, checker: &mut Checker<'_>) -> Option<Rule> {
+        let Some(rewrite) = &self.rewrite else {
+            return Some(rule);
+        };
+        if self.respond.is_some() {
+            let message = format!("the rule `{}` answers itself: leave `rewrite` out", self.id.value);
+            checker.wrong(rewrite.referenced, message);
+            return None;
+        }
+        checker.take(rewrite.referenced, rewrite.value.apply(rule))
+    }
+
+    /// The place in the file of what the rules engine calls wrong.
+    fn place_of(&self, error: &RuleError, rule: Location) -> Location {
+        match error.field() {
+            "id" => Some(self.id.referenced),
+            "host" => self.host.as_ref().map(|key| key.referenced),
+            "path" => self.path.as_ref().map(|key| key.referenced),
+            // The headers of an answer are checked like those of a rewrite, and there is never both.
+            "action" | "rewrite" => {
+                let rewrite = self.rewrite.as_ref().map(|key| key.referenced);
+                rewrite.or(self.respond.as_ref().map(|key| key.referenced))
+            }
+            "timeout" => self.timeout.as_ref().map(|key| key.referenced),
+            _ => None,
+        }
+        .unwrap_or(rule)
+    }
+}
+
+impl Rewrite {
+    fn apply(&self, rule: Rule) -> Result<Rule, &'static str> {
+        let rule = match (self.strip_prefix, &self.replace_prefix) {
+            (true, Some(_)) => return Err("keep one of `strip_prefix` and `replace_prefix`"),
+            (true, None) => rule.strip_prefix(),
+            (false, Some(prefix)) => rule.replace_prefix(prefix),
+            (false, None) => rule,
+        };
+        Ok(match &self.host {
+            Some(host) => rule.rewrite_host(host),
+            None => rule,
+        })
+    }
+}
+
+impl Edits {
+    /// Adds one edit after the other, so that a wrong one is found at its line.
+    fn apply(
+        &self,
+        mut rule: Rule,
+        remove: fn(Rule, HeaderName) -> Rule,
+        set: fn(Rule, HeaderName, HeaderValue) -> Rule,
+        checker: &mut Checker<'_>,
+    ) -> Option<Rule> {
+        for name in &self.remove {
+            let edited = parse_name(&name.value).map(|header| remove(rule.clone(), header));
+            rule = checker.take(name.referenced, edited.and_then(compiled))?;
+        }
+        for (name, value) in &self.set.0 {
+            let edited =
+                parse_field(&name.value, value).map(|(header, value)| set(rule.clone(), header, value));
+            rule = checker.take(name.referenced, edited.and_then(compiled))?;
+        }
+        Some(rule)
+    }
+}
+
+impl Respond {
+    fn direct(&self, checker: &mut Checker<'_>) -> Option<Direct> {
+        let status = StatusCode::from_u16(self.status.value).ok();
+        let status = status
+            .filter(|status| (200..600).contains(&status.as_u16()))
+            .ok_or_else(|| {
+                format!(
+                    "{} is no final status: write a number from 200 to 599",
+                    self.status.value
+                )
+            });
+        let mut answer = Direct::new(checker.take(self.status.referenced, status)?).body(self.body.clone());
+        for (name, value) in &self.headers.0 {
+            let (header, value) = checker.take(name.referenced, parse_field(&name.value, value))?;
+            answer = answer.header(header, value);
+        }
+        Some(answer)
+    }
+}
+
+fn add_test(rule: Rule, name: HeaderName, test: &TextOr<HeaderKey>) -> Result<Rule, String> {
+    Ok(match test {
+        TextOr::Text(text) | TextOr::Map(HeaderKey::Exact(text)) => {
+            let value = parse_value(&name, text)?;
+            rule.header(name, value)
+        }
+        TextOr::Map(HeaderKey::Regex(pattern)) => rule.header_regex(name, pattern),
+        TextOr::Map(HeaderKey::Present(true)) => rule.header_present(name),
+        TextOr::Map(HeaderKey::Present(false)) => {
+            return Err(
+                "`present: false` cannot be asked for: put a rule with `present: true` before this one"
+                    .into(),
+            );
+        }
+    })
+}
+
+/// The rule, if it can be compiled by itself.
+fn compiled(rule: Rule) -> Result<Rule, String> {
+    match Rules::compile([rule.clone()]) {
+        Ok(_) => Ok(rule),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, String> {
+    let method = Method::from_bytes(text.as_bytes()).ok();
+    // Methods are case sensitive (RFC 9110, section 9.1), and no usual one has small letters.
+    method
+        .filter(|_| !text.bytes().any(|byte| byte.is_ascii_lowercase()))
+        .ok_or_else(|| format!("`{text}` is no method: write one such as GET, in capitals"))
+}
+
+fn parse_name(text: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| format!("`{text}` is no header name: write one such as x-request-source"))
+}
+
+fn parse_value(name: &HeaderName, text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text)
+        .map_err(|_| format!("the value of `{name}` has characters other than visible ASCII and spaces"))
+}
+
+fn parse_field(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name = parse_name(name)?;
+    let value = parse_value(&name, value)?;
+    Ok((name, value))
+}

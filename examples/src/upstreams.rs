@@ -1,0 +1,214 @@
+//! Several upstreams behind one agent.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use tower::Service;
+use tunnel_core::{
+    BoxError, TunnelError,
+    admit::{Policy, canonical_path},
+};
+use tunnel_transport::{
+    Upstream,
+    upstream::{ResponseFuture, UpstreamBody},
+};
+
+/// A default upstream, and others for some hosts and paths. Clones share the connections.
+///
+/// The first route that matches is taken. It is always ready, like each [`Upstream`].
+#[derive(Clone, Debug)]
+pub struct Upstreams(Arc<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    default: Upstream,
+    routes: Vec<Route>,
+}
+
+#[derive(Clone, Debug)]
+struct Route {
+    host: Option<Box<str>>,
+    /// Without a slash at its end; empty for every path.
+    prefix: Box<str>,
+    upstream: Upstream,
+}
+
+impl Upstreams {
+    /// Everything goes to this one.
+    #[must_use]
+    pub fn new(default: Upstream) -> Self {
+        let routes = Vec::new();
+        Self(Arc::new(Inner { default, routes }))
+    }
+
+    /// Sends what comes for `host` (without a port) and below the path `prefix` to `upstream`.
+    ///
+    /// # Errors
+    ///
+    /// Neither is given, or one of them cannot match; the text says what would be right.
+    pub fn route(
+        mut self,
+        host: Option<&str>,
+        prefix: Option<&str>,
+        upstream: Upstream,
+    ) -> Result<Self, String> {
+        if host.is_none() && prefix.is_none() {
+            return Err(
+                "a route needs `host` or `path`: without both it is the default `upstream`".to_owned(),
+            );
+        }
+        let route = Route {
+            host: host.map(check_host).transpose()?,
+            prefix: prefix.map(check_prefix).transpose()?.unwrap_or_default(),
+            upstream,
+        };
+        Arc::make_mut(&mut self.0).routes.push(route);
+        Ok(self)
+    }
+
+    /// How many upstreams there are, with the default one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        1 + self.0.routes.len()
+    }
+
+    fn choose<B>(&self, request: &Request<B>) -> Upstream {
+        let host = host_of(request);
+        let path = canonical_path(request.uri().path(), &Policy::new());
+        let path = path.as_deref().unwrap_or(request.uri().path());
+        let found = self.0.routes.iter().find(|route| route.matches(&host, path));
+        found.map_or(&self.0.default, |route| &route.upstream).clone()
+    }
+}
+
+impl Route {
+    fn matches(&self, host: &str, path: &str) -> bool {
+        let host = self.host.as_deref().is_none_or(|wanted| wanted == host);
+        host && path
+            .strip_prefix(&*self.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl<B> Service<Request<B>> for Upstreams
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<UpstreamBody>;
+    type Error = TunnelError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.choose(&request).call(request)
+    }
+}
+
+/// The host that was asked for, in small letters, without port and final dot.
+fn host_of<B>(request: &Request<B>) -> String {
+    let field = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok());
+    let host = request
+        .uri()
+        .host()
+        .or_else(|| field.map(without_port))
+        .unwrap_or_default();
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn check_host(host: &str) -> Result<Box<str>, String> {
+    let is_name = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_name {
+        return Ok(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase().into());
+    }
+    Err(format!(
+        "`{host}` is no host: write a name such as www.example.com, without a port"
+    ))
+}
+
+fn check_prefix(prefix: &str) -> Result<Box<str>, String> {
+    match canonical_path(prefix, &Policy::new()) {
+        Ok(path) if !prefix.contains(['?', '#']) => Ok(path.trim_end_matches('/').into()),
+        _ => Err(format!("`{prefix}` is no path: write one such as /api")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(name: &str) -> Upstream {
+        Upstream::http1(format!("http://{name}")).unwrap()
+    }
+
+    fn chosen(upstreams: &Upstreams, host: &str, path: &str) -> String {
+        let request = Request::builder()
+            .uri(path)
+            .header(header::HOST, host)
+            .body(())
+            .unwrap();
+        let text = format!("{:?}", upstreams.choose(&request));
+        ["api", "admin", "default"]
+            .into_iter()
+            .find(|name| text.contains(name))
+            .unwrap()
+            .to_owned()
+    }
+
+    #[test]
+    fn the_first_route_that_matches_is_taken() {
+        let upstreams = Upstreams::new(upstream("default"))
+            .route(Some("Admin.example"), None, upstream("admin"))
+            .unwrap()
+            .route(None, Some("/api/"), upstream("api"))
+            .unwrap();
+        assert_eq!(upstreams.count(), 3);
+        for (host, path, expected) in [
+            ("a.example", "/", "default"),
+            ("a.example", "/api", "api"),
+            ("a.example", "/api/x", "api"),
+            ("a.example", "/%61pi/x", "api"),
+            ("a.example", "/apix", "default"),
+            ("admin.example:8080", "/api", "admin"),
+            ("ADMIN.example.", "/", "admin"),
+            ("[::1]:80", "/", "default"),
+        ] {
+            assert_eq!(chosen(&upstreams, host, path), expected, "{host} {path}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_cannot_match_is_refused() {
+        let add = |host, path| {
+            Upstreams::new(upstream("default"))
+                .route(host, path, upstream("api"))
+                .map(drop)
+                .unwrap_err()
+        };
+        assert!(add(None, None).contains("needs `host` or `path`"));
+        assert!(add(Some("a:80"), None).contains("without a port"));
+        assert!(add(None, Some("api")).contains("such as /api"));
+        assert!(add(None, Some("/api?x")).contains("such as /api"));
+    }
+}

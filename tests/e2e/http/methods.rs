@@ -1,0 +1,126 @@
+//! Methods, and responses that have no body.
+
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body as _;
+use tunnel_tests::{
+    body,
+    client::Version,
+    origin::{app, recorder},
+};
+
+use super::world::{Way, World, get};
+
+on_every_way! { served, refused, head, bodiless, options_of_all }
+
+async fn served(way: Way) {
+    let (app, mut seen) = recorder("answer");
+    let mut world = World::new(way, app).await;
+    let extensions =
+        ["PROPFIND", "MKCOL", "M-SEARCH", "BREW"].map(|name| Method::from_bytes(name.as_bytes()).unwrap());
+    let common = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    for method in common.into_iter().chain(extensions) {
+        let request = Request::builder()
+            .method(&method)
+            .uri("/")
+            .body(Body::empty())
+            .unwrap();
+        let response = world.send(request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{method}");
+        assert_eq!(body::whole(response).await, "answer", "{method}");
+        assert_eq!(seen.next().await.method(), method);
+    }
+    world.settled().await;
+}
+
+async fn refused(way: Way) {
+    let (app, mut seen) = recorder("");
+    let mut world = World::new(way, app).await;
+    for (method, uri) in [(Method::TRACE, "/"), (Method::CONNECT, "example.com:443")] {
+        let request = Request::builder()
+            .method(&method)
+            .uri(uri)
+            .body(Body::empty())
+            .unwrap();
+        let response = world.send(request).await;
+        assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{method}");
+        assert_eq!(response.headers()["x-tunnel-error"], "method-not-served");
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert!(body::whole(response).await.starts_with(b"{"), "{method}");
+        world.reconnect().await;
+    }
+    seen.assert_none();
+    world.settled().await;
+}
+
+async fn head(way: Way) {
+    let app = app(|_| async {
+        Response::builder()
+            .header("x-app", "1")
+            .body(Body::from("hello"))
+            .unwrap()
+    });
+    let mut world = World::new(way, app).await;
+    for _ in 0..3 {
+        let head = world.send(Request::head("/").body(Body::empty()).unwrap()).await;
+        assert_eq!(
+            (head.status(), &head.headers()["content-length"]),
+            (StatusCode::OK, &"5".parse().unwrap())
+        );
+        assert_eq!(head.headers()["x-app"], "1");
+        assert_eq!(body::whole(head).await, "");
+        // On the same connection: nothing of the answer to HEAD is left in it.
+        assert_eq!(body::whole(world.client.get("/").await).await, "hello");
+    }
+    world.settled().await;
+}
+
+async fn bodiless(way: Way) {
+    let app = app(|request| async move {
+        let status = request.uri().path()[1..].parse::<u16>().unwrap();
+        Response::builder()
+            .status(status)
+            .header("etag", "\"1\"")
+            .body(Body::empty())
+            .unwrap()
+    });
+    let mut world = World::new(way, app).await;
+    for status in [204, 304, 205, 301, 404, 500] {
+        let response = world.client.get(&format!("/{status}")).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["etag"], "\"1\"");
+        assert!(!response.headers().contains_key("transfer-encoding"));
+        if status == 204 || status == 304 {
+            assert!(response.body().is_end_stream(), "{status}");
+        }
+        if status == 204 {
+            assert!(!response.headers().contains_key("content-length"));
+        }
+        assert_eq!(body::whole(response).await, "");
+    }
+    world.settled().await;
+}
+
+async fn options_of_all(way: Way) {
+    let (app, mut seen) = recorder("");
+    let mut world = World::new(way, app).await;
+    let mut request = get("*");
+    *request.method_mut() = Method::OPTIONS;
+    if way.client == Version::Http2 {
+        let mut uri = request.uri().clone().into_parts();
+        uri.scheme = Some(http::uri::Scheme::HTTP);
+        uri.authority = Some("example.com".parse().unwrap());
+        *request.uri_mut() = Uri::from_parts(uri).unwrap();
+    }
+    assert_eq!(world.send(request).await.status(), StatusCode::OK);
+    let seen = seen.next().await;
+    assert_eq!((seen.method(), seen.uri().path()), (&Method::OPTIONS, "*"));
+    world.settled().await;
+}

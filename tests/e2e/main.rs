@@ -1,0 +1,3 @@
+//! End to end: outside client, gateway, agent and app, over real sockets.
+
+mod http;
