@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, Channel};
 use tunnel_core::{Cause, Initiator, ResetReason, TunnelError};
 use tunnel_tests::{
     call::{collect, get, open, post, request, with_header},
-    raw::message::{http_chunk, http_response, reset, window_update},
+    raw::message::{http_chunk, http_response, ping, reset, window_update},
     wait::{idle, within_limit},
 };
 
@@ -73,7 +73,7 @@ async fn an_upload_waits_for_credit_and_goes_on_with_more() {
             "the credit is overrun"
         );
         // Nothing more comes: the answer to a ping is the next message.
-        lane.send(tunnel_tests::raw::message::ping(1)).await;
+        lane.send(ping(1)).await;
         assert_eq!(lane.expect_pong().await, 1);
 
         lane.send(window_update(&request.id, 128 * 1024)).await;
@@ -199,7 +199,7 @@ async fn a_body_that_waits_for_100_waits_for_credit() {
         let lane = &mut agent.raw.lane;
         let request = lane.expect_request().await;
         assert!(request.head.body.is_empty() && !request.head.end);
-        lane.send(tunnel_tests::raw::message::ping(1)).await;
+        lane.send(ping(1)).await;
         assert_eq!(lane.expect_pong().await, 1);
         lane.send(window_update(&request.id, 64 * 1024)).await;
         let chunk = lane.expect_chunk(&request.id).await;
