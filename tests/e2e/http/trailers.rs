@@ -140,7 +140,7 @@ async fn too_large() {
         let mut world = World::new(
             Way {
                 client: Version::Http2,
-                far,
+                far: Far::Process,
             },
             app,
         )
