@@ -11,7 +11,7 @@ use tunnel_tests::{
 
 use super::world::{Way, World, get};
 
-on_every_way! { served, refused, head, bodiless, not_modified, options_of_all }
+on_every_way! { served, refused, statuses, head, bodiless, not_modified, options_of_all }
 
 async fn served(way: Way) {
     let (app, mut seen) = recorder("answer");
@@ -57,6 +57,30 @@ async fn refused(way: Way) {
         world.reconnect().await;
     }
     seen.assert_none();
+    world.settled().await;
+}
+
+/// What the app answers passes untouched, failures of its own too.
+async fn statuses(way: Way) {
+    let app = app(|request| async move {
+        let status = request.uri().path()[1..].parse::<u16>().unwrap();
+        Response::builder()
+            .status(status)
+            .header("x-tunnel", "1")
+            .body(Body::from("as it is"))
+            .unwrap()
+    });
+    let mut world = World::new(way, app).await;
+    for status in [
+        200, 201, 203, 206, 226, 299, 300, 308, 400, 401, 404, 418, 429, 431, 451, 499, 500, 502, 503, 504,
+        599, 999,
+    ] {
+        let response = world.client.get(&format!("/{status}")).await;
+        assert_eq!(response.status(), status);
+        assert!(!response.headers().contains_key("x-tunnel-error"), "{status}");
+        assert_eq!(response.headers()["content-length"], "8");
+        assert_eq!(body::whole(response).await, "as it is", "{status}");
+    }
     world.settled().await;
 }
 
