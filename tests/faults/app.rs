@@ -80,7 +80,8 @@ impl App {
         self.release.add_permits(requests);
     }
 
-    fn enter(&self) -> Guard {
+    /// Counts a request until the guard drops.
+    pub(crate) fn enter(&self) -> Guard {
         self.active.send_modify(|count| *count += 1);
         self.started.send_modify(|count| *count += 1);
         Guard(self.clone())

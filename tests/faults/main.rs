@@ -9,6 +9,7 @@ mod http1;
 mod http2;
 mod leave;
 mod restart;
+mod retry;
 mod stalled;
 mod table;
 mod world;
