@@ -1,9 +1,17 @@
 //! What the operator's programs have in common.
 
-use std::{fmt, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
+use tunnel_transport::net;
 
 use crate::config::ConfigError;
 
@@ -24,10 +32,7 @@ impl Options {
     /// # Errors
     ///
     /// The code: 0 after `--check` found nothing wrong, 1 for a file that is wrong, which is then told on the standard error.
-    pub fn load<T: fmt::Display>(
-        &self,
-        load: fn(&std::path::Path) -> Result<T, ConfigError>,
-    ) -> Result<T, ExitCode> {
+    pub fn load<T: fmt::Display>(&self, load: fn(&Path) -> Result<T, ConfigError>) -> Result<T, ExitCode> {
         let file = self.config.display();
         match load(&self.config) {
             Ok(config) if self.check => {
@@ -49,8 +54,8 @@ pub fn log(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
 }
 
@@ -64,4 +69,40 @@ pub fn fail(what: &str, error: &(dyn std::error::Error + 'static)) -> ExitCode {
     }
     eprintln!();
     ExitCode::FAILURE
+}
+
+/// The command line of the teaching programs that have a gateway.
+#[derive(Clone, Copy, Debug, Parser)]
+pub struct Ports {
+    /// Where outside traffic comes in; port 0 lets the system choose.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where agents come in; port 0 lets the system choose.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7000")]
+    pub agents_listen: SocketAddr,
+}
+
+impl Ports {
+    /// Opens both: the one for the outside first.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`].
+    pub fn open(self) -> io::Result<(TcpListener, TcpListener)> {
+        Ok((listen(self.listen)?, listen(self.agents_listen)?))
+    }
+}
+
+/// Opens a port.
+///
+/// # Errors
+///
+/// It is taken, or not ours; the text says which.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    net::bind(address, net::DEFAULT_BACKLOG)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }

@@ -52,8 +52,13 @@ impl Shutdown {
     }
 
     async fn times(mut self, times: u32) -> u8 {
-        match self.0.wait_for(|asked| asked.times >= times).await {
-            Ok(asked) => asked.code,
+        let code = self
+            .0
+            .wait_for(|asked| asked.times >= times)
+            .await
+            .map(|asked| asked.code);
+        match code {
+            Ok(code) => code,
             // Without the task that listens no signal comes any more.
             Err(_) => std::future::pending().await,
         }

@@ -15,3 +15,8 @@ pub mod origin;
 pub mod raw;
 pub mod tunnel;
 pub mod wait;
+
+/// The code of the README, which is run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -88,7 +88,7 @@ impl RawAgent {
         let lanes = bounded(self.lanes.as_ref(), 8, "lanes", checker);
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
         let upstreams = self.upstreams(checker);
-        (gateway?, names?);
+        gateway.and(names)?;
 
         let mut builder = Agent::builder(&self.gateway.value).lanes(lanes?).weight(weight?);
         if let Some(id) = &self.id {

@@ -1,3 +1,9 @@
 //! A real gateway against scripted agents.
 
+mod exchange;
+mod flood;
+mod heartbeat;
+mod hostile;
+mod lanes;
+mod leaving;
 mod registration;

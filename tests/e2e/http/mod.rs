@@ -15,8 +15,8 @@ macro_rules! on_every_way {
     };
     (@way $way:ident $client:ident $far:ident $($check:ident)+) => {
         mod $way {
-            use crate::http::world::{Far, Way, within_limit};
-            use tunnel_tests::client::Version;
+            use crate::http::world::{Far, Way};
+            use tunnel_tests::{client::Version, wait::within_limit};
 
             $(#[tokio::test]
             async fn $check() {

@@ -1,7 +1,7 @@
 //! A scripted agent.
 
 use std::{
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -37,6 +37,8 @@ pub struct RawAgent {
     http2: Http2,
     origin: Uri,
     driver: JoinHandle<hyper::Result<()>>,
+    /// The same socket again, because hyper keeps a connection while a stream of it is open.
+    socket: std::net::TcpStream,
 }
 
 /// A registered session with one lane.
@@ -76,6 +78,9 @@ impl RawAgent {
     pub async fn dial(gateway: SocketAddr) -> Self {
         let stream = TcpStream::connect(gateway).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("the socket is open");
+        let stream = stream.into_std().expect("the socket is open");
+        let socket = stream.try_clone().expect("there are file descriptors");
+        let stream = TcpStream::from_std(stream).expect("the socket is open");
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .initial_stream_window_size(windows::TUNNEL_STREAM_WINDOW)
             .initial_connection_window_size(windows::CONNECTION_WINDOW)
@@ -93,6 +98,7 @@ impl RawAgent {
             http2: Http2(sender),
             origin,
             driver: tokio::spawn(connection),
+            socket,
         }
     }
 
@@ -220,6 +226,8 @@ impl RawSession {
 impl Drop for RawAgent {
     fn drop(&mut self) {
         self.driver.abort();
+        // It may be closed already.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 

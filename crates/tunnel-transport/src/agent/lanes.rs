@@ -122,7 +122,7 @@ impl LaneKeeper {
                     (opened, failures) = (Some(lane), 0);
                 }
                 Err(error) => {
-                    warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost")
+                    warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost");
                 }
             }
         }

@@ -156,14 +156,14 @@ impl OpenSession {
         tokio::select! {
             error = watch(&self.session, &mut self.control) => Ok(End::Lost(error)),
             () = stop => {
-                self.drain(agent).await;
+                self.drain(agent, keepers).await;
                 Ok(End::Drained)
             }
         }
     }
 
     /// Finishes what is open, or meets the deadline; then says good-bye.
-    async fn drain(mut self, agent: &Shared) {
+    async fn drain(mut self, agent: &Shared, mut keepers: tokio::task::JoinSet<()>) {
         agent.status.send_replace(Status::Draining);
         info!(pending = self.session.pending(), "draining");
         self.session.drain();
@@ -179,8 +179,11 @@ impl OpenSession {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
             }
         }
-        // What is queued is still written: the lanes and the control stream end behind it.
+        // What is queued is still written. The control stream ends only after the gateway has ended the lanes: its reset
+        // would overtake the last chunks, and the gateway gives the session up with it.
         self.session.finish();
+        let ended = async { while keepers.join_next().await.is_some() {} };
+        let _ = timeout(CLOSE_TIMEOUT, ended).await;
         drop(self.control);
         let _ = timeout(CLOSE_TIMEOUT, self.connection.closed()).await;
     }
@@ -198,7 +201,7 @@ async fn watch(session: &Session, control: &mut ControlStream) -> AgentError {
         match event {
             Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
             Event::Said(Payload::Drain(_)) => session.drain(),
-            Event::Said(_) | Event::Suspect => {}
+            Event::Said(_) | Event::Suspect(_) => {}
             Event::Silent => return AgentError::lost("the gateway was silent for too long"),
             Event::Ended(None) => return AgentError::lost("the gateway closed the session"),
             Event::Ended(Some(status)) => {

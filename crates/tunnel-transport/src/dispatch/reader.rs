@@ -1,6 +1,6 @@
 //! The task that reads one lane.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc};
 
 use tonic::Streaming;
 use tracing::{debug, warn};
@@ -29,8 +29,16 @@ pub(crate) struct LaneReader {
 }
 
 impl LaneReader {
-    /// Reads until the stream ends, and says why it did. Dropping the future loses the lane.
-    pub(crate) async fn run(mut self) -> TunnelError {
+    /// Reads until the stream ends or the session is closed, and says why. Dropping the future loses the lane.
+    pub(crate) async fn run(self) -> TunnelError {
+        let session = self.session.clone();
+        tokio::select! {
+            error = self.read() => error,
+            error = poll_fn(|cx| session.poll_closed(cx)) => error,
+        }
+    }
+
+    async fn read(mut self) -> TunnelError {
         let limits = Limits::from(self.session.local_settings());
         let mut pulse = Pulse::new(self.heartbeat);
         let error = loop {

@@ -12,7 +12,9 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
-use tunnel_core::{AgentId, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId};
+use tunnel_core::{
+    AgentId, Cause, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+};
 
 use super::{
     AgentIdentity, Gateway,
@@ -93,7 +95,16 @@ impl ControlTask {
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
-                error = std::future::poll_fn(|cx| session.poll_closed(cx)) => break error.to_string(),
+                error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
+                    if error.cause() == Cause::Protocol {
+                        stream.say(Payload::ErrorMessage(pb::ErrorMessage {
+                            code: Code::Protocol.into(),
+                            message: error.to_string(),
+                            retry_after_ms: 0,
+                        }));
+                    }
+                    break error.to_string();
+                }
             };
             match event {
                 Event::Said(Payload::Drain(_)) => {
@@ -105,15 +116,11 @@ impl ControlTask {
                 }
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
-                Event::Suspect => {
-                    suspect.store(true, Ordering::Relaxed);
-                    continue;
-                }
+                Event::Suspect(is_suspect) => suspect.store(is_suspect, Ordering::Relaxed),
                 Event::Silent => break "it was silent for too long".to_owned(),
                 Event::Ended(None) => break "it closed its stream".to_owned(),
                 Event::Ended(Some(status)) => break format!("its stream broke: {}", status.message()),
             }
-            suspect.store(false, Ordering::Relaxed);
         };
         drop(registered);
         info!(agent.id = %agent, session.id = %id, %why, "an agent is gone");

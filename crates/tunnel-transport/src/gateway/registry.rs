@@ -14,7 +14,10 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tunnel_core::{Agents, Cause, GroupName, Initiator, LaneKey, Member, Session, SessionId, TunnelError};
 
-use crate::generated as pb;
+use crate::{
+    dispatch::control,
+    generated::{self as pb, error_message::Code, tunnel_message::Payload},
+};
 
 /// The agents that are connected to a gateway. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -112,6 +115,13 @@ impl Registry {
         };
         if let Some(old) = replaced {
             let text = "the agent connected again";
+            let told = pb::ErrorMessage {
+                code: Code::Replaced.into(),
+                message: text.to_owned(),
+                retry_after_ms: 0,
+            };
+            // It is suspected dead, and may read nothing.
+            let _ = old.control.try_send(Ok(control(Payload::ErrorMessage(told))));
             old.session
                 .close(&TunnelError::new(Cause::AgentLost, Initiator::Peer, text));
         }

@@ -1,0 +1,100 @@
+//! The operator's gateway, from a YAML file.
+//!
+//! ```sh
+//! export TUNNEL_TOKEN=$(openssl rand -hex 32)
+//! cargo run --release -p tunnel-examples --bin gateway -- --config examples/config/gateway.yaml
+//! ```
+//!
+//! `--check` reads the file, says what is wrong in it, and starts nothing. When both ports are open, one line goes to the
+//! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`. Ctrl-C or SIGTERM lets exchanges finish (at most
+//! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error.
+//!
+//! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
+//! 128 and the signal's number when forced.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use tokio::sync::oneshot;
+use tower::{ServiceBuilder, util::MapRequestLayer};
+use tracing::{info, warn};
+use tunnel_core::BoxError;
+use tunnel_examples::{
+    Shutdown,
+    config::{Access, GatewayConfig},
+    program::{self, Options},
+};
+use tunnel_layers::{
+    balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, deadline::DeadlineLayer,
+    rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer, upgrade::UpgradeLayer,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = match Options::parse().load(GatewayConfig::load) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    program::log("info");
+    match run(config).await {
+        Ok(code) => code,
+        Err(error) => program::fail("gateway", &*error),
+    }
+}
+
+async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
+    let shutdown = Shutdown::on_signals()?;
+    let outside = program::listen(config.listen)?;
+    let agents = program::listen(config.agents_listen)?;
+    let (listen, agents_listen) = (outside.local_addr()?, agents.local_addr()?);
+    if config.access == Access::Open {
+        warn!(%agents_listen, "open: whoever reaches this port may take every request");
+    }
+
+    let gateway = config.gateway;
+    let policy = Arc::new(config.policy);
+    let tunnel = ServiceBuilder::new()
+        // The layers below admit requests by the policy that they find.
+        .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
+            request.extensions_mut().insert(policy.clone());
+            request
+        }))
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(config.rules))
+        .layer(DeadlineLayer::new())
+        .layer(BalanceLayer::new(gateway.agents(), config.balance))
+        .layer(UpgradeLayer::new())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(gateway.transport());
+
+    // Agents stay until the outside has been served, so that nobody is refused because of the order.
+    let (served, all_served) = oneshot::channel::<()>();
+    let asked = shutdown.clone().asked();
+    let serve_outside = async {
+        config
+            .entry
+            .serve(outside, tunnel)
+            .with_graceful_shutdown(asked)
+            .await;
+        drop(served);
+    };
+    let serve_agents = gateway
+        .serve_agents(agents)
+        .drain(config.drain)
+        .with_graceful_shutdown(async {
+            let _ = all_served.await;
+        });
+    println!("ready listen={listen} agents={agents_listen}");
+    tokio::select! {
+        ((), ()) = async { tokio::join!(serve_outside, serve_agents.into_future()) } => {
+            info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        code = shutdown.forced() => {
+            warn!("forced to stop");
+            Ok(code)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The whole tunnel in one process: a gateway, an agent, and an upstream server; over real sockets.
+//!
+//! ```sh
+//! cargo run --release -p tunnel-examples --bin quickstart
+//! ```
+//!
+//! It sends requests through the tunnel, prints what came back (status, bytes, time), and then stays up for `curl`, until
+//! Ctrl-C. With `--once` it ends after the demonstration, with the code 1 if anything came out wrong. `RUST_LOG=info` shows
+//! what the tunnel does meanwhile.
+
+mod client;
+mod demo;
+mod ports;
+mod upstream;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::Parser;
+use http::{StatusCode, header};
+use tokio::{net::TcpListener, time::Instant};
+use tower::ServiceBuilder;
+use tunnel_core::BoxError;
+use tunnel_examples::program;
+use tunnel_layers::{
+    balance::{BalanceLayer, LeastPending},
+    chunk::ChunkLayer,
+    correlate::CorrelateLayer,
+    deadline::DeadlineLayer,
+    reject::Direct,
+    rescue::RescueLayer,
+    route::{RouteLayer, Rule, RuleError, Rules},
+    trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
+};
+use tunnel_transport::{Agent, AgentTokens, AllowedGroups, Gateway, Upstream};
+
+/// A gateway, an agent and an upstream in one process.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where outside traffic comes in [default: 127.0.0.1:8080, or another port if that is taken].
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where the agent comes in [default: 127.0.0.1:7000, or another port if that is taken].
+    #[arg(long, value_name = "IP:PORT")]
+    agents_listen: Option<SocketAddr>,
+    /// Ends after the demonstration.
+    #[arg(long)]
+    once: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    program::log("warn");
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => program::fail("quickstart", &*error),
+    }
+}
+
+async fn run(options: Options) -> Result<(), BoxError> {
+    let outside = ports::open(options.listen, 8080)?;
+    let agents = ports::open(options.agents_listen, 7000)?;
+    let upstream = ports::open(None, 0)?;
+    let (listen, agents_listen) = (outside.local_addr()?, agents.local_addr()?);
+    let upstream_url = format!("http://{}", upstream.local_addr()?);
+    println!("upstream   {upstream_url}, an axum app");
+    println!("gateway    http://{listen} for the outside, {agents_listen} for agents");
+
+    tokio::spawn(async move { axum::serve(upstream, upstream::app()).await });
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    start_gateway(outside, agents, &token)?;
+
+    let start = Instant::now();
+    let agent = Agent::builder(format!("http://{agents_listen}"))
+        .token(token)
+        .group("demo")
+        .build()?;
+    let serve = agent.serve(Upstream::http1(upstream_url)?);
+    let show = async {
+        agent.connected().await;
+        println!(
+            "agent      connected in {:.1?}, with the group `demo`",
+            start.elapsed()
+        );
+        demo::run(listen).await?;
+        if !options.once {
+            println!("listening on http://{listen} - try: curl http://{listen}/app/hello");
+            println!("or a stream of events: curl -N http://{listen}/app/events");
+            tokio::signal::ctrl_c().await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        shown = show => shown,
+        served = serve.into_future() => Ok(served?),
+    }
+}
+
+/// What goes where.
+fn rules() -> Result<Rules, RuleError> {
+    let robots = Direct::new(StatusCode::OK)
+        .header(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("text/plain"),
+        )
+        .body("User-agent: *\nDisallow: /\n");
+    let demo = "demo".parse().expect("it is a name");
+    Rules::compile([
+        Rule::group("app", demo).path_prefix("/app").strip_prefix(),
+        Rule::direct("robots", robots).path_exact("/robots.txt"),
+    ])
+}
+
+/// The gateway: who may connect, the stack, and its two ports.
+fn start_gateway(outside: TcpListener, agents: TcpListener, token: &str) -> Result<(), BoxError> {
+    let only_demo = AllowedGroups::Only(["demo".parse()?].into());
+    let gateway = Gateway::builder()
+        .agent_auth(AgentTokens::new().token("quickstart", token, only_demo)?)
+        .build();
+    let tunnel = ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(rules()?))
+        .layer(DeadlineLayer::new())
+        .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
+        .layer(UpgradeLayer::new())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(gateway.transport());
+    tokio::spawn(gateway.serve(outside, tunnel).into_future());
+    tokio::spawn(gateway.serve_agents(agents).into_future());
+    Ok(())
+}
