@@ -12,7 +12,7 @@
 //! | [`RouteLayer`](route) | host, path, method and headers to a target; rewrites; timeouts | outside all that reads the rule |
 //! | `AuthLayer` (planned) | puts a principal into the extensions | inside route, before limits by principal |
 //! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
-//! | [`DeadlineLayer`](deadline) | the rule's timeout, until the body ends | inside route, which says the timeout |
+//! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
 //! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
@@ -48,6 +48,8 @@ pub mod chunk;
 pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(feature = "deadline")]
+mod grpc_timeout;
 #[cfg(feature = "route")]
 mod oneshot;
 pub mod reject;
@@ -57,6 +59,8 @@ pub mod rescue;
 pub mod route;
 #[cfg(all(test, feature = "full"))]
 mod stack_tests;
+#[cfg(all(test, feature = "full"))]
+mod test_session;
 #[cfg(all(test, feature = "full"))]
 mod test_util;
 mod trace_context;
