@@ -7,11 +7,16 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tunnel_core::{BoxError, Cause, Initiator, TunnelError};
 
 use crate::{
+    balance::{BalanceLayer, RoundRobin},
+    chunk::ChunkLayer,
     deadline::DeadlineLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
+    target::TargetLayer,
+    test_session::{group, session},
     test_util::{Scripted, assert_shareable, axum_request, grpc, grpc_request, request},
     trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
 };
 
 fn rules() -> Rules {
@@ -89,12 +94,16 @@ fn a_tonic_service_keeps_its_name() {
 
     let upstream_rules = Rules::compile_with_upstreams([]).unwrap();
     let (route, split) = RouteLayer::with_upstreams(upstream_rules, ());
+    let agents = BalanceLayer::new(group(&[]), RoundRobin::new());
     let stack = ServiceBuilder::new()
+        .layer(TargetLayer::group("g".parse().unwrap()))
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
         .layer(route)
         .layer(DeadlineLayer::new())
         .layer(split)
+        .layer(agents)
+        .layer(UpgradeLayer::new())
         .service(Greeter);
     assert_eq!(name(&stack), "greet.Greeter");
 }
@@ -102,8 +111,6 @@ fn a_tonic_service_keeps_its_name() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waited_for_an_agent_tells_what_is_left_then() {
     use tunnel_core::{ExchangeRequest, ExchangeResponse};
-
-    use crate::{chunk::ChunkLayer, test_session::session};
 
     let slow = ServiceBuilder::new()
         .layer(DeadlineLayer::new())
