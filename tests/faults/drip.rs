@@ -5,10 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use tunnel_tests::tunnel::{Tunnel, listener};
 use tunnel_transport::Upstream;
 
@@ -36,7 +33,11 @@ async fn a_client_that_stops_reading_small_frames_keeps_its_connection() {
             assert_eq!(whole.len(), ALL);
             client.fast().await;
             client.assert_open();
-            assert_eq!(world.tunnel.agents[0].connected().await, session, "the tunnel's connection ended");
+            assert_eq!(
+                world.tunnel.agents[0].connected().await,
+                session,
+                "the tunnel's connection ended"
+            );
             world.settled().await;
         }
     })
@@ -55,7 +56,9 @@ async fn a_handler_that_does_not_read_small_frames_keeps_the_clients_connection(
             let sent = watch::Sender::new(0_u64);
             let upload = async {
                 for _ in 0..DRIPS {
-                    http2::send(&mut stream, Bytes::from_static(DRIP)).await.expect("the stream is open");
+                    http2::send(&mut stream, Bytes::from_static(DRIP))
+                        .await
+                        .expect("the stream is open");
                     sent.send_modify(|frames| *frames += 1);
                 }
                 stream.send_data(Bytes::new(), true).expect("the stream is open");
@@ -70,10 +73,17 @@ async fn a_handler_that_does_not_read_small_frames_keeps_the_clients_connection(
             };
             tokio::join!(upload, others);
             let answer = http2::head(response).await;
-            assert_eq!(http2::read_all(answer.into_body()).await.expect("a whole body"), ALL.to_string());
+            assert_eq!(
+                http2::read_all(answer.into_body()).await.expect("a whole body"),
+                ALL.to_string()
+            );
             client.fast().await;
             client.assert_open();
-            assert_eq!(world.tunnel.agents[0].connected().await, session, "the tunnel's connection ended");
+            assert_eq!(
+                world.tunnel.agents[0].connected().await,
+                session,
+                "the tunnel's connection ended"
+            );
             world.settled().await;
         }
     })
@@ -94,7 +104,11 @@ impl Origin {
     async fn start() -> Self {
         let listener = listener().await;
         let addr = listener.local_addr().expect("bound");
-        let (accepted, ended, frames) = (watch::Sender::new(0), watch::Sender::new(0), watch::Sender::new(0));
+        let (accepted, ended, frames) = (
+            watch::Sender::new(0),
+            watch::Sender::new(0),
+            watch::Sender::new(0),
+        );
         let receivers = (accepted.subscribe(), ended.subscribe(), frames.subscribe());
         let (ended, frames) = (Arc::new(ended), Arc::new(frames));
         let mut tasks = JoinSet::new();
@@ -111,7 +125,13 @@ impl Origin {
             }
         });
         let (accepted, ended, frames) = receivers;
-        Self { addr, accepted, ended, frames, _tasks: tasks }
+        Self {
+            addr,
+            accepted,
+            ended,
+            frames,
+            _tasks: tasks,
+        }
     }
 }
 
@@ -122,12 +142,20 @@ async fn serve(socket: tokio::net::TcpStream, frames: Arc<watch::Sender<u64>>) {
         let frames = frames.clone();
         streams.spawn(async move {
             if request.uri().path() != "/drip" {
-                let mut body = respond.send_response(Response::new(()), false).expect("the agent is there");
-                return body.send_data(Bytes::from_static(b"ok"), true).expect("the agent is there");
+                let mut body = respond
+                    .send_response(Response::new(()), false)
+                    .expect("the agent is there");
+                return body
+                    .send_data(Bytes::from_static(b"ok"), true)
+                    .expect("the agent is there");
             }
-            let mut body = respond.send_response(Response::new(()), false).expect("the agent is there");
+            let mut body = respond
+                .send_response(Response::new(()), false)
+                .expect("the agent is there");
             for _ in 0..DRIPS {
-                http2::send(&mut body, Bytes::from_static(DRIP)).await.expect("the agent is there");
+                http2::send(&mut body, Bytes::from_static(DRIP))
+                    .await
+                    .expect("the agent is there");
                 frames.send_modify(|count| *count += 1);
             }
             body.send_data(Bytes::new(), true).expect("the agent is there");
@@ -144,7 +172,11 @@ async fn an_upstream_that_sends_small_frames_to_a_client_that_stopped_keeps_its_
         let mut client = H2::connect(tunnel.addr).await;
         let dripping = http2::head(client.get("/drip").await.0).await;
         // More frames than credit lets into the tunnel: the others wait in our forwarder's h2.
-        origin.frames.wait_for(|frames| *frames >= 40_000).await.expect("the origin runs");
+        origin
+            .frames
+            .wait_for(|frames| *frames >= 40_000)
+            .await
+            .expect("the origin runs");
         for _ in 0..20 {
             client.fast().await;
         }
@@ -152,7 +184,11 @@ async fn an_upstream_that_sends_small_frames_to_a_client_that_stopped_keeps_its_
         assert_eq!(whole.len(), ALL);
         client.fast().await;
         client.assert_open();
-        assert_eq!((*origin.accepted.borrow(), *origin.ended.borrow()), (1, 0), "the upstream's connection ended");
+        assert_eq!(
+            (*origin.accepted.borrow(), *origin.ended.borrow()),
+            (1, 0),
+            "the upstream's connection ended"
+        );
         tunnel.settled().await;
     })
     .await;

@@ -57,8 +57,8 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
-        let mut stream = response.map_err(|status| refused(&status))?.into_inner();
-        let first = stream.message().await.map_err(|status| refused(&status))?;
+        let mut stream = response.map_err(AgentError::from_status)?.into_inner();
+        let first = stream.message().await.map_err(AgentError::from_status)?;
         Ok((stream, first.and_then(|message| message.payload)))
     };
     let too_late = |_| AgentError::connect(format!("{} did not open a session in time", agent.gateway));
@@ -71,10 +71,6 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
         _ => return Err(AgentError::lost("the gateway did not answer stream_open")),
     };
     build(agent, connection, stream, sender, &answer)
-}
-
-fn refused(status: &tonic::Status) -> AgentError {
-    AgentError::from_status("the gateway refused the agent", status)
 }
 
 fn hello(agent: &Shared) -> pb::StreamOpen {
