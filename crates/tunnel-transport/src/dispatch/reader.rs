@@ -6,7 +6,7 @@ use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
     Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError,
-    TunnelMessage, message::Reset,
+    TunnelMessage,
 };
 
 use crate::{
