@@ -1,0 +1,13 @@
+//! gRPC through the tunnel, as other implementations speak it: every kind of call, between tonic and grpcio, with a service
+//! in the agent's process or in a server behind it.
+//!
+//! The cases for grpcio run when the environment variable `INTEROP_PYTHON` names a Python that has it; `.ci/interop` makes
+//! one.
+
+mod calls;
+mod cases;
+#[path = "generated/mod.rs"]
+mod pb;
+mod requests;
+mod server;
+mod world;
