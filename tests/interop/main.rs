@@ -4,8 +4,11 @@
 //! The cases for grpcio run when the environment variable `INTEROP_PYTHON` names a Python that has it; `.ci/interop` makes
 //! one.
 
+mod bounded;
 mod calls;
 mod cases;
+mod killed;
+mod many;
 #[path = "generated/mod.rs"]
 mod pb;
 mod requests;
