@@ -1,4 +1,4 @@
-//! The agents of a group, as the balancing layer sees them.
+//! The agents of a group, as the balancing layer sees them, and the gRPC services that they brought with them.
 
 use std::{fmt, sync::Arc};
 
@@ -19,4 +19,12 @@ pub trait Agents: fmt::Debug + Clone + Send + Sync + 'static {
     ///
     /// Called once for each request, so it must not wait.
     fn members(&self, group: &GroupName) -> Arc<[Member]>;
+}
+
+/// Which group serves a gRPC service that agents registered by its name. The gateway implements it, for the routing layer.
+pub trait Services: fmt::Debug + Clone + Send + Sync + 'static {
+    /// The group of `service`, a full name such as `billing.v1.Invoices`; `None` if no connected agent registered it.
+    ///
+    /// Called for requests that no rule matches, so it must not wait.
+    fn group_of(&self, service: &str) -> Option<GroupName>;
 }

@@ -16,7 +16,7 @@ use tunnel_tests::{
     },
     wait::{idle, within_limit},
 };
-use tunnel_transport::ServedRequest;
+use tunnel_transport::{ServedRequest, wire::tunnel_message::Payload};
 
 use super::actor::{Actor, echo, round_trip, silent};
 
@@ -135,11 +135,11 @@ async fn a_body_that_breaks_off_never_ends_cleanly() {
         loop {
             let message = session.lane.next().await.expect("the lane stands");
             match message.payload.expect("a payload") {
-                tunnel_transport::wire::tunnel_message::Payload::HttpResponse(response) => {
-                    assert!(!response.end)
+                Payload::HttpResponse(response) => {
+                    assert!(!response.end);
                 }
-                tunnel_transport::wire::tunnel_message::Payload::HttpChunk(chunk) => assert!(!chunk.end),
-                tunnel_transport::wire::tunnel_message::Payload::Reset(reset) => {
+                Payload::HttpChunk(chunk) => assert!(!chunk.end),
+                Payload::Reset(reset) => {
                     assert_eq!(ResetReason::from_code(reset.reason), ResetReason::UpstreamBroken);
                     break;
                 }

@@ -14,7 +14,7 @@ use tunnel_tests::{
     },
     wait::within_limit,
 };
-use tunnel_transport::ServedRequest;
+use tunnel_transport::{ServedRequest, wire::tunnel_message::Payload};
 
 use super::actor::Actor;
 
@@ -73,7 +73,7 @@ async fn nobody_reads(gateway: RawGateway) {
     for _ in &stalled {
         let message = lane.next().await.expect("the lane stands");
         match message.payload {
-            Some(tunnel_transport::wire::tunnel_message::Payload::HttpResponse(response)) => {
+            Some(Payload::HttpResponse(response)) => {
                 assert_eq!(response.body, expected);
             }
             other => panic!("unexpected {other:?}"),

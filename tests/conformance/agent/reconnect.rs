@@ -81,7 +81,7 @@ async fn a_gateway_that_breaks_the_rules_of_the_session_costs_that() {
     ];
     for attack in attacks {
         within_limit(comes_back_after(async |session| {
-            session.lane.send(attack()).await
+            session.lane.send(attack()).await;
         }))
         .await;
     }

@@ -10,6 +10,7 @@ use tunnel_tests::{
     body,
     client::Version,
     origin::{app, recorder},
+    tunnel::GROUP,
 };
 
 use super::world::{Far, Way, World, get, post};
@@ -106,6 +107,31 @@ async fn at_the_same_time(far: Far) {
     world.settled().await;
 }
 
+/// Each gets its own bytes, whatever travels beside them, on one lane and on several.
+async fn bodies_at_the_same_time(far: Far) {
+    let echo = app(|request| async { Response::new(request.into_body()) });
+    let mut world = World::new(
+        Way {
+            client: Version::Http2,
+            far,
+        },
+        echo.clone(),
+    )
+    .await;
+    let agent = world.tunnel.agent(GROUP).lanes(4);
+    world.tunnel.run_agent(agent, echo).await;
+    let calls = (0..40_u8).map(|index| {
+        let mut client = world.client.share();
+        async move {
+            let content = vec![index; usize::from(index).pow(2) * 500];
+            let response = client.send(post(content.clone())).await.unwrap();
+            assert!(body::whole(response).await == content, "{index}");
+        }
+    });
+    join_all(calls).await;
+    world.settled().await;
+}
+
 /// A client of HTTP/1.0 gets an answer that it can read, and its connection is closed.
 async fn http10(far: Far) {
     let (app, mut seen) = recorder("answer");
@@ -151,4 +177,4 @@ async fn split_cookies(far: Far) {
     world.settled().await;
 }
 
-on_every_far_end! { pipelined, at_the_same_time, http10, split_cookies }
+on_every_far_end! { pipelined, at_the_same_time, bodies_at_the_same_time, http10, split_cookies }

@@ -128,6 +128,22 @@ async fn broken_app() {
     .await;
 }
 
+/// What is no answer does not pass for one.
+#[tokio::test]
+async fn interim_answer() {
+    within_limit(async {
+        let app = app(|request| async move {
+            let status = request.uri().path()[1..].parse::<u16>().unwrap();
+            Response::builder().status(status).body(Body::empty()).unwrap()
+        });
+        let tunnel = Tunnel::serve(app).await;
+        for (status, cause) in [(100, "upstream"), (101, "protocol"), (103, "upstream")] {
+            assert_fails(&tunnel, &format!("/{status}"), (502, cause)).await;
+        }
+    })
+    .await;
+}
+
 /// A handler that panics costs its own exchange.
 #[tokio::test]
 async fn panicking_app() {
@@ -231,11 +247,8 @@ async fn broken_body() {
 async fn assert_breaks_after(response: Response<Incoming>, at_most: &str) {
     let mut body = response.into_body();
     let mut got = Vec::new();
-    loop {
-        match body.frame().await.expect("no clean end") {
-            Ok(frame) => got.extend_from_slice(&frame.into_data().expect("no trailers")),
-            Err(_) => break,
-        }
+    while let Ok(frame) = body.frame().await.expect("no clean end") {
+        got.extend_from_slice(&frame.into_data().expect("no trailers"));
     }
     assert!(at_most.as_bytes().starts_with(&got), "{got:?}");
 }

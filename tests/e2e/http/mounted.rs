@@ -17,10 +17,11 @@ use tunnel_layers::{
 use tunnel_tests::{
     body,
     client::{Client, RawClient, Version},
-    origin::{Seen, app, recorder},
+    origin::{Origin, Seen, app, recorder},
     tunnel::{GROUP, Tunnel, address, group, listener, stack},
     wait::within_limit,
 };
+use tunnel_transport::Upstream;
 
 use super::refusals::assert_problem;
 
@@ -144,6 +145,48 @@ async fn by_hand_with_an_app_for_misses() {
             assert_eq!(body::whole(response).await, "/beside");
         }
         seen.assert_none();
+        tunnel.settled().await;
+    })
+    .await;
+}
+
+/// Rules may send requests to an upstream beside the gateway, too.
+#[tokio::test]
+async fn with_upstreams() {
+    within_limit(async {
+        let (tunnel, mut seen) = tunnel().await;
+        let (files, mut seen_files) = recorder("a file");
+        let origin = Origin::http1(files).await;
+        let rules = Rules::compile_with_upstreams([
+            Rule::upstream("files", "files")
+                .path_prefix("/files")
+                .strip_prefix(),
+            Rule::group("app", group(GROUP)),
+        ]);
+        let upstream = Upstream::http1(origin.uri()).unwrap();
+        let (route, split) = RouteLayer::with_upstreams(rules.unwrap(), upstream);
+        let stack = ServiceBuilder::new()
+            .layer(TraceIdLayer::new())
+            .layer(RescueLayer::new())
+            .layer(route)
+            .layer(split)
+            .layer(BalanceLayer::new(tunnel.gateway.agents(), LeastPending::new()))
+            .layer(ChunkLayer::new())
+            .layer(CorrelateLayer::new())
+            .service(tunnel.gateway.transport());
+        let listener = listener().await;
+        let addr = address(&listener);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tunnel.gateway.serve(listener, stack).into_future());
+        for version in [Version::Http1, Version::Http2] {
+            let mut client = Client::connect(version, addr).await;
+            assert_eq!(body::whole(client.get("/files/a%2Fb?c").await).await, "a file");
+            let file = seen_files.next().await;
+            assert_eq!(file.uri().path_and_query().unwrap().as_str(), "/a%2Fb?c");
+            assert_eq!(file.headers()["x-forwarded-for"], "127.0.0.1");
+            assert_eq!(body::whole(client.get("/app").await).await, "tunnelled");
+            assert_eq!(seen.next().await.uri().path(), "/app");
+        }
         tunnel.settled().await;
     })
     .await;

@@ -127,6 +127,44 @@ async fn barred(way: Way) {
     world.settled().await;
 }
 
+/// Trailers that are too large break their own transfer, and nothing else.
+#[tokio::test]
+async fn too_large() {
+    tunnel_tests::wait::within_limit(async {
+        let app = app(|request| async move {
+            let bytes: usize = request.uri().path()[1..].parse().unwrap();
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-sum", "v".repeat(bytes).parse().unwrap());
+            Response::new(with_trailers("content", trailers))
+        });
+        let mut world = World::new(
+            Way {
+                client: Version::Http2,
+                far: Far::Process,
+            },
+            app,
+        )
+        .await;
+        for _ in 0..2 {
+            let response = world.send(get("/300000")).await;
+            // The failure may overtake the head.
+            let status = response.status();
+            let body = response.into_body().collect().await;
+            assert!(body.is_err() || status == 502, "{status} {body:?}");
+            let body = world
+                .send(get("/10000"))
+                .await
+                .into_body()
+                .collect()
+                .await
+                .unwrap();
+            assert_eq!(body.trailers().unwrap()["x-sum"].len(), 10_000);
+        }
+        world.settled().await;
+    })
+    .await;
+}
+
 /// A client of HTTP/1.1 gets chunks and trailers as RFC 9112 writes them, and the connection goes on.
 #[tokio::test]
 async fn on_the_wire() {

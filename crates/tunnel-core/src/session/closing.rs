@@ -12,10 +12,15 @@ use crate::{
 impl Session {
     /// Takes nothing new from now on, in either direction; what is open goes on.
     pub fn drain(&self) {
-        let mut table = lock(&self.0.table);
-        if matches!(table.phase, Phase::Active) {
+        let watchers = {
+            let mut table = lock(&self.0.table);
+            if !matches!(table.phase, Phase::Active) {
+                return;
+            }
             table.phase = Phase::Draining;
-        }
+            table.changed()
+        };
+        watchers.into_iter().for_each(Waker::wake);
     }
 
     /// Whether the session is draining or closed.
@@ -55,6 +60,18 @@ impl Session {
         Poll::Pending
     }
 
+    /// Ready when [`is_available`](Self::is_available) may have changed since the same `seen` was last given: the session
+    /// got or lost a lane, drains, or is closed. Start with 0. Any number of tasks may poll this.
+    pub fn poll_changed(&self, seen: &mut u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut table = lock(&self.0.table);
+        if table.changes != *seen {
+            *seen = table.changes;
+            return Poll::Ready(());
+        }
+        watch(&mut table.change_watchers, cx.waker());
+        Poll::Pending
+    }
+
     /// Why the session is closed, if it is.
     #[must_use]
     pub fn closed(&self) -> Option<TunnelError> {
@@ -74,6 +91,7 @@ impl Session {
             table.phase = Phase::Closed(error.clone());
             let mut watchers = std::mem::take(&mut table.close_watchers);
             watchers.append(&mut table.idle_watchers);
+            watchers.append(&mut table.changed());
             (
                 std::mem::take(&mut table.exchanges),
                 std::mem::take(&mut table.lanes),
@@ -98,20 +116,20 @@ impl Session {
 
     /// Ends one lane and the exchanges on it. The session goes on, and may get the lane again.
     pub fn lose_lane(&self, lane: &Lane, error: &TunnelError) {
-        let lost: Vec<_> = {
+        let (lost, watchers): (Vec<_>, _) = {
             let mut table = lock(&self.0.table);
             table.lanes.retain(|other| other != lane);
-            table
+            let lost = table
                 .exchanges
                 .values()
-                .filter(|exchange| exchange.lane() == lane)
-                .cloned()
-                .collect()
+                .filter(|exchange| exchange.lane() == lane);
+            (lost.cloned().collect(), table.changed())
         };
         lane.close(error.clone().with_sent(Sent::No));
         for exchange in lost {
             exchange.fail(self, error);
         }
+        watchers.into_iter().for_each(Waker::wake);
     }
 
     /// A guard for whoever drives a lane: on every way out, panics included, the lane is lost.

@@ -212,6 +212,9 @@ impl Session {
         table.lanes.retain(|lane| !lane.is_closed());
         let lane = Lane::new(index, self.0.max_chunk);
         table.lanes.push(lane.clone());
+        let watchers = table.changed();
+        drop(table);
+        watchers.into_iter().for_each(std::task::Waker::wake);
         Ok(lane)
     }
 

@@ -24,6 +24,10 @@ pub(super) struct Table {
     pub(super) idle_watchers: Vec<Waker>,
     /// Who waits for the session to close.
     pub(super) close_watchers: Vec<Waker>,
+    /// How often the phase or the lanes have changed.
+    pub(super) changes: u64,
+    /// Who waits for the next of those changes.
+    pub(super) change_watchers: Vec<Waker>,
 }
 
 impl Table {
@@ -35,7 +39,16 @@ impl Table {
             late: Late::default(),
             idle_watchers: Vec::new(),
             close_watchers: Vec::new(),
+            changes: 0,
+            change_watchers: Vec::new(),
         }
+    }
+
+    /// Counts a change of the phase or of the lanes. Who is returned must be woken, once nothing is locked.
+    #[must_use = "the watchers must be woken"]
+    pub(super) fn changed(&mut self) -> Vec<Waker> {
+        self.changes += 1;
+        std::mem::take(&mut self.change_watchers)
     }
 
     /// The open lane with the fewest bytes queued.

@@ -6,7 +6,7 @@ use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
     Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError,
-    TunnelMessage, message::Reset,
+    TunnelMessage,
 };
 
 use crate::{
@@ -106,14 +106,10 @@ impl LaneReader {
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, what));
         };
         if let Some(Opening { direction, protocol }) = request {
-            // The peer waits for an answer, and no exchange was made that could give it.
-            let detail = Some(what.to_owned());
-            self.guard.lane().signal(TunnelMessage {
-                id,
-                direction,
-                protocol,
-                payload: Payload::Reset(Reset { reason, detail }),
-            });
+            let opening = (id, direction, protocol);
+            return self
+                .session
+                .reject_request(self.guard.lane(), opening, reason, what);
         }
         self.session.reject(id, reason, what)
     }

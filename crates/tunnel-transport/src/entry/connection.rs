@@ -3,7 +3,6 @@ use std::pin::pin;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -13,7 +12,7 @@ use tower_service::Service;
 use tunnel_core::BoxError;
 
 use crate::{
-    entry::{io::EntryIo, service::EntryService},
+    entry::{RequestBody, io::EntryIo, service::EntryService},
     net::Socket,
 };
 
@@ -26,7 +25,7 @@ pub(super) async fn run<T, S, B>(
     cut: CancellationToken,
 ) where
     T: Socket,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,

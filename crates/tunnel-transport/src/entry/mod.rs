@@ -1,25 +1,25 @@
 //! The gateway's HTTP edge: a hyper server for HTTP/1.1 and HTTP/2 without TLS on one port, with bounds on everything
 //! that an outside client may do.
 //!
-//! It serves any tower service of `http::Request<hyper::body::Incoming>`, so an axum `Router` fits as it is. It gives that
+//! It serves any tower service of `http::Request<`[`RequestBody`]`>`, so an axum `Router` fits as it is. It gives that
 //! service the right windows and RFC 8441 (`:protocol`), which `axum::serve` cannot set.
 //!
 //! ```no_run
 //! # async fn run() -> std::io::Result<()> {
 //! use bytes::Bytes;
 //! use http_body_util::Full;
-//! use tunnel_transport::{entry::Entry, net};
+//! use tunnel_transport::{entry::{Entry, RequestBody}, net};
 //!
 //! # #[derive(Clone)]
 //! # struct App;
-//! # impl tower_service::Service<http::Request<hyper::body::Incoming>> for App {
+//! # impl tower_service::Service<http::Request<RequestBody>> for App {
 //! #     type Response = http::Response<Full<Bytes>>;
 //! #     type Error = std::convert::Infallible;
 //! #     type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
 //! #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
 //! #         std::task::Poll::Ready(Ok(()))
 //! #     }
-//! #     fn call(&mut self, _: http::Request<hyper::body::Incoming>) -> Self::Future {
+//! #     fn call(&mut self, _: http::Request<RequestBody>) -> Self::Future {
 //! #         std::future::ready(Ok(http::Response::default()))
 //! #     }
 //! # }
@@ -35,6 +35,7 @@
 //! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address.
 //! - A body that fails after the head never looks complete: HTTP/2 resets the stream, a chunked or counted body of
 //!   HTTP/1.1 ends early, and where the end of the connection would mean the end of the body (HTTP/1.0), it ends with RST.
+//! - A request body that the client cuts short fails, with whatever code it resets its stream ([`RequestBody`]).
 //! - `100 Continue` goes out when the request body is first polled, so an answer that does not read it comes without.
 //! - On HTTP/1.1 a client's FIN means that it left: the exchange is dropped.
 //! - An error of the service closes the connection (HTTP/1.1) or resets the stream (HTTP/2); nobody invents a 500.
@@ -43,6 +44,7 @@ mod body;
 mod config;
 mod connection;
 mod io;
+mod request;
 mod serve;
 mod service;
 #[cfg(test)]
@@ -50,5 +52,6 @@ mod tests;
 
 pub use self::{
     config::Entry,
+    request::RequestBody,
     serve::{Serve, ServeFuture},
 };

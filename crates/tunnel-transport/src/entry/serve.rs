@@ -9,7 +9,6 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -21,7 +20,7 @@ use tunnel_core::{BoxError, PeerInfo};
 
 use crate::{
     entry::{
-        Entry, connection,
+        Entry, RequestBody, connection,
         io::{AbortFlag, EntryIo, Held, WatchFlag},
         service::EntryService,
     },
@@ -68,7 +67,7 @@ impl<L, S> fmt::Debug for Serve<L, S> {
 impl<L, S, B> IntoFuture for Serve<L, S>
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
@@ -106,7 +105,7 @@ impl fmt::Debug for ServeFuture {
 async fn run<L, S, B>(serve: Serve<L, S>)
 where
     L: Listener,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
@@ -164,7 +163,7 @@ impl Connections {
     fn start<T, S, B>(&self, socket: T, peer: PeerInfo, permit: OwnedSemaphorePermit, service: S)
     where
         T: crate::net::Socket,
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,

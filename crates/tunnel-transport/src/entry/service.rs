@@ -10,6 +10,7 @@ use tower_service::Service;
 use tunnel_core::{PeerInfo, admit::ExtendedConnect};
 
 use crate::entry::{
+    RequestBody,
     body::EntryBody,
     io::{AbortFlag, WatchFlag},
 };
@@ -24,7 +25,7 @@ pub(super) struct EntryService<S> {
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
 {
     type Response = Response<EntryBody<B>>;
     type Error = S::Error;
@@ -43,6 +44,8 @@ where
             // After a CONNECT the stream belongs to somebody else, as it does after a 101.
             watch.set(request.method() != Method::CONNECT);
         }
+        let version = request.version();
+        let request = request.map(|body| RequestBody::new(body, version));
         EntryFuture {
             state: State::Ready {
                 service: self.inner.clone(),
@@ -56,7 +59,7 @@ where
 
 /// Waits until the service is ready, calls it, and wraps the body of its response.
 #[pin_project]
-pub(super) struct EntryFuture<S: Service<Request<Incoming>>> {
+pub(super) struct EntryFuture<S: Service<Request<RequestBody>>> {
     #[pin]
     state: State<S, S::Future>,
     abort: Option<AbortFlag>,
@@ -69,14 +72,14 @@ pub(super) struct EntryFuture<S: Service<Request<Incoming>>> {
 enum State<S, F> {
     Ready {
         service: S,
-        request: Option<Request<Incoming>>,
+        request: Option<Request<RequestBody>>,
     },
     Called(#[pin] F),
 }
 
 impl<S, B> Future for EntryFuture<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>>,
+    S: Service<Request<RequestBody>, Response = Response<B>>,
 {
     type Output = Result<Response<EntryBody<B>>, S::Error>;
 

@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use crate::{
-    net::windows,
-    upstream::{InvalidUpstream, Upstream, target::Target},
-};
+use crate::upstream::{InvalidUpstream, Upstream, target::Target};
 
 /// HTTP/1.1 connections to one upstream; usual servers take no more.
 const DEFAULT_HTTP1_CONNECTIONS: usize = 1_024;
@@ -73,7 +70,7 @@ impl UpstreamBuilder {
                 dial_timeout: DEFAULT_DIAL_TIMEOUT,
                 queue_timeout: DEFAULT_QUEUE_TIMEOUT,
                 continue_timeout: DEFAULT_CONTINUE_TIMEOUT,
-                ping: Some((windows::PING_INTERVAL, windows::PING_TIMEOUT)),
+                ping: None,
             },
         }
     }
@@ -130,8 +127,10 @@ impl UpstreamBuilder {
     }
 
     /// HTTP/2 PINGs while exchanges run: sent after so much silence, and the connection is dead when one has no answer in
-    /// that time (default 15 s and 10 s). `None` sends none: some gRPC servers end a connection with `too_many_pings`
-    /// when a stream is quiet for long and PINGs come more often than every five minutes.
+    /// that time. `None`, the default, sends none: many gRPC servers take one in five minutes and no more (gRPC A8), and
+    /// end the connection of a client that sends more with GOAWAY `too_many_pings`, under all of its calls. The kernel's
+    /// probes find an upstream that vanished, in half a minute. Pings find one whose machine lives and which does nothing
+    /// any more, or which stands behind a proxy that answers for it; set them where the upstream allows them.
     pub fn ping(mut self, interval_and_timeout: Option<(Duration, Duration)>) -> Self {
         self.settings.ping = interval_and_timeout;
         self
@@ -151,5 +150,18 @@ impl UpstreamBuilder {
         let mut settings = self.settings;
         settings.max_connections = self.max_connections.unwrap_or(default);
         Ok(Upstream::new(target, self.protocol, settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pings_unless_they_are_asked_for() {
+        let builder = || UpstreamBuilder::new("http://a".to_owned());
+        assert_eq!(builder().settings.ping, None);
+        let times = Some((Duration::from_secs(300), Duration::from_secs(10)));
+        assert_eq!(builder().ping(times).settings.ping, times);
     }
 }

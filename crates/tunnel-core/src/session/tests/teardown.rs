@@ -1,10 +1,15 @@
 //! Lost lanes, closed and draining sessions, and the limit of exchanges.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use super::{
     body::{Feed, Reader, empty, full},
     pair::{Call, Note, Pair, get, lost},
+    runtime::{Flag, poll_once},
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
@@ -301,6 +306,33 @@ fn whoever_waits_for_the_end_is_woken_by_it_alone() {
     pair.drive();
     assert_eq!(closed.take().map(|error| error.cause()), Some(Cause::Draining));
     assert!(pair.gateway.session.closed().is_some());
+}
+
+#[test]
+fn whoever_waits_for_a_change_of_availability_is_woken_by_each() {
+    let pair = Pair::new();
+    let session = &pair.gateway.session;
+    let mut seen = 0;
+    let lane = pair.links[0].down.lane.clone();
+    let changes: [(fn(&crate::Session, &crate::Lane), bool); 4] = [
+        (|session, lane| session.lose_lane(lane, &lost()), false),
+        (|session, _| drop(session.add_lane(7).unwrap()), true),
+        (|session, _| session.drain(), false),
+        (|session, _| session.close(&lost()), false),
+    ];
+    assert!(poll_once(|cx| session.poll_changed(&mut seen, cx)).is_ready());
+    for (change, is_available) in changes {
+        let flag = Flag::new();
+        let waker = Waker::from(flag.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(session.poll_changed(&mut seen, &mut cx).is_pending());
+        change(session, &lane);
+        assert_eq!(flag.wakes(), 1);
+        assert!(session.poll_changed(&mut seen, &mut cx).is_ready());
+        assert_eq!(session.is_available(), is_available);
+    }
+    session.drain();
+    assert!(poll_once(|cx| session.poll_changed(&mut seen, cx)).is_pending());
 }
 
 #[test]

@@ -79,7 +79,7 @@ async fn a_head_above_our_limit_still_reaches_the_service() {
 #[tokio::test(start_paused = true)]
 async fn continue_is_sent_when_the_body_is_polled_and_not_before() {
     let (dialer, pipes) = pipes();
-    let app = app(|request: Request<Incoming>| async move {
+    let app = app(|request: Request<RequestBody>| async move {
         if request.uri().path() == "/no" {
             let mut response = Response::new(text("too large"));
             *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -85,3 +85,63 @@ async fn extended_connect_is_offered() {
     })
     .await;
 }
+
+/// Tells how each body ended that was sent to it: its bytes, or the cause of its failure. It reads in a task of its own,
+/// because a reset drops the exchange.
+fn reader() -> (App, mpsc::Receiver<Result<Bytes, BoxError>>) {
+    let (sender, ends) = mpsc::channel(16);
+    let app = app(move |request: Request<RequestBody>| {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            let whole = request.into_body().collect().await;
+            let _ = sender.send(whole.map(|body| body.to_bytes())).await;
+        });
+        async { Ok(Response::new(text("ok"))) }
+    });
+    (app, ends)
+}
+
+/// Sends two bytes, and then ends the request in this way.
+async fn send(
+    stream: TcpStream,
+    end: impl FnOnce(&mut h2::SendStream<Bytes>),
+) -> tokio::task::JoinHandle<()> {
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let mut sender = sender.ready().await.unwrap();
+    let head = Request::post("http://a/").body(()).unwrap();
+    let (response, mut body) = sender.send_request(head, false).unwrap();
+    body.send_data(Bytes::from_static(b"ab"), false).unwrap();
+    let connection = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    // The answer comes without a look at the body, so the body's bytes are on their way before its end is.
+    assert_eq!(response.await.unwrap().status(), 200);
+    end(&mut body);
+    connection
+}
+
+#[tokio::test]
+async fn a_request_that_is_reset_is_never_complete() {
+    for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL] {
+        let (app, mut ends) = reader();
+        let stream = connected(Entry::new(), app).await;
+        let _connection = send(stream, |body| body.send_reset(reason)).await;
+        let error = ends.recv().await.unwrap().unwrap_err();
+        let reset = tunnel_core::error::cause_ref::<h2::Error>(&*error).expect("an h2 error");
+        assert_eq!(reset.reason(), Some(reason));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_ends_is_complete() {
+    let ends: [fn(&mut h2::SendStream<Bytes>); 2] = [
+        |body| body.send_data(Bytes::new(), true).unwrap(),
+        |body| body.send_trailers(http::HeaderMap::new()).unwrap(),
+    ];
+    for end in ends {
+        let (app, mut ends) = reader();
+        let stream = connected(Entry::new(), app).await;
+        let _connection = send(stream, end).await;
+        assert_eq!(ends.recv().await.unwrap().unwrap(), "ab");
+    }
+}

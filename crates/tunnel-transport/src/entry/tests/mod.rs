@@ -10,7 +10,6 @@ use std::{convert::Infallible, io};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use tokio::{
     io::{AsyncReadExt, DuplexStream, duplex},
     net::{TcpListener, TcpStream},
@@ -20,12 +19,12 @@ use tower::util::BoxCloneSyncService;
 use tunnel_core::{BoxError, PeerInfo};
 
 use crate::{
-    entry::Entry,
+    entry::{Entry, RequestBody},
     net::{Listener, bind},
 };
 
 type TestBody = UnsyncBoxBody<Bytes, BoxError>;
-type App = BoxCloneSyncService<Request<Incoming>, Response<TestBody>, BoxError>;
+type App = BoxCloneSyncService<Request<RequestBody>, Response<TestBody>, BoxError>;
 
 /// Accepts pipes instead of sockets, so that paused time works.
 struct Pipes(mpsc::Receiver<DuplexStream>);
@@ -71,7 +70,7 @@ async fn connected(entry: Entry, app: App) -> TcpStream {
 
 fn app<F, R>(handler: F) -> App
 where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Request<RequestBody>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<Response<TestBody>, BoxError>> + Send + 'static,
 {
     BoxCloneSyncService::new(tower::service_fn(handler))

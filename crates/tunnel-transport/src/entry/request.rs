@@ -1,0 +1,65 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tunnel_core::{BoxError, TunnelError};
+
+/// The body of a request, as an entry gives it to its service.
+///
+/// It is hyper's, but for one thing: hyper takes a client's reset of its stream with NO_ERROR for the end of the body,
+/// wherever it comes. That code makes sense from a server only (RFC 9113, section 8.1), and a request that it cuts short
+/// must not look complete: this body then fails with a [`TunnelError`] of
+/// [`Cause::Canceled`](tunnel_core::Cause::Canceled). All other errors are those of hyper.
+pub struct RequestBody {
+    incoming: Incoming,
+    is_http2: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, version: http::Version) -> Self {
+        Self {
+            incoming,
+            is_http2: version == http::Version::HTTP_2,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            // It is true after END_STREAM, and stays so if the client resets the stream after that.
+            None if self.is_http2 && !self.incoming.is_end_stream() => {
+                let reset = h2::Error::from(h2::Reason::NO_ERROR);
+                Poll::Ready(Some(Err(TunnelError::canceled().with_source(reset).into())))
+            }
+            frame => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody")
+            .field("complete", &self.is_end_stream())
+            .finish_non_exhaustive()
+    }
+}
