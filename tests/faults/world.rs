@@ -4,7 +4,6 @@ use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{body::Body, response::Response};
 use http::Request;
-use hyper::body::Incoming;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceBuilder, util::BoxCloneSyncService};
@@ -21,7 +20,9 @@ use tunnel_layers::{
 };
 use tunnel_tests::tunnel::{GROUP, Tunnel, TunnelBuilder, group, listener};
 use tunnel_transport::{
-    Agent, AgentBuilder, AgentService, Backoff, Gateway, Upstream, entry::Entry, net::bind,
+    Agent, AgentBuilder, AgentService, Backoff, Gateway, Upstream,
+    entry::{Entry, RequestBody},
+    net::bind,
 };
 
 use crate::app::App;
@@ -133,7 +134,7 @@ impl Mortal {
 }
 
 /// A stack whose types are gone.
-pub(crate) type Stack = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+pub(crate) type Stack = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
 /// The recommended stack in front of this gateway's agents, with another way to pick and another transport.
 pub(crate) fn stack<T>(gateway: &Gateway, pick: impl Pick, transport: T) -> Stack
