@@ -28,7 +28,7 @@ use tunnel_transport::{
 use crate::app::App;
 
 /// After this a test has failed: nothing that it does takes more than a small part of it.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the app runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
