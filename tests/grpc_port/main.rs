@@ -1,0 +1,6 @@
+//! What stands beside the tunnel on the agents' port, and what agents say about gRPC.
+
+mod health;
+mod port;
+mod reflection;
+mod services;
