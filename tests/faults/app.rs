@@ -11,7 +11,7 @@ use axum::{Router, body::Body, extract::Request, response::Response, routing::an
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// The first bytes of the answers that then stand still.
 pub(crate) const FIRST: usize = 100 * 1024;
@@ -31,7 +31,7 @@ pub(crate) struct App {
     active: watch::Sender<u64>,
     /// Bytes that its bodies have given.
     produced: watch::Sender<u64>,
-    release: Arc<Notify>,
+    release: Arc<Semaphore>,
 }
 
 impl App {
@@ -41,7 +41,7 @@ impl App {
             started: counter(),
             active: counter(),
             produced: counter(),
-            release: Arc::default(),
+            release: Arc::new(Semaphore::new(0)),
         }
     }
 
@@ -75,12 +75,13 @@ impl App {
         reach(&self.active, |count| count <= requests).await;
     }
 
-    /// Lets one of those go on that wait in `/held` and `/half`.
-    pub(crate) fn release(&self) {
-        self.release.notify_one();
+    /// Lets so many of those go on that wait in `/held` and `/half`, now or later.
+    pub(crate) fn release(&self, requests: usize) {
+        self.release.add_permits(requests);
     }
 
-    fn enter(&self) -> Guard {
+    /// Counts a request until the guard drops.
+    pub(crate) fn enter(&self) -> Guard {
         self.active.send_modify(|count| *count += 1);
         self.started.send_modify(|count| *count += 1);
         Guard(self.clone())
@@ -113,7 +114,7 @@ impl App {
             }
             "/upload" => answer(count(request.into_body()).await),
             "/held" => {
-                self.release.notified().await;
+                released(&self.release).await;
                 answer(count(request.into_body()).await)
             }
             "/half" => answer(half(guard, self.release.clone())),
@@ -126,6 +127,10 @@ impl App {
 async fn reach(counter: &watch::Sender<u64>, is_so: impl Fn(u64) -> bool) {
     // The sender is borrowed, so that it cannot be gone.
     let _ = counter.subscribe().wait_for(|count| is_so(*count)).await;
+}
+
+async fn released(release: &Semaphore) {
+    release.acquire().await.expect("it is never closed").forget();
 }
 
 fn answer(body: impl Into<AnyBody>) -> Response {
@@ -171,13 +176,13 @@ async fn count(mut body: Body) -> String {
 }
 
 /// `half`, and after the release ` whole`.
-fn half(guard: Guard, release: Arc<Notify>) -> Body {
+fn half(guard: Guard, release: Arc<Semaphore>) -> Body {
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, Infallible>::new(2);
     tokio::spawn(async move {
         let _guard = guard;
         let sent = sender.send_data(Bytes::from_static(b"half")).await;
         if sent.is_ok() {
-            release.notified().await;
+            released(&release).await;
             // The client may have left.
             let _ = sender.send_data(Bytes::from_static(b" whole")).await;
         }

@@ -42,7 +42,7 @@ impl Raw {
     }
 
     /// Reads until the connection ends, and says how.
-    pub(crate) async fn to_end(&mut self) -> (Vec<u8>, io::Result<()>) {
+    pub(crate) async fn read_to_end(&mut self) -> (Vec<u8>, io::Result<()>) {
         let mut bytes = Vec::new();
         let end = self.0.read_to_end(&mut bytes).await.map(drop);
         (bytes, end)

@@ -87,6 +87,26 @@ async fn http1_in_mid_download() {
 }
 
 #[tokio::test]
+async fn http1_in_mid_download_with_the_next_request_sent_already() {
+    within(async {
+        for place in PLACES {
+            for leave in WAYS {
+                let world = World::new(place).await;
+                let mut client = Raw::connect(world.addr()).await;
+                client
+                    .send(&(http1::head("GET", "/chunked", "") + &http1::head("GET", "/fast", "")))
+                    .await;
+                client.head().await;
+                client.read(FIRST).await;
+                let _client = leave.with(client).await;
+                world.settled().await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn http1_in_mid_download_without_reading() {
     within(async {
         for place in PLACES {

@@ -3,9 +3,13 @@
 
 mod app;
 mod broken;
+mod cancel;
+mod drip;
 mod http1;
 mod http2;
 mod leave;
 mod restart;
+mod retry;
+mod stalled;
 mod table;
 mod world;

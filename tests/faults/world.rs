@@ -1,15 +1,34 @@
 //! A tunnel with the app behind it, in each of the ways that an app can stand there.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
+use axum::{body::Body, response::Response};
+use http::Request;
 use tokio::task::JoinSet;
-use tunnel_tests::tunnel::{GROUP, Tunnel, TunnelBuilder, listener};
-use tunnel_transport::{Agent, AgentBuilder, AgentService, Upstream};
+use tokio_util::sync::CancellationToken;
+use tower::{Service, ServiceBuilder, util::BoxCloneSyncService};
+use tunnel_core::{Outgoing, TunnelError};
+use tunnel_layers::{
+    balance::{BalanceLayer, Pick},
+    chunk::ChunkLayer,
+    correlate::CorrelateLayer,
+    deadline::DeadlineLayer,
+    rescue::RescueLayer,
+    route::{RouteLayer, Rule, Rules},
+    trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
+};
+use tunnel_tests::tunnel::{GROUP, Tunnel, TunnelBuilder, group, listener};
+use tunnel_transport::{
+    Agent, AgentBuilder, AgentService, Backoff, Gateway, Upstream,
+    entry::{Entry, RequestBody},
+    net::bind,
+};
 
 use crate::app::App;
 
 /// After this a test has failed: nothing that it does takes more than a small part of it.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Where the app runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +90,7 @@ impl World {
         self.tasks.spawn(async move {
             axum::serve(listener, app)
                 .await
-                .expect("axum::serve has no error")
+                .expect("axum::serve has no error");
         });
         format!("http://{addr}")
     }
@@ -111,6 +130,107 @@ impl Mortal {
     /// Drops the agent's future, as when its process is killed.
     pub(crate) async fn kill(mut self) {
         self.serve.shutdown().await;
+    }
+}
+
+/// A stack whose types are gone.
+pub(crate) type Stack = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
+
+/// The recommended stack in front of this gateway's agents, with another way to pick and another transport.
+pub(crate) fn stack<T>(gateway: &Gateway, pick: impl Pick, transport: T) -> Stack
+where
+    T: Service<Outgoing, Response = (), Error = TunnelError, Future: Send> + Clone + Send + Sync + 'static,
+{
+    let rules = Rules::compile([Rule::group("all", group(GROUP))]).expect("the rules are right");
+    let stack = ServiceBuilder::new()
+        .map_response(|response: Response<_>| response.map(Body::new))
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(rules))
+        .layer(DeadlineLayer::new())
+        .layer(BalanceLayer::new(gateway.agents(), pick))
+        .layer(UpgradeLayer::new())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(transport);
+    BoxCloneSyncService::new(stack)
+}
+
+/// A gateway that can be stopped and killed.
+pub(crate) struct Site {
+    pub(crate) gateway: Gateway,
+    /// Where outside traffic goes.
+    pub(crate) addr: SocketAddr,
+    /// Where agents dial.
+    pub(crate) agents_addr: SocketAddr,
+    stop: CancellationToken,
+    serve: JoinSet<()>,
+}
+
+impl Site {
+    /// Starts one on these ports; 0 lets the system choose.
+    pub(crate) fn start(ports: [u16; 2], make: impl FnOnce(&Gateway) -> Stack) -> Self {
+        let gateway = Gateway::builder().open_to_any_agent().build();
+        let [outside, agents] =
+            ports.map(|port| bind(([127, 0, 0, 1], port).into(), 64).expect("the port is free"));
+        let [addr, agents_addr] = [&outside, &agents].map(|listener| listener.local_addr().expect("bound"));
+        let (stop, mut serve) = (CancellationToken::new(), JoinSet::new());
+        let entry = Entry::new().serve(outside, make(&gateway));
+        serve.spawn(
+            entry
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future(),
+        );
+        let agents = gateway.serve_agents(agents);
+        serve.spawn(
+            agents
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future(),
+        );
+        Self {
+            gateway,
+            addr,
+            agents_addr,
+            stop,
+            serve,
+        }
+    }
+
+    /// An agent that dials this gateway, again at once when it is lost.
+    pub(crate) fn agent(&self, id: &str) -> AgentBuilder {
+        let backoff = Backoff {
+            first: Duration::from_millis(10),
+            cap: Duration::from_millis(50),
+        };
+        Agent::builder(format!("http://{}", self.agents_addr))
+            .group(GROUP)
+            .id(id)
+            .backoff(backoff)
+    }
+
+    /// Tells it to stop, and goes on.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn stopped(mut self) {
+        while let Some(ended) = self.serve.join_next().await {
+            ended.expect("neither port panics");
+        }
+    }
+
+    /// Drops it, as when its process is killed; its ports are free then.
+    pub(crate) async fn kill(mut self) {
+        self.serve.shutdown().await;
+    }
+}
+
+/// Picks the agent with this name, if it may be picked.
+pub(crate) fn prefer(id: &'static str) -> impl Pick {
+    move |candidates: &[&tunnel_core::Member]| {
+        let is_it = |member: &&tunnel_core::Member| member.session.agent().to_string() == id;
+        candidates.iter().position(is_it).unwrap_or_default()
     }
 }
 

@@ -28,19 +28,16 @@ const FRAMES: [usize; 5] = [1, 16_384, PERIOD, 100, 40_000];
 pub type Feed = channel::Sender<Bytes, BoxError>;
 
 /// A body of `len` bytes, which says its length.
-#[must_use]
 pub fn sized(len: u64) -> Body {
     Body::new(Pattern::new(len, true))
 }
 
 /// A body of the same bytes, of which nobody knows the length before it ends.
-#[must_use]
 pub fn streamed(len: u64) -> Body {
     Body::new(Pattern::new(len, false))
 }
 
 /// A body that the test feeds frame by frame, and the end to feed it with.
-#[must_use]
 pub fn fed() -> (Feed, Body) {
     let (feed, body) = channel::Channel::new(1);
     (feed, Body::new(body))

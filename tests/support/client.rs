@@ -207,8 +207,26 @@ impl RawClient {
     ///
     /// When what comes is no response of HTTP/1.1, or breaks off.
     pub async fn response(&mut self) -> RawResponse {
-        let (status, headers) = self.head().await;
-        assert!(!status.is_informational(), "{status}");
+        let head = self.head().await;
+        assert!(!head.0.is_informational(), "{}", head.0);
+        self.content(head).await
+    }
+
+    /// The same, after any number of interim responses.
+    ///
+    /// # Panics
+    ///
+    /// As [`response`](Self::response).
+    pub async fn final_response(&mut self) -> RawResponse {
+        loop {
+            let head = self.head().await;
+            if !head.0.is_informational() {
+                return self.content(head).await;
+            }
+        }
+    }
+
+    async fn content(&mut self, (status, headers): (StatusCode, HeaderMap)) -> RawResponse {
         let mut trailers = HeaderMap::new();
         let body = if headers.contains_key(header::TRANSFER_ENCODING) {
             let body = self.chunked().await;

@@ -107,7 +107,6 @@ impl Seen {
 }
 
 /// An app that reads every request to its end, tells of it, and answers 200 with `answer`.
-#[must_use]
 pub fn recorder(answer: &'static str) -> (Router, Seen) {
     let (sender, receiver) = mpsc::channel(64);
     let app = app(move |request| {

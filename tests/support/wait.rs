@@ -4,8 +4,8 @@ use std::{future::poll_fn, time::Duration};
 
 use tunnel_core::{Session, TunnelError};
 
-/// After this a test has failed: nothing that it does takes more than a small part of it.
-pub const LIMIT: Duration = Duration::from_secs(20);
+/// After this a test has failed. The longest takes a few seconds, and a machine may be busy.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs a test, and fails it instead of letting it hang.
 ///

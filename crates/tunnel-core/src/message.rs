@@ -107,6 +107,12 @@ pub struct Reset {
     pub detail: Option<String>,
 }
 
+impl From<ResetReason> for Reset {
+    fn from(reason: ResetReason) -> Self {
+        Self { reason, detail: None }
+    }
+}
+
 impl Payload {
     /// The bytes of body that this carries.
     #[must_use]

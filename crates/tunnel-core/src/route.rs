@@ -1,6 +1,9 @@
 //! Where a request goes: what the routing layer found out, for the layers below it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::id::GroupName;
 
@@ -30,3 +33,8 @@ pub struct Timeouts {
     /// From the request's head to the end of the response's body.
     pub whole: Option<Duration>,
 }
+
+/// When a request came, in its extensions: what times are counted from. Whoever receives requests may say it; else it is the
+/// time at which the first of our layers saw the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival(pub Instant);

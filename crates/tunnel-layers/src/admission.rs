@@ -11,6 +11,8 @@ pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
     let (mut parts, body) = request.into_parts();
     #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
+    #[cfg(feature = "deadline")]
+    note_arrival(&mut parts.extensions);
     admit::ensure(&mut parts)?;
     Ok(Request::from_parts(parts, body))
 }
@@ -25,6 +27,16 @@ fn find_peer(extensions: &mut http::Extensions) {
         && let Some(ConnectInfo(addr)) = extensions.get().copied()
     {
         extensions.insert(PeerInfo::plaintext(addr));
+    }
+}
+
+/// Times are counted from here, so that what the layers outside `DeadlineLayer` wait for is not given away.
+#[cfg(feature = "deadline")]
+fn note_arrival(extensions: &mut http::Extensions) {
+    use tunnel_core::route::Arrival;
+
+    if extensions.get::<Arrival>().is_none() {
+        extensions.insert(Arrival(tokio::time::Instant::now().into_std()));
     }
 }
 

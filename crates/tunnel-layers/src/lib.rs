@@ -9,10 +9,11 @@
 //! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outermost, so that every answer has the id |
 //! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
 //! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
-//! | [`RouteLayer`](route) | host, path, method and headers to a target; rewrites; timeouts | outside all that reads the rule |
+//! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
+//! | [`TargetLayer`](target) | one fixed target, for requests made in the process | in the place of route, outermost |
 //! | `AuthLayer` (planned) | puts a principal into the extensions | inside route, before limits by principal |
 //! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
-//! | [`DeadlineLayer`](deadline) | the rule's timeout, until the body ends | inside route, which says the timeout |
+//! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
 //! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
@@ -29,9 +30,9 @@
 //!
 //! # Features
 //!
-//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `rescue`, `route`, `trace-id`,
-//! `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of a tonic
-//! service that it wraps), `tracing` (events; `trace-id` has it anyway), and `full` for all of it.
+//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `rescue`, `route`, `target`,
+//! `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of
+//! a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing` (events; `trace-id` has it anyway), and `full` for all of it.
 
 // Which of the shared parts are used depends on the features.
 #[allow(unused_macros)]
@@ -48,6 +49,8 @@ pub mod chunk;
 pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(feature = "deadline")]
+mod grpc_timeout;
 #[cfg(feature = "route")]
 mod oneshot;
 pub mod reject;
@@ -57,8 +60,14 @@ pub mod rescue;
 pub mod route;
 #[cfg(all(test, feature = "full"))]
 mod stack_tests;
+#[cfg(feature = "target")]
+pub mod target;
+#[cfg(all(test, feature = "full"))]
+mod test_session;
 #[cfg(all(test, feature = "full"))]
 mod test_util;
+#[cfg(all(test, feature = "full"))]
+mod tonic_tests;
 mod trace_context;
 #[cfg(feature = "trace-id")]
 pub mod trace_id;

@@ -7,11 +7,16 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tunnel_core::{BoxError, Cause, Initiator, TunnelError};
 
 use crate::{
+    balance::{BalanceLayer, RoundRobin},
+    chunk::ChunkLayer,
     deadline::DeadlineLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
+    target::TargetLayer,
+    test_session::{group, session},
     test_util::{Scripted, assert_shareable, axum_request, grpc, grpc_request, request},
     trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
 };
 
 fn rules() -> Rules {
@@ -89,12 +94,42 @@ fn a_tonic_service_keeps_its_name() {
 
     let upstream_rules = Rules::compile_with_upstreams([]).unwrap();
     let (route, split) = RouteLayer::with_upstreams(upstream_rules, ());
+    let agents = BalanceLayer::new(group(&[]), RoundRobin::new());
     let stack = ServiceBuilder::new()
+        .layer(TargetLayer::group("g".parse().unwrap()))
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
         .layer(route)
         .layer(DeadlineLayer::new())
         .layer(split)
+        .layer(agents)
+        .layer(UpgradeLayer::new())
         .service(Greeter);
     assert_eq!(name(&stack), "greet.Greeter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_for_an_agent_tells_what_is_left_then() {
+    use tunnel_core::{ExchangeRequest, ExchangeResponse};
+
+    let slow = ServiceBuilder::new()
+        .layer(DeadlineLayer::new())
+        .service(service_fn(|mut request: Request<Scripted>| async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            request.extensions_mut().insert(session(1, 1));
+            let chunk = ServiceBuilder::new().layer(ChunkLayer::new()).service(service_fn(
+                |exchange: ExchangeRequest<_>| async move {
+                    let left = exchange.head.headers["grpc-timeout"].to_str().unwrap().to_owned();
+                    Err::<ExchangeResponse, _>(TunnelError::internal(left))
+                },
+            ));
+            let error = chunk.oneshot(request).await.unwrap_err();
+            Err::<Response<Scripted>, BoxError>(error.into())
+        }));
+    let mut request = grpc_request();
+    request
+        .headers_mut()
+        .insert("grpc-timeout", http::HeaderValue::from_static("5S"));
+    let error = slow.oneshot(request).await.unwrap_err();
+    assert_eq!(error.to_string(), "3000000u");
 }

@@ -1,1 +1,10 @@
 //! A real agent against scripted gateways.
+
+mod actor;
+mod cancel;
+mod exchange;
+mod flood;
+mod hello;
+mod reconnect;
+mod refusal;
+mod shutdown;

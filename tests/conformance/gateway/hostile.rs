@@ -9,7 +9,8 @@ use tunnel_tests::{
     raw::{
         RawStream,
         message::{
-            Draft, http_chunk, http_request, http_response, new_id, of_exchange, ping, reset, window_update,
+            Draft, control, drain, http_chunk, http_request, http_response, new_id, of_exchange, ping, reset,
+            window_update,
         },
     },
     wait::{closed, within_limit},
@@ -175,8 +176,8 @@ async fn an_answer_to_nobody_is_ignored() {
             reset(&new_id(), 1),
             window_update(&new_id(), 1),
             // And what has no business on a lane.
-            tunnel_tests::raw::message::drain(),
-            tunnel_tests::raw::message::control(Payload::StreamOpen(pb::StreamOpen::default())),
+            drain(),
+            control(Payload::StreamOpen(pb::StreamOpen::default())),
         ] {
             agent.raw.lane.send(message).await;
         }

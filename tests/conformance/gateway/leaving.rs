@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use tokio::{net::TcpListener, sync::oneshot};
-use tunnel_core::{Cause, Sent};
+use tunnel_core::{Cause, Sent, TunnelBody};
 use tunnel_tests::{
     call::{collect, get, open, request},
     raw::{Pace, RawAgent, hello, message},
     wait::{closed, idle, within_limit},
 };
-use tunnel_transport::{Gateway, wire::error_message::Code};
+use tunnel_transport::{
+    Gateway,
+    wire::{error_message::Code, tunnel_message::Payload},
+};
 
 use crate::stage::{Joined, Stage};
 
@@ -68,7 +71,7 @@ async fn a_draining_agent_gets_nothing_new_and_finishes_what_it_has() {
         agent.raw.control.settle().await;
         assert!(agent.session.is_draining());
         let head = request(http::Method::GET, "/new");
-        let error = open(&agent.session, head, tunnel_core::TunnelBody::empty()).expect_err("it is stopping");
+        let error = open(&agent.session, head, TunnelBody::empty()).expect_err("it is stopping");
         assert_eq!((error.cause(), error.sent()), (Cause::Draining, Sent::No));
 
         agent
@@ -111,11 +114,10 @@ async fn a_stopping_gateway_finishes_what_is_open_and_tells_its_agents() {
         let newcomer = loop {
             let agent = RawAgent::dial(addr).await;
             let mut control = agent.control_stream(None).await.expect("the call is answered");
-            let open = tunnel_transport::wire::tunnel_message::Payload::StreamOpen(hello("b", &["demo"]));
+            let open = Payload::StreamOpen(hello("b", &["demo"]));
             control.send(message::control(open)).await;
             let answer = control.next().await.expect("an answer");
-            if let Some(tunnel_transport::wire::tunnel_message::Payload::ErrorMessage(error)) = answer.payload
-            {
+            if let Some(Payload::ErrorMessage(error)) = answer.payload {
                 break error;
             }
         };

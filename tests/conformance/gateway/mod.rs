@@ -2,6 +2,7 @@
 
 mod exchange;
 mod flood;
+mod foreign;
 mod heartbeat;
 mod hostile;
 mod lanes;

@@ -4,10 +4,11 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tunnel_tests::{
     body,
+    client::Version,
     origin::{app, recorder},
 };
 
-use super::world::{Way, World, get};
+use super::world::{Far, Way, World, get};
 
 on_every_way! { requests, responses, many }
 
@@ -86,3 +87,33 @@ async fn many(way: Way) {
     assert_has(&seen.headers().await, &sent);
     world.settled().await;
 }
+
+/// A response's head may be as large as a request's; one that is far larger is a failure of the upstream.
+async fn large_response_heads(far: Far) {
+    let app = app(|request| async move {
+        let bytes: usize = request.uri().path()[1..].parse().unwrap();
+        Response::builder()
+            .header("x-large", "v".repeat(bytes))
+            .body(Body::from("hello"))
+            .unwrap()
+    });
+    let world = World::new(
+        Way {
+            client: Version::Http1,
+            far,
+        },
+        app,
+    )
+    .await;
+    for (bytes, status) in [(60_000, 200), (70_000, 502), (300_000, 502), (14_000, 200)] {
+        let mut raw = world.raw().await;
+        let response = raw
+            .call(format!("GET /{bytes} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .await;
+        assert_eq!(response.status, status, "{bytes}: {:?}", response.body);
+        assert_eq!(response.headers.contains_key("x-tunnel-error"), status == 502);
+    }
+    world.settled().await;
+}
+
+on_every_far_end! { large_response_heads }

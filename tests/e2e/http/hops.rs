@@ -171,3 +171,38 @@ async fn forwarded(way: Way) {
     );
     world.settled().await;
 }
+
+/// A wish to switch protocols may be ignored; the request is then an ordinary one.
+async fn unanswered_upgrade(far: Far) {
+    let (app, mut seen) = recorder("plain");
+    let world = World::new(
+        Way {
+            client: Version::Http1,
+            far,
+        },
+        app,
+    )
+    .await;
+    let mut raw = world.raw().await;
+    for protocol in ["h2c", "other/1"] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: {protocol}\r\n\
+             http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
+        );
+        let response = raw.call(request).await;
+        assert_eq!(
+            (response.status.as_u16(), &response.body[..]),
+            (200, &b"plain"[..])
+        );
+        let headers = seen.headers().await;
+        assert!(
+            ["connection", "upgrade", "http2-settings"]
+                .iter()
+                .all(|name| !headers.contains_key(*name))
+        );
+    }
+    drop(raw);
+    world.settled().await;
+}
+
+on_every_far_end! { unanswered_upgrade }

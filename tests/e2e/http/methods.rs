@@ -1,7 +1,7 @@
 //! Methods, and responses that have no body.
 
 use axum::body::Body;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use tunnel_tests::{
     body,
@@ -11,7 +11,7 @@ use tunnel_tests::{
 
 use super::world::{Way, World, get};
 
-on_every_way! { served, refused, head, bodiless, options_of_all }
+on_every_way! { served, refused, statuses, head, bodiless, not_modified, options_of_all }
 
 async fn served(way: Way) {
     let (app, mut seen) = recorder("answer");
@@ -60,24 +60,53 @@ async fn refused(way: Way) {
     world.settled().await;
 }
 
-async fn head(way: Way) {
-    let app = app(|_| async {
+/// What the app answers passes untouched, failures of its own too.
+async fn statuses(way: Way) {
+    let app = app(|request| async move {
+        let status = request.uri().path()[1..].parse::<u16>().unwrap();
         Response::builder()
-            .header("x-app", "1")
-            .body(Body::from("hello"))
+            .status(status)
+            .header("x-tunnel", "1")
+            .body(Body::from("as it is"))
             .unwrap()
     });
     let mut world = World::new(way, app).await;
-    for _ in 0..3 {
-        let head = world.send(Request::head("/").body(Body::empty()).unwrap()).await;
-        assert_eq!(
-            (head.status(), &head.headers()["content-length"]),
-            (StatusCode::OK, &"5".parse().unwrap())
-        );
+    for status in [
+        200, 201, 203, 206, 226, 299, 300, 308, 400, 401, 404, 418, 429, 431, 451, 499, 500, 502, 503, 504,
+        599, 999,
+    ] {
+        let response = world.client.get(&format!("/{status}")).await;
+        assert_eq!(response.status(), status);
+        assert!(!response.headers().contains_key("x-tunnel-error"), "{status}");
+        assert_eq!(response.headers()["content-length"], "8");
+        assert_eq!(body::whole(response).await, "as it is", "{status}");
+    }
+    world.settled().await;
+}
+
+async fn head(way: Way) {
+    let app = app(|request| async move {
+        let body = match request.uri().path() {
+            "/sized" => Body::from("hello"),
+            _ => body::streamed(5),
+        };
+        Response::builder().header("x-app", "1").body(body).unwrap()
+    });
+    let mut world = World::new(way, app).await;
+    for target in ["/sized", "/streamed", "/sized"] {
+        let head = world
+            .send(Request::head(target).body(Body::empty()).unwrap())
+            .await;
+        assert_eq!(head.status(), StatusCode::OK);
         assert_eq!(head.headers()["x-app"], "1");
+        let length = head.headers().get("content-length");
+        assert_eq!(
+            length.map(HeaderValue::as_bytes),
+            (target == "/sized").then_some(&b"5"[..])
+        );
         assert_eq!(body::whole(head).await, "");
         // On the same connection: nothing of the answer to HEAD is left in it.
-        assert_eq!(body::whole(world.client.get("/").await).await, "hello");
+        assert_eq!(body::whole(world.client.get(target).await).await.len(), 5);
     }
     world.settled().await;
 }
@@ -103,6 +132,24 @@ async fn bodiless(way: Way) {
         if status == 204 {
             assert!(!response.headers().contains_key("content-length"));
         }
+        assert_eq!(body::whole(response).await, "");
+    }
+    world.settled().await;
+}
+
+/// A 304 may say the length of what it does not send (RFC 9110, section 8.6).
+async fn not_modified(way: Way) {
+    let app = app(|_| async {
+        let response = Response::builder()
+            .status(StatusCode::NOT_MODIFIED)
+            .header("etag", "\"1\"");
+        response.header("content-length", 5).body(Body::empty()).unwrap()
+    });
+    let mut world = World::new(way, app).await;
+    for _ in 0..2 {
+        let response = world.client.get("/").await;
+        assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(response.headers()["etag"], "\"1\"");
         assert_eq!(body::whole(response).await, "");
     }
     world.settled().await;

@@ -15,12 +15,32 @@ macro_rules! on_every_way {
     };
     (@way $way:ident $client:ident $far:ident $($check:ident)+) => {
         mod $way {
-            use crate::http::world::{Far, Way, within_limit};
-            use tunnel_tests::client::Version;
+            use crate::http::world::{Far, Way};
+            use tunnel_tests::{client::Version, wait::within_limit};
 
             $(#[tokio::test]
             async fn $check() {
                 within_limit(super::$check(Way { client: Version::$client, far: Far::$far })).await;
+            })+
+        }
+    };
+}
+
+/// Runs each of these functions, which take where the app is, for each such place.
+macro_rules! on_every_far_end {
+    ($($check:ident),+ $(,)?) => {
+        on_every_far_end! { @far to_process Process $($check)+ }
+        on_every_far_end! { @far to_http1 Http1 $($check)+ }
+        on_every_far_end! { @far to_h2c H2c $($check)+ }
+    };
+    (@far $name:ident $far:ident $($check:ident)+) => {
+        mod $name {
+            use crate::http::world::Far;
+            use tunnel_tests::wait::within_limit;
+
+            $(#[tokio::test]
+            async fn $check() {
+                within_limit(super::$check(Far::$far)).await;
             })+
         }
     };

@@ -1,8 +1,8 @@
 //! Path and query come out byte for byte.
 
-use tunnel_tests::{body, origin::recorder};
+use tunnel_tests::{body, client::Version, origin::recorder};
 
-use super::world::{Way, World, get};
+use super::world::{Far, Way, World, get};
 
 const TARGETS: &[&str] = &[
     "/",
@@ -45,3 +45,38 @@ async fn long_target(way: Way) {
     assert_eq!(seen.next().await.uri().path_and_query().unwrap().as_str(), target);
     world.settled().await;
 }
+
+/// The authority of the absolute form wins over `Host`, for the rules and for the app.
+async fn absolute_form(far: Far) {
+    let (app, mut seen) = recorder("");
+    let world = World::new(
+        Way {
+            client: Version::Http1,
+            far,
+        },
+        app,
+    )
+    .await;
+    let mut raw = world.raw().await;
+    for (target, expected) in [
+        ("http://B.example:80/a%2Fb?c", "/a%2Fb?c"),
+        ("http://b.example?c", "/?c"),
+    ] {
+        let response = raw
+            .call(format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n\r\n"))
+            .await;
+        assert_eq!(response.status, 200);
+        let seen = seen.next().await;
+        assert_eq!(seen.uri().path_and_query().unwrap().as_str(), expected);
+        let host = seen.headers().get("host").map(|host| host.to_str().unwrap());
+        assert_eq!(
+            host.or(seen.uri().authority().map(|authority| authority.as_str())),
+            Some("b.example")
+        );
+        assert_eq!(seen.headers()["x-forwarded-host"], "b.example");
+    }
+    drop(raw);
+    world.settled().await;
+}
+
+on_every_far_end! { absolute_form }

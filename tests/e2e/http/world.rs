@@ -1,6 +1,9 @@
 //! One outside client, one tunnel, one app.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
@@ -11,9 +14,6 @@ use tunnel_tests::{
     tunnel::Tunnel,
 };
 use tunnel_transport::{Upstream, upstream::UpstreamProtocol};
-
-/// After this a test has failed: none takes more than a small part of it.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// An upstream of HTTP/2 sends no 100, so that each such request waits that long.
 const CONTINUE_TIMEOUT: Duration = Duration::from_millis(50);
@@ -93,14 +93,6 @@ async fn tunnel(far: Far, app: Router) -> (Tunnel, Option<Origin>) {
     )
 }
 
-/// Runs a test, and fails it instead of letting it hang.
-pub(super) async fn within_limit<F: Future>(test: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, test).await {
-        Ok(output) => output,
-        Err(_) => panic!("the test waits for something that does not happen"),
-    }
-}
-
 /// A request with this target and no body.
 pub(super) fn get(target: &str) -> Request<Body> {
     Request::get(target).body(Body::empty()).expect("a request")
@@ -109,4 +101,25 @@ pub(super) fn get(target: &str) -> Request<Body> {
 /// A POST with this body.
 pub(super) fn post(body: impl Into<Body>) -> Request<Body> {
     Request::post("/").body(body.into()).expect("a request")
+}
+
+/// A value that an app's function takes once.
+#[derive(Debug)]
+pub(super) struct Single<T>(Arc<Mutex<Option<T>>>);
+
+/// Makes one.
+pub(super) fn single<T>(value: T) -> Single<T> {
+    Single(Arc::new(Mutex::new(Some(value))))
+}
+
+impl<T> Single<T> {
+    pub(super) fn take(&self) -> T {
+        self.0.lock().unwrap().take().expect("the app is called once")
+    }
+}
+
+impl<T> Clone for Single<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }

@@ -125,12 +125,18 @@ impl RawGateway {
 
     /// Waits for the next connection, and opens a session with one lane on it.
     pub async fn accept_session(&self) -> RawGatewaySession {
+        self.accept_session_with(consent()).await
+    }
+
+    /// The same with another consent than the usual one.
+    pub async fn accept_session_with(&self, consent: pb::StreamOpenResponse) -> RawGatewaySession {
         let mut connection = self.accept().await;
-        let (control, hello) = connection.accept_control().await;
+        let (stream, hello) = connection.hear_control().await;
+        stream.send(control(Payload::StreamOpenResponse(consent))).await;
         let (lane, _) = connection.accept_lane().await;
         RawGatewaySession {
             connection,
-            control,
+            control: stream,
             lane,
             hello,
         }
@@ -187,11 +193,21 @@ impl RawConnection {
     ///
     /// When another call comes.
     pub async fn accept_control(&mut self) -> (RawStream, pb::StreamOpen) {
+        let (stream, hello) = self.hear_control().await;
+        stream.send(control(Payload::StreamOpenResponse(consent()))).await;
+        (stream, hello)
+    }
+
+    /// Waits for a ControlStream and what the agent says on it, and does not answer that yet.
+    ///
+    /// # Panics
+    ///
+    /// When another call comes.
+    pub async fn hear_control(&mut self) -> (RawStream, pb::StreamOpen) {
         let call = self.call().await;
         assert!(call.is_control, "a session begins with ControlStream");
         let mut stream = call.accept();
         let hello = stream.expect_open().await;
-        stream.send(control(Payload::StreamOpenResponse(consent()))).await;
         (stream, hello)
     }
 

@@ -1,6 +1,6 @@
 //! Fields that are for the next hop only (RFC 9110, section 7.6.1).
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
 use super::{forwarded, framing};
 
@@ -104,8 +104,10 @@ pub fn clean_response(parts: &mut response::Parts) {
     let was_chunked = headers.contains_key(header::TRANSFER_ENCODING);
     strip(headers);
     headers.remove(header::TE);
+    // RFC 9110, section 8.6: these have no content, and no length of it.
+    let has_no_length = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
     // A length beside a transfer coding, or one that contradicts itself, says nothing (RFC 9112, section 6.3).
-    if was_chunked || framing::check_content_length(headers).is_err() {
+    if has_no_length || was_chunked || framing::check_content_length(headers).is_err() {
         headers.remove(header::CONTENT_LENGTH);
     } else {
         framing::fold_content_length(headers);

@@ -1,5 +1,6 @@
 //! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
 
+mod limits;
 #[cfg(test)]
 mod tests;
 
@@ -189,6 +190,7 @@ where
                 Payload::Response(Box::new(ResponseStart { data, end, ..*start }))
             }
         };
+        limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
         Poll::Ready(Ok(send.outgoing(payload)))
     }
 

@@ -87,6 +87,28 @@ impl Session {
         }
     }
 
+    /// Resets an exchange that the peer wanted to open with a request that cannot be read: it waits for an answer, and there
+    /// is no exchange that could give it.
+    ///
+    /// # Errors
+    ///
+    /// There were too many such messages, or the peer does not read their resets.
+    pub fn reject_request(
+        &self,
+        lane: &Lane,
+        opening: (RequestId, Direction, Protocol),
+        reason: ResetReason,
+        what: &'static str,
+    ) -> Result<(), TunnelError> {
+        let is_known = lock(&self.0.table).exchanges.contains_key(&opening.0);
+        self.reject(opening.0, reason, what)?;
+        if is_known {
+            return Ok(());
+        }
+        let detail = Some(what.to_owned());
+        self.refuse(lane, opening, Reset { reason, detail }).map(drop)
+    }
+
     fn deliver(&self, lane: &Lane, exchange: &Arc<Exchange>, payload: Payload) {
         let result = if exchange.lane() == lane {
             exchange.update(self, |state, effects| match payload {
@@ -135,7 +157,7 @@ impl Session {
         }
         let local = self.0.config.local;
         let Some(place) = Place::take(&self.0.accepted, acceptable(local.max_exchanges)) else {
-            return self.refuse(lane, (id, direction, protocol), ResetReason::Refused);
+            return self.refuse(lane, (id, direction, protocol), ResetReason::Refused.into());
         };
         let budget = &self.0.config.budget;
         let recv_credit = match (&end, head.expects_continue()) {
@@ -154,7 +176,7 @@ impl Session {
                 Phase::Closed(_) => return Ok(None),
                 Phase::Draining => {
                     drop(table);
-                    return self.refuse(lane, (id, direction, protocol), ResetReason::Draining);
+                    return self.refuse(lane, (id, direction, protocol), ResetReason::Draining.into());
                 }
             };
         }
@@ -183,12 +205,12 @@ impl Session {
         &self,
         lane: &Lane,
         (id, direction, protocol): (RequestId, Direction, Protocol),
-        reason: ResetReason,
+        reset: Reset,
     ) -> Result<Option<Accepted>, TunnelError> {
         let now = self.now();
         let local = self.0.config.local;
         lock(&self.0.table).late.allow(now, local.initial_credit as usize);
-        let payload = Payload::Reset(Reset { reason, detail: None });
+        let payload = Payload::Reset(reset);
         let limit = (local.max_exchanges as usize).max(MIN_REFUSALS);
         if lane.refuse(
             TunnelMessage {

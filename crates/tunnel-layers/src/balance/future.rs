@@ -32,8 +32,8 @@ pub struct ResponseFuture<S: Service<Request<Lent<B>>>, P, B> {
 enum State<F, B> {
     Rejected(Option<TunnelError>),
     Called(#[pin] F),
-    /// The next try waits for the service to become ready.
-    Waiting(Option<Request<Lent<B>>>),
+    /// The next try waits for the service to become ready. Boxed: it is rare, and larger than all else.
+    Waiting(Option<Box<Request<Lent<B>>>>),
 }
 
 /// What is kept to send a request once more.
@@ -141,7 +141,7 @@ where
                         return Poll::Ready(Err(error));
                     };
                     *this.retry = retry;
-                    this.state.set(State::Waiting(Some(request)));
+                    this.state.set(State::Waiting(Some(Box::new(request))));
                 }
                 StateProj::Waiting(request) => {
                     let Some(inner) = this.inner.as_mut() else {
@@ -151,7 +151,7 @@ where
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
-                    let future = inner.call(request);
+                    let future = inner.call(*request);
                     this.state.set(State::Called(future));
                 }
             }

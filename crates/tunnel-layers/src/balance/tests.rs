@@ -1,81 +1,18 @@
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tunnel_core::{
-    AgentId, Agents, BoxTask, Cause, CreditBudget, Direction, GroupName, Initiator, InstanceId, Member,
-    Protocol, RequestId, Routed, Runtime, Sent, Session, SessionConfig, SessionId, Settings, Target,
-    Timeouts, TunnelError,
+    Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, Timeouts, TunnelError,
 };
 
 use super::*;
-use crate::reject::ResponseBody;
-
-#[derive(Debug, Default)]
-struct TestRuntime(AtomicU64);
-
-impl Runtime for TestRuntime {
-    fn spawn(&self, _: BoxTask) {
-        unreachable!("nothing is spawned here");
-    }
-
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    fn request_id(&self) -> RequestId {
-        RequestId::from_parts(self.0.fetch_add(1, Ordering::Relaxed), [0; 10])
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Group(Arc<[Member]>);
-
-impl Agents for Group {
-    fn members(&self, _: &GroupName) -> Arc<[Member]> {
-        self.0.clone()
-    }
-}
-
-fn session(number: u8, lanes: u32) -> Session {
-    let session = Session::new(SessionConfig {
-        id: SessionId::from_random([number; 16]),
-        agent: "agent".parse::<AgentId>().unwrap(),
-        instance: InstanceId::from_random([number; 16]),
-        opens: Direction::ServerToClient,
-        local: Settings::default(),
-        remote: Settings {
-            max_exchanges: 2,
-            ..Settings::default()
-        },
-        budget: CreditBudget::default(),
-        runtime: Arc::new(TestRuntime::default()),
-    });
-    for index in 0..lanes {
-        session.add_lane(index).unwrap();
-    }
-    session
-}
-
-fn group(sessions: &[&Session]) -> Group {
-    Group(
-        sessions
-            .iter()
-            .map(|session| Member {
-                session: (*session).clone(),
-                weight: 1,
-            })
-            .collect(),
-    )
-}
+use crate::{
+    reject::ResponseBody,
+    test_session::{group, session},
+};
 
 fn request(body: &'static [u8]) -> Request<Full<Bytes>> {
     let mut request = Request::builder()

@@ -52,6 +52,8 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
             "no session was chosen: put BalanceLayer, or a layer that inserts a Session, outside ChunkLayer",
         )
     })?;
+    #[cfg(feature = "deadline")]
+    crate::grpc_timeout::refresh(&mut parts);
     let protocol = Protocol::of(&parts.headers);
     let trace_id = trace_id(&parts.headers).to_owned();
     let head = RequestHead::from_parts(parts)?;

@@ -11,13 +11,13 @@ pub struct DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    /// A layer that knows only the timeouts of rules.
+    /// A layer that knows only the timeouts of rules and of gRPC callers.
     #[must_use]
     pub const fn new() -> Self {
         Self { default: None }
     }
 
-    /// The time for exchanges whose rule names none, or that have no rule.
+    /// The time for exchanges whose rule names none, or that have no rule. A gRPC caller can shorten it, not lengthen it.
     #[must_use]
     pub const fn default_timeout(mut self, whole: Duration) -> Self {
         self.default = Some(whole);

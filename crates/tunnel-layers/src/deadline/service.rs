@@ -6,11 +6,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::Instant;
 use tower_service::Service;
-use tunnel_core::{BoxError, Routed};
+use tunnel_core::BoxError;
 
-use super::{DeadlineBody, future::ResponseFuture};
+use super::{DeadlineBody, future::ResponseFuture, time::limit};
 use crate::{admission, reject::Caller};
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
@@ -45,14 +44,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        let request = match admission::admit(request) {
-            Ok(request) => request,
-            Err(error) => return ResponseFuture::refused(error, caller),
-        };
-        let routed = request.extensions().get::<Routed>();
-        let timeout = routed.and_then(|routed| routed.timeouts.whole).or(self.default);
-        // A time beyond what the clock can tell is no limit.
-        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        ResponseFuture::called(self.inner.call(request), end, caller)
+        let limited = admission::admit(request).and_then(|mut request| {
+            let end = limit(&mut request, caller.dialect(), self.default)?;
+            Ok((request, end))
+        });
+        match limited {
+            Ok((request, end)) => ResponseFuture::called(self.inner.call(request), end, caller),
+            Err(error) => ResponseFuture::refused(error, caller),
+        }
     }
 }

@@ -167,6 +167,123 @@ async fn what_has_ended_is_not_ended_again() {
     assert!(futures_util::FutureExt::now_or_never(body.frame()).is_none());
 }
 
+/// A gRPC request with this `grpc-timeout`, and of a rule with this timeout.
+fn call(asked: Option<&'static str>, rule: Option<Duration>) -> Request<Scripted> {
+    let mut request = grpc_request();
+    if let Some(asked) = asked {
+        let value = http::HeaderValue::from_static(asked);
+        request.headers_mut().insert("grpc-timeout", value);
+    }
+    if let Some(rule) = rule {
+        request.extensions_mut().insert(Routed {
+            rule: "r".into(),
+            target: Target::Upstream("u".into()),
+            timeouts: Timeouts { whole: Some(rule) },
+        });
+    }
+    request
+}
+
+/// A service that answers with the `grpc-timeout` that it saw.
+fn seeing() -> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = Infallible> + Clone {
+    service_fn(|request: Request<Scripted>| async move {
+        let mut response = Response::new(Scripted::default());
+        if let Some(value) = request.headers().get("grpc-timeout") {
+            response.headers_mut().insert("seen", value.clone());
+        }
+        Ok(response)
+    })
+}
+
+/// What of it a request goes on with.
+async fn told(layer: DeadlineLayer, request: Request<Scripted>) -> Option<String> {
+    let answer = layer.layer(seeing()).oneshot(request).await.unwrap();
+    assert!(!answer.headers().contains_key("grpc-status"), "{answer:?}");
+    let seen = answer.headers().get("seen")?;
+    Some(seen.to_str().unwrap().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grpc_call_has_the_least_of_all_times_and_tells_it() {
+    let none = DeadlineLayer::new();
+    for (layer, asked, rule, seconds) in [
+        (none, Some("2S"), None, Some(2)),
+        (none, Some("2S"), Some(3), Some(2)),
+        (none, Some("3S"), Some(2), Some(2)),
+        (none, None, Some(2), Some(2)),
+        (none, None, None, None),
+        (layer(), Some("2S"), None, Some(1)),
+        (layer(), None, None, Some(1)),
+        (layer(), None, Some(2), Some(2)),
+    ] {
+        let request = || call(asked, rule.map(Duration::from_secs));
+        let expected = seconds.map(|seconds| format!("{seconds}000000u"));
+        assert_eq!(told(layer, request()).await, expected, "{asked:?} {rule:?}");
+
+        let Some(seconds) = seconds else { continue };
+        let start = Instant::now();
+        let answer = layer
+            .layer(silent(Arc::default()))
+            .oneshot(request())
+            .await
+            .unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "4");
+        assert!(answer.body().is_end_stream(), "trailers only");
+        assert_eq!(start.elapsed(), Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_spent_before_is_not_given_again() {
+    let mut request = call(Some("3S"), None);
+    let arrival = tunnel_core::route::Arrival(Instant::now().into_std());
+    request.extensions_mut().insert(arrival);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(
+        told(DeadlineLayer::new(), request).await.as_deref(),
+        Some("2000000u")
+    );
+
+    // Admission further out is the arrival, if nobody else says when it was.
+    let request = crate::admission::admit(call(Some("3S"), None)).unwrap();
+    tokio::time::advance(SECOND).await;
+    // A layer of this kind has read the field, and what it has written is not counted from the arrival again.
+    let inner = layer().default_timeout(10 * SECOND).layer(seeing());
+    let answer = DeadlineLayer::new().layer(inner).oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["seen"], "2000000u");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_over_already_goes_nowhere() {
+    let probe = Probe::new();
+    let calls = probe.calls();
+    let mut service = DeadlineLayer::new().layer(probe);
+    let mut late = call(Some("1S"), None);
+    late.extensions_mut()
+        .insert(tunnel_core::route::Arrival(Instant::now().into_std()));
+    tokio::time::advance(SECOND).await;
+    for request in [call(Some("0n"), None), late] {
+        let answer = ready(&mut service).await.call(request).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "4");
+    }
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_time_is_refused_and_only_of_a_grpc_call() {
+    let answer = DeadlineLayer::new()
+        .layer(seeing())
+        .oneshot(call(Some("5s"), None))
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "13");
+    assert_eq!(answer.headers()["x-tunnel-error"], "malformed");
+
+    let mut plain = call(Some("5s"), Some(SECOND));
+    plain.headers_mut().remove("content-type");
+    assert_eq!(told(DeadlineLayer::new(), plain).await.as_deref(), Some("5s"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_calls_only_what_is_ready_and_is_shareable() {
     let layer = layer();

@@ -80,7 +80,7 @@ impl Caller {
     /// The trailers that end a gRPC response whose head was out when this happened.
     #[must_use]
     pub fn trailers(error: &TunnelError) -> HeaderMap {
-        let mut trailers = HeaderMap::with_capacity(3);
+        let mut trailers = HeaderMap::with_capacity(4);
         grpc::put_status(&mut trailers, error);
         trailers
     }

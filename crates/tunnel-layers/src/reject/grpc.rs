@@ -17,9 +17,11 @@ pub(super) fn response<B>(error: &TunnelError) -> Response<ResponseBody<B>> {
     response
 }
 
-/// Puts the status, the message and the word for the cause into headers or trailers.
+/// Puts the status, the message, the details and the word for the cause into headers or trailers.
 pub(super) fn put_status(headers: &mut HeaderMap, error: &TunnelError) {
     let cause = error.cause();
+    #[cfg(feature = "grpc")]
+    super::details::put(headers, error);
     headers.insert(GRPC_STATUS, table::grpc_code(cause).into());
     headers.insert(GRPC_MESSAGE, message(detail(error)));
     headers.insert(CAUSE_HEADER, HeaderValue::from_static(cause.word()));

@@ -6,7 +6,10 @@
 //!   extension members `cause` and `trace_id`, `Retry-After` for 429 and 503 (or when the error knows better),
 //!   `WWW-Authenticate` for 401, and `Cache-Control: no-store`, because 404, 414 and 501 may otherwise be stored;
 //! * **gRPC**: a response that is trailers only: HTTP 200 with `grpc-status` and `grpc-message` among its headers, and no
-//!   body. The caller speaks gRPC when its content type is `application/grpc`, alone or followed by `+` or `;`.
+//!   body. The caller speaks gRPC when its content type is `application/grpc`, alone or followed by `+` or `;`. With the
+//!   feature `grpc`, `grpc-status-details-bin` has the details in the form of `google.rpc.Status`: an `ErrorInfo` with the
+//!   cause as its reason (`NO_AGENT`), [`DETAILS_DOMAIN`] as its domain, and in its metadata the `initiator` (`caller`,
+//!   `tunnel` or `peer`) and what was `sent` (`no`, `refused` or `yes`); and a `RetryInfo` when it is known when to come back.
 //!
 //! Both carry the stable word for the cause in [`CAUSE_HEADER`] and, if the request has a
 //! [`TraceContext`](crate::TraceContext), its trace id in [`TRACE_ID_HEADER`]. The [`TunnelError`] itself stands in the
@@ -34,6 +37,8 @@
 
 mod body;
 mod caller;
+#[cfg(feature = "grpc")]
+mod details;
 mod direct;
 mod grpc;
 mod problem;
@@ -58,6 +63,9 @@ pub const CAUSE_HEADER: HeaderName = HeaderName::from_static("x-tunnel-error");
 
 /// The response header with the trace id: 32 lower case hexadecimal digits, the `trace-id` of a W3C `traceparent`.
 pub const TRACE_ID_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The `domain` of `google.rpc.ErrorInfo` in the details of a gRPC status: reasons are unique within it.
+pub const DETAILS_DOMAIN: &str = "tunnel";
 
 /// The longest text about an error that an outside client gets, in bytes: the text may come from a peer, and header
 /// blocks are limited.

@@ -228,3 +228,67 @@ fn a_body_has_a_default_whatever_it_wraps() {
     let body = ResponseBody::<NoDefault>::default();
     assert!(matches!(format!("{body:?}").as_str(), "ResponseBody::Reply(..)"));
 }
+
+#[cfg(feature = "grpc")]
+mod details {
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt;
+    use tunnel_core::Sent;
+
+    use super::*;
+
+    fn told(headers: &http::HeaderMap) -> Status {
+        Status::from_header_map(headers).unwrap()
+    }
+
+    #[test]
+    fn programs_can_read_what_failed_and_when_to_come_back() {
+        let after = Duration::from_millis(1_500);
+        let error = TunnelError::new(Cause::RateLimited, Initiator::Caller, "50 % too many: é")
+            .with_sent(Sent::No)
+            .with_retry_after(after);
+        let answer: Answer = grpc_caller().reject(&error);
+        for headers in [answer.headers(), &Caller::trailers(&error)] {
+            assert_eq!(headers.get_all("grpc-status").iter().count(), 1);
+            assert_eq!(headers["grpc-message"], "50 %25 too many: %C3%A9");
+            let status = told(headers);
+            assert_eq!(
+                (status.code(), status.message()),
+                (Code::ResourceExhausted, "50 % too many: é")
+            );
+            let details = status.check_error_details().unwrap();
+            let info = details.error_info().unwrap();
+            assert_eq!((&*info.reason, &*info.domain), ("RATE_LIMITED", DETAILS_DOMAIN));
+            assert_eq!(info.metadata["initiator"], "caller");
+            assert_eq!(info.metadata["sent"], "no");
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(after));
+        }
+    }
+
+    #[test]
+    fn every_cause_has_a_reason_that_the_specification_allows() {
+        for &cause in Cause::ALL {
+            let status = told(&Caller::trailers(&error(cause)));
+            let reason = status.get_details_error_info().unwrap().reason;
+            let allowed = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+            assert!(
+                reason.len() <= 63 && reason.bytes().all(allowed),
+                "{reason} for {cause}"
+            );
+            assert!(
+                status.get_details_retry_info().is_none(),
+                "nobody knows when to come back"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_details_leave_room_in_a_head() {
+        let error = TunnelError::new(Cause::Upstream, Initiator::Peer, "é".repeat(MAX_DETAIL_BYTES));
+        let bytes: usize = Caller::trailers(&error)
+            .values()
+            .map(http::HeaderValue::len)
+            .sum();
+        assert!(bytes < 8 * 1024, "{bytes} bytes");
+    }
+}

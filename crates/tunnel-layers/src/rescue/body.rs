@@ -16,10 +16,12 @@ use crate::reject::{Caller, ResponseBody, without_promise};
 /// body. Dropping it drops the wrapped body, which cancels what is behind it.
 #[pin_project]
 pub struct RescueBody<B> {
-    /// None after a failure that became trailers.
+    /// None after a failure that became trailers, or that came after them.
     #[pin]
     inner: Option<ResponseBody<B>>,
     in_trailers: bool,
+    /// The wrapped body's own trailers went out.
+    has_told: bool,
 }
 
 impl<B> RescueBody<B> {
@@ -27,6 +29,7 @@ impl<B> RescueBody<B> {
         Self {
             inner: Some(ResponseBody::inner(body)),
             in_trailers,
+            has_told: false,
         }
     }
 
@@ -34,6 +37,7 @@ impl<B> RescueBody<B> {
         Self {
             inner: Some(body),
             in_trailers: false,
+            has_told: false,
         }
     }
 }
@@ -64,10 +68,15 @@ where
             Some(Err(error)) if *this.in_trailers => {
                 // Whatever is behind the body ends before the caller hears of it.
                 this.inner.set(None);
-                let trailers = Caller::trailers(&classify(&error.into()));
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+                let error = classify(&error.into());
+                // The call has its status already, and there is only one.
+                let last = (!*this.has_told).then(|| Ok(Frame::trailers(Caller::trailers(&error))));
+                Poll::Ready(last)
             }
-            frame => Poll::Ready(frame),
+            frame => {
+                *this.has_told |= matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
+                Poll::Ready(frame)
+            }
         }
     }
 

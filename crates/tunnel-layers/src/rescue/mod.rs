@@ -7,7 +7,8 @@
 //! * any other error is [`Internal`](tunnel_core::Cause::Internal). The client never sees its text, which goes to the log
 //!   (with the feature `tracing`);
 //! * an error of [`poll_ready`](tower_service::Service::poll_ready) is kept, and answers the next call;
-//! * after the head of a gRPC response, an error of the body becomes trailers with our `grpc-status`, and a clean end.
+//! * after the head of a gRPC response, an error of the body becomes trailers with our `grpc-status`, and a clean end;
+//!   after trailers, which have told the call's status, it is the end.
 //!   Any other body fails as it did, so that the server breaks the transfer: a truncated body must not look complete.
 //!
 //! ```

@@ -126,6 +126,27 @@ async fn trailers_of_the_service_pass() {
 }
 
 #[tokio::test]
+async fn a_failure_after_the_trailers_adds_no_second_ones() {
+    let guard = Arc::new(());
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", 0.into());
+    let steps = [
+        Step::Trailers(trailers.clone()),
+        Step::Fail(lost().into()),
+        Step::Hang,
+    ];
+    let service = RescueLayer::new().layer(streaming(Scripted::new(steps).holding(guard.clone())));
+    let mut body = service.oneshot(grpc_request()).await.unwrap().into_body();
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_trailers().unwrap(),
+        trailers
+    );
+    assert!(body.frame().await.is_none());
+    assert!(http_body::Body::is_end_stream(&body));
+    assert_eq!(Arc::strong_count(&guard), 1);
+}
+
+#[tokio::test]
 async fn it_calls_only_what_is_ready_and_is_shareable() {
     let layer = RescueLayer::new();
     let mut service = layer.layer(Probe::new());

@@ -1,6 +1,6 @@
 //! One rule, checked and ready to match.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
@@ -11,6 +11,7 @@ use tunnel_core::{
 
 use super::{
     error::Fault,
+    grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
@@ -24,15 +25,40 @@ pub const MAX_ID_BYTES: usize = 128;
 pub const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// What rules look at.
-#[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub(super) host: &'a str,
     pub(super) path: &'a str,
-    pub(super) method: &'a Method,
-    pub(super) headers: &'a HeaderMap,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    /// Found out when a rule first asks for it.
+    service: OnceCell<Option<&'a str>>,
 }
 
-/// One rule. Host and path, unless that is a pattern, are the business of the index.
+impl<'a> Ask<'a> {
+    pub(super) const fn new(
+        host: &'a str,
+        path: &'a str,
+        method: &'a Method,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self {
+            host,
+            path,
+            method,
+            headers,
+            service: OnceCell::new(),
+        }
+    }
+
+    /// The service that this asks for, if it is a call of gRPC.
+    pub(super) fn service(&self) -> Option<&'a str> {
+        *self
+            .service
+            .get_or_init(|| grpc::service(self.headers, self.path))
+    }
+}
+
+/// One rule. Host, path, unless that is a pattern, and gRPC's service are the business of the index.
 pub(super) struct Compiled {
     pub(super) id: Arc<str>,
     pub(super) priority: i32,
@@ -46,6 +72,8 @@ pub(super) struct Compiled {
 
 pub(super) enum Path {
     Any,
+    /// A call of gRPC.
+    Grpc(Grpc),
     Exact(Box<str>),
     /// Without a slash at its end; empty for the root.
     Prefix(Box<str>),
@@ -68,7 +96,7 @@ impl Compiled {
         check_name("id", &rule.id)?;
         let id: Arc<str> = rule.id.into();
         let host = HostPattern::parse(rule.host.as_deref())?;
-        let path = Path::parse(rule.path)?;
+        let path = Path::parse(rule.path, rule.grpc, &rule.methods)?;
         let rewrite = Rewrite {
             prefix: rule.prefix.map(|to| replacement(&path, &to)).transpose()?,
             host: rule.to_host.map(|host| authority(&host)).transpose()?,
@@ -102,6 +130,7 @@ impl Compiled {
     pub(super) fn matches(&self, ask: &Ask<'_>) -> bool {
         let path = match &self.path {
             Path::Regex(pattern) => pattern.is_match(ask.path),
+            Path::Grpc(_) => ask.service().is_some(),
             Path::Any | Path::Exact(_) | Path::Prefix(_) => true,
         };
         path && (self.methods.is_empty() || self.methods.contains(ask.method))
@@ -157,7 +186,16 @@ fn direct(answer: Direct) -> Result<Answer, Fault> {
 }
 
 impl Path {
-    fn parse(path: PathMatch) -> Result<Self, Fault> {
+    fn parse(path: PathMatch, grpc: GrpcMatch, methods: &[Method]) -> Result<Self, Fault> {
+        if let Some(grpc) = grpc.compile(methods)? {
+            return match path {
+                PathMatch::Any => Ok(Self::Grpc(grpc)),
+                PathMatch::Exact(_) | PathMatch::Prefix(_) | PathMatch::Regex(_) => Err(Fault::new(
+                    "grpc",
+                    "the path of a call is /package.Service/Method: match that or a path, not both",
+                )),
+            };
+        }
         Ok(match path {
             PathMatch::Any => Self::Any,
             PathMatch::Exact(path) => Self::Exact(literal(&path)?.into()),
@@ -175,10 +213,14 @@ impl Path {
     /// How specific this is, the most specific first.
     pub(super) fn rank(&self) -> (u8, usize) {
         match self {
-            Self::Exact(_) => (0, 0),
-            Self::Prefix(prefix) => (1, usize::MAX - prefix.len()),
-            Self::Regex(_) => (2, 0),
-            Self::Any => (3, 0),
+            Self::Grpc(Grpc::Methods(_)) => (0, 0),
+            Self::Exact(_) => (1, 0),
+            Self::Grpc(Grpc::Service(_)) => (2, 0),
+            Self::Grpc(Grpc::Below(package)) => (3, usize::MAX - package.len()),
+            Self::Grpc(Grpc::Any) => (4, 0),
+            Self::Prefix(prefix) => (5, usize::MAX - prefix.len()),
+            Self::Regex(_) => (6, 0),
+            Self::Any => (7, 0),
         }
     }
 }

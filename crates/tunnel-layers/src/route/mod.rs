@@ -37,12 +37,58 @@
 //! # Which rule is first
 //!
 //! The one with the higher priority. Among equal ones the more specific: by host (exact, then `*.` with the longer name, then
-//! none), then by path (exact, then the longer prefix, then a pattern, then none). What is still equal is tried in the order
-//! of declaration. Host and path are those of [`Canonical`](tunnel_core::admit::Canonical), never what a header says, so
+//! none), then by path:
+//!
+//! 1. a gRPC method,
+//! 2. an exact path,
+//! 3. a gRPC service,
+//! 4. a prefix of gRPC services, the longer one first,
+//! 5. any call of gRPC,
+//! 6. a prefix of the path, the longer one first,
+//! 7. a pattern,
+//! 8. none.
+//!
+//! What is still equal is tried in the order of declaration. Host and path are those of [`Canonical`](tunnel_core::admit::Canonical), never what a header says, so
 //! that auth and routing cannot be told two different things; a rewrite does not change them.
 //!
-//! A lookup costs a few hash lookups (for the host and the names above it, and for the path and its prefixes), whatever the
-//! number of rules; only rules that share host and path, or that have a pattern or no path, are tried one by one.
+//! A lookup costs a few hash lookups (for the host and the names above it, for the path and its prefixes, and if there are rules
+//! for gRPC, for the service and the packages around it), whatever the number of rules; only rules that share host and path,
+//! or that have a pattern or no path, are tried one by one.
+//!
+//! # gRPC
+//!
+//! Rules may name what is called: [`grpc_service`](Rule::grpc_service), [`grpc_service_prefix`](Rule::grpc_service_prefix),
+//! [`grpc_method`](Rule::grpc_method), or [`grpc`](Rule::grpc) for any call. They match only requests that are gRPC by their
+//! content type, so a page at the same path is another rule's. The path is taken apart once a request, and only if there is a
+//! rule for it.
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use tunnel_core::{BoxError, Routed};
+//! # use tunnel_layers::route::{RouteLayer, Rule, Rules};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let rules = Rules::compile([
+//!     Rule::group("acme", "acme".parse()?).grpc_service_prefix("acme."),
+//!     Rule::group("invoices", "billing".parse()?).grpc_service("acme.billing.v1.Invoices"),
+//! ])?;
+//! # let service = ServiceBuilder::new()
+//! #     .layer(RouteLayer::new(rules))
+//! #     .service(service_fn(|request: Request<String>| async move {
+//! #         let rule = request.extensions().get::<Routed>().unwrap().rule.clone();
+//! #         Ok::<_, BoxError>(Response::new(rule.to_string()))
+//! #     }));
+//! let call = Request::post("http://example.com/acme.billing.v1.Invoices/Get")
+//!     .header("host", "example.com")
+//!     .header("content-type", "application/grpc")
+//!     .body(String::new())?;
+//! let answer = service.oneshot(call).await?;
+//! # use http_body_util::BodyExt;
+//! assert_eq!(answer.into_body().collect().await?.to_bytes(), "invoices");
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Upstreams
 //!
@@ -87,6 +133,7 @@ mod body;
 mod compiled;
 mod error;
 pub mod future;
+mod grpc;
 mod host;
 mod layer;
 mod not_found;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use tunnel_core::GroupName;
 
+use super::grpc::GrpcMatch;
 use crate::reject::Direct;
 
 /// One rule: what it matches, who serves that, and what changes on the way.
@@ -34,6 +35,7 @@ pub struct Rule {
     pub(super) action: Action,
     pub(super) host: Option<String>,
     pub(super) path: PathMatch,
+    pub(super) grpc: GrpcMatch,
     pub(super) methods: Vec<Method>,
     pub(super) headers: Vec<(HeaderName, HeaderMatch)>,
     pub(super) prefix: Option<String>,
@@ -105,6 +107,7 @@ impl Rule {
             action,
             host: None,
             path: PathMatch::Any,
+            grpc: GrpcMatch::default(),
             methods: Vec::new(),
             headers: Vec::new(),
             prefix: None,
@@ -160,6 +163,40 @@ impl Rule {
     /// [canonical](tunnel_core::admit::Canonical::path) form.
     pub fn path_regex(mut self, pattern: impl Into<String>) -> Self {
         self.path = PathMatch::Regex(pattern.into());
+        self
+    }
+
+    /// Matches every call of gRPC: a request whose content type is `application/grpc`, alone or followed by `+` or `;`, and
+    /// whose path is `/package.Service/Method`. Metadata is matched as headers are. No matcher of gRPC stands beside one for
+    /// the path.
+    pub fn grpc(mut self) -> Self {
+        self.grpc.any = true;
+        self
+    }
+
+    /// Matches calls of this gRPC service, by its full name, such as `acme.billing.v1.Invoices`.
+    pub fn grpc_service(mut self, service: impl Into<String>) -> Self {
+        self.grpc.service = Some(service.into());
+        self
+    }
+
+    /// Matches calls of the service that `S` serves: a generated tonic server, or a layer around one.
+    #[cfg(feature = "grpc")]
+    pub fn grpc_service_of<S: tonic::server::NamedService>(self) -> Self {
+        self.grpc_service(S::NAME)
+    }
+
+    /// Matches calls of every gRPC service in this package and those below: `acme.billing.` (or `acme.billing`, which is the
+    /// same) matches `acme.billing.Invoices` and `acme.billing.v1.Invoices`, and not `acme.billings.Invoices`.
+    pub fn grpc_service_prefix(mut self, package: impl Into<String>) -> Self {
+        self.grpc.prefix = Some(package.into());
+        self
+    }
+
+    /// Matches calls of this gRPC method, beside those that were named before: `acme.billing.v1.Invoices/Get`, or `Get`
+    /// with the service named by [`grpc_service`](Self::grpc_service).
+    pub fn grpc_method(mut self, method: impl Into<String>) -> Self {
+        self.grpc.methods.push(method.into());
         self
     }
 

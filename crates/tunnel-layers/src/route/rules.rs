@@ -10,6 +10,7 @@ use std::{
 use super::{
     compiled::{Ask, Compiled, Path},
     error::{Fault, RuleError},
+    grpc::{Grpc, packages},
     host::{HostPattern, above},
     rule::Rule,
 };
@@ -39,6 +40,11 @@ struct Bucket {
     exact: HashMap<Box<str>, Vec<usize>>,
     prefix: HashMap<Box<str>, Vec<usize>>,
     longest_prefix: usize,
+    /// By the name of the service.
+    services: HashMap<Box<str>, Vec<usize>>,
+    /// By the name of a package around the service.
+    packages: HashMap<Box<str>, Vec<usize>>,
+    longest_package: usize,
     other: Vec<usize>,
 }
 
@@ -47,7 +53,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// The first rule that is wrong: an id that is missing or not unique, a host, path or pattern that cannot match, a
+    /// The first rule that is wrong: an id that is missing or not unique, a host, path, pattern or name of gRPC that cannot match, a
     /// rewrite that cannot be done, an upstream as its target (for that there is
     /// [`compile_with_upstreams`](Self::compile_with_upstreams)), or more than [`MAX_RULES`] rules.
     pub fn compile(rules: impl IntoIterator<Item = Rule>) -> Result<Self, RuleError> {
@@ -174,14 +180,25 @@ impl Bucket {
                 self.longest_prefix = self.longest_prefix.max(prefix.len());
                 self.prefix.entry(prefix.clone()).or_default()
             }
-            Path::Regex(_) | Path::Any => &mut self.other,
+            Path::Grpc(Grpc::Methods(paths)) => {
+                for path in paths {
+                    self.exact.entry(path.clone()).or_default().push(place);
+                }
+                return;
+            }
+            Path::Grpc(Grpc::Service(service)) => self.services.entry(service.clone()).or_default(),
+            Path::Grpc(Grpc::Below(package)) => {
+                self.longest_package = self.longest_package.max(package.len());
+                self.packages.entry(package.clone()).or_default()
+            }
+            Path::Grpc(Grpc::Any) | Path::Regex(_) | Path::Any => &mut self.other,
         };
         list.push(place);
     }
 
     /// The place of the first rule of this bucket that matches, if it comes before `best`, else `best`.
     fn search(&self, ask: &Ask<'_>, rules: &[Arc<Compiled>], best: usize) -> usize {
-        self.lists(ask.path).fold(best, |best, list| {
+        self.lists(ask).fold(best, |best, list| {
             let candidates = list.iter().copied().take_while(|&place| place < best);
             candidates
                 .into_iter()
@@ -190,10 +207,31 @@ impl Bucket {
         })
     }
 
-    /// The lists of rules that may match `path`.
-    fn lists<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Vec<usize>> {
-        let exact = self.exact.get(path).into_iter();
-        exact.chain(self.prefixes(path)).chain([&self.other])
+    /// The lists of rules that may match.
+    fn lists<'a>(&'a self, ask: &'a Ask<'_>) -> impl Iterator<Item = &'a Vec<usize>> {
+        let exact = self.exact.get(ask.path).into_iter();
+        exact
+            .chain(self.calls(ask))
+            .chain(self.prefixes(ask.path))
+            .chain([&self.other])
+    }
+
+    /// The lists of the service of a gRPC call, and of the packages around it. Longer names than any rule has are not tried.
+    fn calls<'a>(&'a self, ask: &'a Ask<'_>) -> impl Iterator<Item = &'a Vec<usize>> {
+        let is_asked_for = !(self.services.is_empty() && self.packages.is_empty());
+        let service = if is_asked_for { ask.service() } else { None };
+        let exact = service.and_then(|service| self.services.get(service));
+        let around = self
+            .around(service)
+            .filter_map(|package| self.packages.get(package));
+        exact.into_iter().chain(around)
+    }
+
+    /// The packages around a service that a rule may name.
+    fn around<'a>(&self, service: Option<&'a str>) -> impl Iterator<Item = &'a str> + use<'a> {
+        let longest = self.longest_package;
+        let packages = service.into_iter().flat_map(packages);
+        packages.take_while(move |package| package.len() <= longest)
     }
 
     /// The lists of every prefix of `path`. Longer ones than any rule has are not tried, so that a path of many slashes
@@ -230,6 +268,8 @@ impl fmt::Debug for RulesWithUpstreams {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, Method};
+
     use super::*;
 
     fn rule(id: String) -> Rule {
@@ -242,11 +282,48 @@ mod tests {
         let exact = (0..1_000).map(|n| rule(format!("e{n}")).path_exact(format!("/x/{n}")));
         let prefixes = (0..1_000).map(|n| rule(format!("p{n}")).path_prefix(format!("/p{n}")));
         let table = Rules::compile(hosts.chain(exact).chain(prefixes)).unwrap().0;
-        let tried = |bucket: &Bucket, path: &str| bucket.lists(path).map(Vec::len).sum::<usize>();
+        let headers = HeaderMap::new();
+        let tried = |bucket: &Bucket, path: &str| {
+            let ask = Ask::new("", path, &Method::GET, &headers);
+            bucket.lists(&ask).map(Vec::len).sum::<usize>()
+        };
         assert_eq!(tried(&table.exact["h999.example.com"], "/x/999"), 1);
         assert_eq!(tried(&table.any_host, "/x/999"), 1);
         assert_eq!(tried(&table.any_host, "/p999/x"), 1);
         assert_eq!(tried(&table.any_host, "/other"), 0);
+    }
+
+    #[test]
+    fn a_call_tries_no_rule_for_other_services() {
+        let services = (0..1_000).map(|n| rule(format!("s{n}")).grpc_service(format!("acme.v{n}.Service")));
+        let methods = (0..1_000).map(|n| rule(format!("m{n}")).grpc_method(format!("acme.v{n}.Service/Get")));
+        let packages = (0..1_000).map(|n| rule(format!("p{n}")).grpc_service_prefix(format!("acme.v{n}.")));
+        let table = Rules::compile(services.chain(methods).chain(packages)).unwrap().0;
+        let mut headers = HeaderMap::new();
+        let tried = |headers: &HeaderMap, path: &str| {
+            let ask = Ask::new("", path, &Method::POST, headers);
+            table.any_host.lists(&ask).map(Vec::len).sum::<usize>()
+        };
+        assert_eq!(
+            tried(&headers, "/acme.v7.Service/Get"),
+            1,
+            "the path alone, which is no call"
+        );
+        headers.insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        assert_eq!(tried(&headers, "/acme.v7.Service/Get"), 3);
+        assert_eq!(tried(&headers, "/acme.v7.Service/Put"), 2);
+        assert_eq!(tried(&headers, "/acme.v7.Other/Get"), 1);
+        assert_eq!(tried(&headers, "/other.Service/Get"), 0);
+
+        let long = format!("/{}S/Get", "acme.".repeat(1_000));
+        let ask = Ask::new("", &long, &Method::POST, &headers);
+        let looked_up = packages_of(&table.any_host, &ask);
+        assert!(looked_up <= "acme.v999".len(), "{looked_up}");
+    }
+
+    /// How many packages of the call are looked up.
+    fn packages_of(bucket: &Bucket, ask: &Ask<'_>) -> usize {
+        bucket.around(ask.service()).count()
     }
 
     #[test]

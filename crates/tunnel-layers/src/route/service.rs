@@ -68,12 +68,8 @@ where
 
 fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
     let canonical = request.extensions().get::<Canonical>()?;
-    let ask = Ask {
-        host: canonical.host(),
-        path: canonical.path(),
-        method: request.method(),
-        headers: request.headers(),
-    };
+    let (host, path) = (canonical.host(), canonical.path());
+    let ask = Ask::new(host, path, request.method(), request.headers());
     rules.find(&ask).cloned()
 }
 

@@ -55,21 +55,20 @@ impl AgentError {
         self
     }
 
-    /// What a failed call means.
-    pub(super) fn from_status(what: &str, status: &tonic::Status) -> Self {
-        let kind = match status.code() {
-            tonic::Code::Unauthenticated | tonic::Code::PermissionDenied | tonic::Code::InvalidArgument => {
-                Kind::Refused
-            }
-            tonic::Code::Unimplemented | tonic::Code::NotFound => Kind::Refused,
-            _ => Kind::Connect,
-        };
+    /// What it means that the call which opens a session failed.
+    pub(super) fn from_status(status: tonic::Status) -> Self {
+        use tonic::Code::{InvalidArgument, NotFound, PermissionDenied, Unauthenticated, Unimplemented};
         let text = match (status.code(), status.message()) {
-            (tonic::Code::Unimplemented | tonic::Code::NotFound, _) => "this is no gateway's port for agents",
-            (_, "") => status.code().description(),
+            (Unimplemented | NotFound, _) => "this is no gateway's port for agents",
+            (code, "") => code.description(),
             (_, text) => text,
         };
-        Self::new(kind, format!("{what}: {text}"))
+        match status.code() {
+            Unauthenticated | PermissionDenied | InvalidArgument | Unimplemented | NotFound => {
+                Self::new(Kind::Refused, format!("the gateway refused the agent: {text}"))
+            }
+            _ => Self::connect(format!("the gateway opened no session: {text}")).with_source(status),
+        }
     }
 
     /// What the gateway said instead of opening the session.

@@ -77,7 +77,8 @@ impl LaneKeeper {
             Ok(Ok(_)) => Err(AgentError::lost(
                 "the gateway did not answer a lane's stream_open",
             )),
-            Ok(Err(status)) => Err(AgentError::from_status("the gateway refused a lane", &status)),
+            // Not a refusal of the agent: the session may have ended since it was opened.
+            Ok(Err(status)) => Err(AgentError::lost("the gateway refused a lane").with_source(status)),
             Err(_) => Err(AgentError::connect("the gateway did not open a lane in time")),
         }
     }
@@ -122,7 +123,7 @@ impl LaneKeeper {
                     (opened, failures) = (Some(lane), 0);
                 }
                 Err(error) => {
-                    warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost")
+                    warn!(session.id = %self.session.id(), lane.index = self.index, %error, "a lane is lost");
                 }
             }
         }

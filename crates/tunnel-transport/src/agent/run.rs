@@ -87,6 +87,7 @@ where
     });
     let (mut failures, mut was_connected) = (0_u32, false);
     loop {
+        shared.status.send_replace(Status::Connecting);
         let opened = tokio::select! {
             opened = session::open(shared) => opened,
             () = stop.as_mut() => return Ok(()),

@@ -57,8 +57,8 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
-        let mut stream = response.map_err(|status| refused(&status))?.into_inner();
-        let first = stream.message().await.map_err(|status| refused(&status))?;
+        let mut stream = response.map_err(AgentError::from_status)?.into_inner();
+        let first = stream.message().await.map_err(AgentError::from_status)?;
         Ok((stream, first.and_then(|message| message.payload)))
     };
     let too_late = |_| AgentError::connect(format!("{} did not open a session in time", agent.gateway));
@@ -71,10 +71,6 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
         _ => return Err(AgentError::lost("the gateway did not answer stream_open")),
     };
     build(agent, connection, stream, sender, &answer)
-}
-
-fn refused(status: &tonic::Status) -> AgentError {
-    AgentError::from_status("the gateway refused the agent", status)
 }
 
 fn hello(agent: &Shared) -> pb::StreamOpen {
@@ -157,14 +153,14 @@ impl OpenSession {
         tokio::select! {
             error = watch(&self.session, &mut self.control) => Ok(End::Lost(error)),
             () = stop => {
-                self.drain(agent).await;
+                self.drain(agent, keepers).await;
                 Ok(End::Drained)
             }
         }
     }
 
     /// Finishes what is open, or meets the deadline; then says good-bye.
-    async fn drain(mut self, agent: &Shared) {
+    async fn drain(mut self, agent: &Shared, mut keepers: tokio::task::JoinSet<()>) {
         agent.status.send_replace(Status::Draining);
         info!(pending = self.session.pending(), "draining");
         self.session.drain();
@@ -180,8 +176,11 @@ impl OpenSession {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
             }
         }
-        // What is queued is still written: the lanes and the control stream end behind it.
+        // What is queued is still written. The control stream ends only after the gateway has ended the lanes: its reset
+        // would overtake the last chunks, and the gateway gives the session up with it.
         self.session.finish();
+        let ended = async { while keepers.join_next().await.is_some() {} };
+        let _ = timeout(CLOSE_TIMEOUT, ended).await;
         drop(self.control);
         let _ = timeout(CLOSE_TIMEOUT, self.connection.closed()).await;
     }

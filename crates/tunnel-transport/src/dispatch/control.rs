@@ -14,6 +14,7 @@ const MAX_QUEUED: usize = 64;
 
 /// What happened on a ControlStream.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "matched as soon as it is made")]
 pub(crate) enum Event {
     /// The other end said this.
     Said(Payload),
@@ -29,25 +30,23 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct ControlStream {
     stream: Streaming<pb::TunnelMessage>,
-    replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
+    replies: Replies,
     pulse: Pulse,
     was_suspect: bool,
 }
 
+/// A message on its way to the other end of a ControlStream.
+pub(crate) type Reply = Result<pb::TunnelMessage, Status>;
+/// Where such messages are queued.
+pub(crate) type Replies = mpsc::Sender<Reply>;
+
 /// The queue of one end of a ControlStream.
-pub(crate) fn channel() -> (
-    mpsc::Sender<Result<pb::TunnelMessage, Status>>,
-    mpsc::Receiver<Result<pb::TunnelMessage, Status>>,
-) {
+pub(crate) fn channel() -> (Replies, mpsc::Receiver<Reply>) {
     mpsc::channel(MAX_QUEUED)
 }
 
 impl ControlStream {
-    pub(crate) fn new(
-        stream: Streaming<pb::TunnelMessage>,
-        replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
-        heartbeat: Heartbeat,
-    ) -> Self {
+    pub(crate) fn new(stream: Streaming<pb::TunnelMessage>, replies: Replies, heartbeat: Heartbeat) -> Self {
         Self {
             stream,
             replies,

@@ -12,7 +12,7 @@ use tunnel_core::{
 use crate::{
     generated as pb,
     heartbeat::{Beat, Heartbeat, Pulse},
-    pb::{Limits, decode},
+    pb::{DecodeError, Limits, decode},
 };
 
 /// What is done with an exchange that the other end opens. It must not wait.
@@ -76,16 +76,11 @@ impl LaneReader {
         limits: &Limits,
         pulse: &mut Pulse,
     ) -> Result<(), TunnelError> {
+        let request = Opening::of(&message);
         let message = match decode(message, limits) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(()),
-            Err(error) => {
-                warn!(session.id = %self.session.id(), request.id = ?error.id, what = error.what, "a message was refused");
-                return match error.id {
-                    Some(id) => self.session.reject(id, error.reason, error.what),
-                    None => Err(TunnelError::new(Cause::Protocol, Initiator::Peer, error.what)),
-                };
-            }
+            Err(error) => return self.refuse(error, request),
         };
         match message.payload {
             Payload::Ping(nonce) => self.guard.lane().signal(signal(Payload::Pong(nonce))),
@@ -101,6 +96,47 @@ impl LaneReader {
             }
         }
         Ok(())
+    }
+
+    /// Answers a message that breaks the rules. An error ends the session.
+    fn refuse(&self, error: DecodeError, request: Option<Opening>) -> Result<(), TunnelError> {
+        let DecodeError { id, reason, what } = error;
+        warn!(session.id = %self.session.id(), request.id = ?id, what, "a message was refused");
+        let Some(id) = id else {
+            return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, what));
+        };
+        if let Some(Opening { direction, protocol }) = request {
+            let opening = (id, direction, protocol);
+            return self
+                .session
+                .reject_request(self.guard.lane(), opening, reason, what);
+        }
+        self.session.reject(id, reason, what)
+    }
+}
+
+/// The labels of a message that opens an exchange.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    direction: Direction,
+    protocol: Protocol,
+}
+
+impl Opening {
+    /// `None` for every other message.
+    fn of(message: &pb::TunnelMessage) -> Option<Self> {
+        use pb::tunnel_message::Payload::{GrpcRequest, HttpRequest, WsRequest};
+        let protocol = match message.payload {
+            Some(HttpRequest(_)) => Protocol::Http,
+            Some(GrpcRequest(_)) => Protocol::Grpc,
+            Some(WsRequest(_)) => Protocol::WebSocket,
+            _ => return None,
+        };
+        let direction = match message.direction {
+            0 => Direction::ClientToServer,
+            _ => Direction::ServerToClient,
+        };
+        Some(Self { direction, protocol })
     }
 }
 

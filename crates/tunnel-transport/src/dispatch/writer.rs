@@ -21,6 +21,7 @@ pub(crate) struct LaneWriter {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each lane")]
 enum State {
     /// The other end has not said yet which lane this is.
     Opening(oneshot::Receiver<Result<Opened, Status>>),

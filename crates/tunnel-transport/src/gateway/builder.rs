@@ -23,14 +23,12 @@ impl NeedsAuth {
     }
 
     /// Agents show credentials that `auth` knows: see [`AgentTokens`](super::AgentTokens).
-    #[must_use]
     pub fn agent_auth(self, auth: impl AgentAuth) -> GatewayBuilder {
         GatewayBuilder::new(Box::new(auth))
     }
 
     /// Everybody who reaches the agents' port may register every group, and so take every request. For a port that only
     /// trusted programs can reach.
-    #[must_use]
     pub fn open_to_any_agent(self) -> GatewayBuilder {
         GatewayBuilder::new(Box::new(Open))
     }

@@ -14,7 +14,9 @@ use tokio::{
 };
 use tunnel_core::TunnelError;
 
-use crate::upstream::{builder::Settings, dial::Connector, error, idle::IdleStack, upload::Upload};
+use crate::upstream::{
+    builder::Settings, dial::Connector, error, hear_out::HearOut, idle::IdleStack, upload::Upload,
+};
 
 /// The largest head of a response, in bytes, and as much is read of a body at once.
 const BUFFER: usize = 64 * 1024;
@@ -81,7 +83,7 @@ impl Http1Pool {
     }
 
     async fn dial(&self) -> Result<SendRequest<Upload>, TunnelError> {
-        let io = TokioIo::new(self.connector.connect().await?);
+        let io = TokioIo::new(HearOut::new(self.connector.connect().await?));
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .max_headers(MAX_HEADERS)

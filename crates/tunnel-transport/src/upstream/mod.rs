@@ -37,6 +37,7 @@ mod future;
 mod gate;
 mod h1;
 mod h2c;
+mod hear_out;
 mod idle;
 mod request;
 mod service;

@@ -246,6 +246,16 @@ fn a_response_keeps_a_length_only_if_it_says_something() {
 }
 
 #[test]
+fn a_response_without_content_has_no_length() {
+    for (status, keeps) in [(100, false), (204, false), (200, true), (205, true), (304, true)] {
+        let response = Response::builder().status(status).header("content-length", "0");
+        let (mut parts, ()) = response.body(()).unwrap().into_parts();
+        clean_response(&mut parts);
+        assert_eq!(parts.headers.contains_key("content-length"), keeps, "{status}");
+    }
+}
+
+#[test]
 fn trailers_carry_no_framing_routing_or_credentials() {
     let mut trailers = http::HeaderMap::new();
     for name in [

@@ -19,12 +19,7 @@ fn find_with<'a>(
     method: &Method,
     headers: &HeaderMap,
 ) -> Option<&'a str> {
-    let ask = Ask {
-        host,
-        path,
-        method,
-        headers,
-    };
+    let ask = Ask::new(host, path, method, headers);
     rules.find(&ask).map(|rule| &*rule.id)
 }
 

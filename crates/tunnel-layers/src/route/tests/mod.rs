@@ -2,6 +2,7 @@ use tunnel_core::GroupName;
 
 use super::*;
 
+mod grpc;
 mod matching;
 mod service;
 

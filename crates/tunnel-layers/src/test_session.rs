@@ -1,0 +1,75 @@
+//! Sessions and agents for the tests of several layers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use tunnel_core::{
+    AgentId, Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Member, RequestId, Runtime,
+    Session, SessionConfig, SessionId, Settings,
+};
+
+#[derive(Debug, Default)]
+struct TestRuntime(AtomicU64);
+
+impl Runtime for TestRuntime {
+    fn spawn(&self, _: BoxTask) {
+        unreachable!("nothing is spawned here");
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn request_id(&self) -> RequestId {
+        RequestId::from_parts(self.0.fetch_add(1, Ordering::Relaxed), [0; 10])
+    }
+}
+
+/// Agents that are the same for every group.
+#[derive(Clone, Debug)]
+pub(crate) struct Group(Arc<[Member]>);
+
+impl Agents for Group {
+    fn members(&self, _: &GroupName) -> Arc<[Member]> {
+        self.0.clone()
+    }
+}
+
+/// A session with so many lanes, which nobody serves. It takes two exchanges.
+pub(crate) fn session(number: u8, lanes: u32) -> Session {
+    let session = Session::new(SessionConfig {
+        id: SessionId::from_random([number; 16]),
+        agent: "agent".parse::<AgentId>().unwrap(),
+        instance: InstanceId::from_random([number; 16]),
+        opens: Direction::ServerToClient,
+        local: Settings::default(),
+        remote: Settings {
+            max_exchanges: 2,
+            ..Settings::default()
+        },
+        budget: CreditBudget::default(),
+        runtime: Arc::new(TestRuntime::default()),
+    });
+    for index in 0..lanes {
+        session.add_lane(index).unwrap();
+    }
+    session
+}
+
+/// The agents of these sessions, all of the same weight.
+pub(crate) fn group(sessions: &[&Session]) -> Group {
+    Group(
+        sessions
+            .iter()
+            .map(|session| Member {
+                session: (*session).clone(),
+                weight: 1,
+            })
+            .collect(),
+    )
+}

@@ -1,0 +1,108 @@
+//! Sessions without sockets: two ends in one process, and tasks that carry the messages between them.
+
+use std::{future::poll_fn, sync::Arc, time::Instant};
+
+use rand::random;
+use tunnel_core::{
+    Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
+    Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
+};
+use tunnel_transport::AgentService;
+
+#[derive(Debug)]
+struct Tokio;
+
+impl Runtime for Tokio {
+    fn spawn(&self, task: BoxTask) {
+        drop(tokio::spawn(task));
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn request_id(&self) -> RequestId {
+        RequestId::from_parts(0, random())
+    }
+}
+
+/// One agent: its session at the gateway and at itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) gateway: Session,
+    pub(crate) agent: Session,
+    pub(crate) lane: Lane,
+}
+
+/// An agent with this name that serves `service`.
+pub(crate) fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
+    let end = |opens| {
+        Session::new(SessionConfig {
+            id: SessionId::from_random(random()),
+            agent: name.parse().expect("a valid name"),
+            instance: InstanceId::from_random(random()),
+            opens,
+            local: Settings::default(),
+            remote: Settings::default(),
+            budget: CreditBudget::default(),
+            runtime: Arc::new(Tokio),
+        })
+    };
+    let (gateway, agent) = (end(Direction::ServerToClient), end(Direction::ClientToServer));
+    let lanes = [&gateway, &agent].map(|session| session.add_lane(0).expect("a new session takes a lane"));
+    let [near, far] = lanes;
+    carry(near.clone(), agent.clone(), far.clone(), Some(service));
+    carry(far, gateway.clone(), near.clone(), None::<axum::Router>);
+    Pair {
+        gateway,
+        agent,
+        lane: near,
+    }
+}
+
+/// Carries what `from` writes to the lane `to` of `session`.
+fn carry<S: AgentService + Sync>(from: Lane, session: Session, to: Lane, service: Option<S>) {
+    tokio::spawn(async move {
+        while let Some(message) = poll_fn(|cx| from.poll_next(cx)).await {
+            match (session.handle(&to, message), &service) {
+                (Ok(Some(accepted)), Some(service)) => drop(tokio::spawn(service.clone().handle(accepted))),
+                (Ok(_), _) => {}
+                (Err(error), _) => session.close(&error),
+            }
+        }
+    });
+}
+
+/// Agents that are always the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Fixed(Arc<[Member]>);
+
+impl Fixed {
+    pub(crate) fn new<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Self {
+        Self(
+            sessions
+                .into_iter()
+                .map(|session| Member {
+                    session: session.clone(),
+                    weight: 1,
+                })
+                .collect(),
+        )
+    }
+}
+
+impl Agents for Fixed {
+    fn members(&self, _: &GroupName) -> Arc<[Member]> {
+        self.0.clone()
+    }
+}
+
+/// What a request that goes to a group has in its extensions.
+pub(crate) fn routed() -> Routed {
+    let target = Target::Group("app".parse().expect("a valid name"));
+    Routed {
+        rule: "all".into(),
+        target,
+        timeouts: Timeouts::default(),
+    }
+}
