@@ -4,3 +4,4 @@ mod health;
 mod port;
 mod reflection;
 mod services;
+mod typed;
