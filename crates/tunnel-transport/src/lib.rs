@@ -16,6 +16,7 @@ mod heartbeat;
 pub mod net;
 mod pb;
 mod runtime;
+mod service_name;
 mod transport;
 pub mod upstream;
 

@@ -4,10 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Uri, uri::Scheme};
 use tokio::sync::watch;
+use tonic::server::NamedService;
 use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
 
 use super::{Agent, AgentError, Backoff, Shared, Status};
-use crate::runtime::random;
+use crate::{runtime::random, service_name::is_service_name};
 
 /// How long dialling, and each step of opening a session, may take.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,6 +16,8 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// The most lanes of a session.
 const MAX_LANES: u32 = 8;
+/// The most gRPC services that an agent registers.
+const MAX_SERVICES: usize = 1_000;
 
 /// An agent that is being described.
 #[must_use = "a builder does nothing before `build`"]
@@ -22,6 +25,7 @@ pub struct AgentBuilder {
     gateway: String,
     id: Option<String>,
     groups: Vec<String>,
+    services: Vec<String>,
     token: Option<String>,
     weight: u32,
     lanes: u32,
@@ -38,6 +42,7 @@ impl AgentBuilder {
             gateway,
             id: None,
             groups: Vec::new(),
+            services: Vec::new(),
             token: None,
             weight: 1,
             lanes: 1,
@@ -58,6 +63,25 @@ impl AgentBuilder {
     /// Adds a group that this agent serves; at least one is needed.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.groups.push(group.into());
+        self
+    }
+
+    /// Registers the name of this gRPC service with the gateway: where its routing asks for it, calls of the service that
+    /// no rule matches go to the first group of this agent. Serve it, too, as tonic's `Routes` for instance; nothing is
+    /// done with it here.
+    ///
+    /// A service is one group's: that of the agent that registered it first. Whoever may register the group may register
+    /// services for it.
+    pub fn grpc_service<S: NamedService>(self, service: &S) -> Self {
+        let _ = service;
+        self.grpc_service_name(S::NAME)
+    }
+
+    /// Registers a gRPC service, as [`grpc_service`](Self::grpc_service) does, by its full name, such as
+    /// `billing.v1.Invoices`: for a service behind an [`Upstream`](crate::Upstream). 1 to 253 of the characters
+    /// `a-z A-Z 0-9 _ .`; at most 1,000 services.
+    pub fn grpc_service_name(mut self, name: impl Into<String>) -> Self {
+        self.services.push(name.into());
         self
     }
 
@@ -137,6 +161,16 @@ impl AgentBuilder {
                 .map_err(|error| AgentError::config(format!("the agent's group: {error}")))
         };
         let groups = self.groups.iter().map(group).collect::<Result<_, _>>()?;
+        if let Some(name) = self.services.iter().find(|name| !is_service_name(name)) {
+            return Err(AgentError::config(format!(
+                "{name:?} is no gRPC service: use 1 to 253 of the characters a-z, A-Z, 0-9, '_' and '.'"
+            )));
+        }
+        if self.services.len() > MAX_SERVICES {
+            return Err(AgentError::config(
+                "an agent registers at most 1,000 gRPC services",
+            ));
+        }
         let token = self.token.as_deref().map(bearer).transpose()?;
         Ok(Agent(Arc::new(Shared {
             gateway,
@@ -144,6 +178,7 @@ impl AgentBuilder {
             id,
             instance,
             groups,
+            services: self.services,
             token,
             weight: self.weight,
             lanes: self.lanes,
@@ -197,6 +232,7 @@ impl fmt::Debug for AgentBuilder {
             .field("gateway", &self.gateway)
             .field("id", &self.id)
             .field("groups", &self.groups)
+            .field("services", &self.services)
             .finish_non_exhaustive()
     }
 }
@@ -240,6 +276,9 @@ mod tests {
         assert!(error(builder().group("a b")).contains("group"));
         assert!(error(builder().group("g").id("")).contains("id"));
         assert!(error(builder().group("g").token("a\nb")).contains("token"));
+        assert!(error(builder().group("g").grpc_service_name("a/b")).contains("no gRPC service"));
+        let many = (0..=MAX_SERVICES).fold(builder().group("g"), |builder, _| builder.grpc_service_name("a"));
+        assert!(error(many).contains("at most"));
     }
 
     #[test]

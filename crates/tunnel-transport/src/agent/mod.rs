@@ -43,6 +43,7 @@ struct Shared {
     id: AgentId,
     instance: InstanceId,
     groups: Vec<GroupName>,
+    services: Vec<String>,
     token: Option<HeaderValue>,
     weight: u32,
     lanes: u32,

@@ -79,6 +79,7 @@ fn hello(agent: &Shared) -> pb::StreamOpen {
         agent_id: agent.id.to_string(),
         instance_id: agent.instance.to_string(),
         groups: agent.groups.iter().map(ToString::to_string).collect(),
+        services: agent.services.clone(),
         weight: agent.weight,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Some(wire_settings(agent.settings)),

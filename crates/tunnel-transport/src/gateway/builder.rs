@@ -1,6 +1,6 @@
 //! How a gateway is described.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use tunnel_core::{CreditBudget, Settings, flow::DEFAULT_BUDGET};
 use uuid::Uuid;
@@ -119,7 +119,6 @@ impl GatewayBuilder {
             budget,
             max_lanes,
             max_sessions,
-            stopping: AtomicBool::new(false),
         }))
     }
 }

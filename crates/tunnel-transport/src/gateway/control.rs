@@ -1,6 +1,7 @@
 //! The task behind one ControlStream: registration, heartbeat, drain.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{
         Arc,
@@ -18,17 +19,18 @@ use tunnel_core::{
 
 use super::{
     AgentIdentity, Gateway,
-    registry::{Entry, Registered},
+    registry::{Entry, Life, Registered},
 };
 use crate::{
     dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
     runtime::{TokioRuntime, random},
+    service_name::is_service_name,
 };
 
 /// How long an agent may take to say who it is.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most groups and labels that an agent may name.
+/// The most groups, services and labels that an agent may name.
 const MAX_NAMES: usize = 1_000;
 
 /// One agent's ControlStream, at the gateway.
@@ -92,9 +94,14 @@ impl ControlTask {
         } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
+        let mut seen = 0;
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
+                () = std::future::poll_fn(|cx| session.poll_changed(&mut seen, cx)) => {
+                    gateway.0.registry.touch();
+                    continue;
+                }
                 error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
                     if error.cause() == Cause::Protocol {
                         stream.say(Payload::ErrorMessage(pb::ErrorMessage {
@@ -116,7 +123,10 @@ impl ControlTask {
                 }
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
-                Event::Suspect(is_suspect) => suspect.store(is_suspect, Ordering::Relaxed),
+                Event::Suspect(is_suspect) => {
+                    suspect.store(is_suspect, Ordering::Relaxed);
+                    gateway.0.registry.touch();
+                }
                 Event::Silent => break "it was silent for too long".to_owned(),
                 Event::Ended(None) => break "it closed its stream".to_owned(),
                 Event::Ended(Some(status)) => break format!("its stream broke: {}", status.message()),
@@ -145,7 +155,7 @@ impl ControlTask {
             ));
         };
         let shared = &self.gateway.0;
-        if shared.stopping.load(Ordering::Relaxed) {
+        if shared.registry.life() != Life::Serving {
             return Err(Refusal::new(Code::Draining, "the gateway is stopping").after(Duration::from_secs(1)));
         }
         if open.revision == 0 {
@@ -155,6 +165,7 @@ impl ControlTask {
             ));
         }
         let groups = self.groups(&open)?;
+        let services = services(&open)?;
         let lane_key = LaneKey::new(random());
         let session = Session::new(SessionConfig {
             id: SessionId::from_random(random()),
@@ -177,6 +188,7 @@ impl ControlTask {
             credentials: self.identity.name.clone(),
             lane_key: lane_key.clone(),
             groups,
+            services,
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
             suspect: suspect.clone(),
@@ -195,7 +207,8 @@ impl ControlTask {
         }
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
-            credentials = %self.identity.name, groups = ?open.groups, version = %open.version, "an agent connected"
+            credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,
+            version = %open.version, "an agent connected"
         );
         Ok((registered, session, suspect))
     }
@@ -240,6 +253,23 @@ impl ControlTask {
         }
         Ok(groups)
     }
+}
+
+/// The gRPC services that the agent brings, each once.
+fn services(open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
+    if open.services.len() > MAX_NAMES {
+        let text = "stream_open must name at most 1,000 services";
+        return Err(Refusal::new(Code::Invalid, text));
+    }
+    if let Some(name) = open.services.iter().find(|name| !is_service_name(name)) {
+        let name: String = name.chars().take(64).collect();
+        let text = format!(
+            "stream_open.services: {name:?} is no service: use 1 to 253 of the characters a-z, A-Z, 0-9, '_' and '.'"
+        );
+        return Err(Refusal::new(Code::Invalid, text));
+    }
+    let each_once: BTreeSet<&str> = open.services.iter().map(String::as_str).collect();
+    Ok(each_once.into_iter().map(Arc::from).collect())
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {

@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::{Future, IntoFuture, poll_fn},
     pin::Pin,
-    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -12,7 +11,11 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 use tunnel_core::{Cause, Initiator, TunnelError};
 
-use super::{Gateway, registry::Entry as Agent};
+use super::{
+    Gateway,
+    registry::{Entry as Agent, Life},
+    routes::AgentsPort,
+};
 use crate::{
     dispatch::control,
     entry::{self, Entry},
@@ -29,6 +32,9 @@ type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Gateway {
     /// Serves the port that agents dial, with the windows that the tunnel needs. Await it to run.
+    ///
+    /// Beside the [`tunnel_service`](Self::tunnel_service) it has health and reflection, as
+    /// [`health_routes`](Self::health_routes) says.
     pub fn serve_agents<L: Listener>(&self, listener: L) -> ServeAgents<L> {
         ServeAgents {
             gateway: self.clone(),
@@ -47,7 +53,7 @@ impl Gateway {
 
     /// Takes no new agents, lets exchanges finish until `deadline`, then ends every session.
     async fn drain_sessions(&self, deadline: Duration) {
-        self.0.stopping.store(true, Ordering::Relaxed);
+        self.0.registry.set_life(Life::Stopping);
         let agents = self.0.registry.all();
         info!(agents = agents.len(), "draining");
         for agent in &agents {
@@ -65,6 +71,7 @@ impl Gateway {
         for agent in self.0.registry.all() {
             say_goodbye(&agent);
         }
+        self.0.registry.set_life(Life::Stopped);
     }
 }
 
@@ -120,7 +127,7 @@ impl<L: Listener> IntoFuture for ServeAgents<L> {
         } = self;
         let serve = Entry::for_agents()
             .drain(GOODBYE)
-            .serve(listener, gateway.tunnel_service());
+            .serve(listener, AgentsPort::new(&gateway));
         match signal {
             None => serve.into_future(),
             Some(signal) => serve

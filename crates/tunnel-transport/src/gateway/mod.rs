@@ -7,12 +7,14 @@
 mod auth;
 mod builder;
 mod control;
+mod health;
 mod lanes;
 mod listen;
 mod registry;
+mod routes;
 mod service;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 pub use self::{
     auth::{
@@ -20,6 +22,7 @@ pub use self::{
         InvalidToken, MIN_TOKEN_BYTES,
     },
     builder::{GatewayBuilder, NeedsAuth},
+    health::GROUP_PREFIX,
     listen::ServeAgents,
     registry::{AgentStatus, Registry},
     service::TunnelService,
@@ -41,7 +44,6 @@ struct Shared {
     budget: CreditBudget,
     max_lanes: u32,
     max_sessions: usize,
-    stopping: AtomicBool,
 }
 
 impl Gateway {

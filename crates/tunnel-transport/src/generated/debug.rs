@@ -28,7 +28,8 @@ redacted! {
     GrpcStreamChunk { is_request, is_first_chunk, is_last_chunk; data, trailers }
     WebSocketFrame { fin, opcode, rsv, more, frame_direction; payload }
     StreamOpen {
-        revision, agent_id, instance_id, groups, labels, weight, version, settings, features, session_id, lane_index;
+        revision, agent_id, instance_id, groups, labels, weight, version, settings, features, session_id, lane_index,
+        services;
         lane_key
     }
     StreamOpenResponse {

@@ -361,6 +361,12 @@ pub struct StreamOpen {
     /// Which lane of the session this is, from 0; only on Proxy. A new stream with the index of an older one replaces it.
     #[prost(uint32, tag = "12")]
     pub lane_index: u32,
+    /// The gRPC services that the agent serves, by their full names, such as `billing.v1.Invoices`: calls that no rule of the
+    /// gateway matches go to the first of `groups`. What the credentials allow for the group, they allow for its services.
+    /// The group that registered a service first keeps it while it has an agent with it. At most 1,000, each of 1 to 253
+    /// of the characters a-z, A-Z, 0-9, '_' and '.'.
+    #[prost(string, repeated, tag = "13")]
+    pub services: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The gateway's consent to a stream. On Proxy, `session_id` alone is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
+    lane::Lane,
     reason::ResetReason,
+    session::Session,
     settings::Settings,
 };
 
@@ -310,11 +312,13 @@ fn whoever_waits_for_the_end_is_woken_by_it_alone() {
 
 #[test]
 fn whoever_waits_for_a_change_of_availability_is_woken_by_each() {
+    type Change = fn(&Session, &Lane);
+
     let pair = Pair::new();
     let session = &pair.gateway.session;
     let mut seen = 0;
     let lane = pair.links[0].down.lane.clone();
-    let changes: [(fn(&crate::Session, &crate::Lane), bool); 4] = [
+    let changes: [(Change, bool); 4] = [
         (|session, lane| session.lose_lane(lane, &lost()), false),
         (|session, _| drop(session.add_lane(7).unwrap()), true),
         (|session, _| session.drain(), false),

@@ -1,0 +1,115 @@
+//! Groups and services as sessions come and go.
+
+use tunnel_core::{AgentId, CreditBudget, Direction, InstanceId, Lane, SessionConfig, Settings};
+
+use super::*;
+use crate::runtime::{TokioRuntime, random};
+
+fn group(name: &str) -> GroupName {
+    name.parse().unwrap()
+}
+
+fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
+    let agent: AgentId = agent.parse().unwrap();
+    let session = Session::new(SessionConfig {
+        id: SessionId::from_random(random()),
+        agent,
+        instance: InstanceId::from_random([1; 16]),
+        opens: Direction::ServerToClient,
+        local: Settings::default(),
+        remote: Settings::default(),
+        budget: CreditBudget::new(1 << 20),
+        runtime: Arc::new(TokioRuntime::current()),
+    });
+    Entry {
+        session,
+        credentials: "test".into(),
+        lane_key: LaneKey::new(random()),
+        groups: groups.iter().map(|name| group(name)).collect(),
+        services: services.iter().map(|&name| name.into()).collect(),
+        weight: 1,
+        control: mpsc::channel(1).0,
+        suspect: Arc::default(),
+    }
+}
+
+fn owner(registry: &Registry, service: &str) -> Option<String> {
+    registry.group_of(service).map(|group| group.to_string())
+}
+
+#[tokio::test]
+async fn a_service_is_its_groups_while_the_group_has_it() {
+    let registry = Registry::new();
+    assert_eq!(owner(&registry, "s.One"), None);
+    let first = registry
+        .register(entry("first", &["a", "other"], &["s.One"]))
+        .unwrap();
+    let _rival = registry
+        .register(entry("rival", &["b"], &["s.One", "s.Two"]))
+        .unwrap();
+    let second = registry.register(entry("second", &["a"], &["s.One"])).unwrap();
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+    assert_eq!(owner(&registry, "s.Two").as_deref(), Some("b"));
+    drop(first);
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+    drop(second);
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("b"));
+    let _late = registry.register(entry("late", &["a"], &["s.One"])).unwrap();
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("b"));
+    drop(_rival);
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+    assert_eq!(owner(&registry, "s.Two"), None);
+}
+
+#[tokio::test]
+async fn a_session_that_takes_the_place_of_a_dead_one_keeps_its_services() {
+    let registry = Registry::new();
+    let dead = entry("agent", &["a"], &["s.One"]);
+    let suspect = dead.suspect.clone();
+    let dead = registry.register(dead).unwrap();
+    let _rival = registry.register(entry("rival", &["b"], &["s.One"])).unwrap();
+    suspect.store(true, Ordering::Relaxed);
+    let _alive = registry.register(entry("agent", &["a"], &["s.One"])).unwrap();
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+    drop(dead);
+    assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn a_group_can_carry_while_a_session_of_it_can() {
+    let registry = Registry::new();
+    assert_eq!(registry.can_carry(&group("a")), None);
+    let first = entry("first", &["a"], &[]);
+    let (session, suspect) = (first.session.clone(), first.suspect.clone());
+    let first = registry.register(first).unwrap();
+    assert_eq!(registry.can_carry(&group("a")), Some(false));
+    let lane: Lane = session.add_lane(0).unwrap();
+    assert_eq!(registry.can_carry(&group("a")), Some(true));
+    suspect.store(true, Ordering::Relaxed);
+    assert_eq!(registry.can_carry(&group("a")), Some(false));
+    let second = entry("second", &["a"], &[]);
+    let _other_lane = second.session.add_lane(0).unwrap();
+    let second = registry.register(second).unwrap();
+    assert_eq!(registry.can_carry(&group("a")), Some(true));
+    drop(second);
+    suspect.store(false, Ordering::Relaxed);
+    assert_eq!(registry.can_carry(&group("a")), Some(true));
+    session.lose_lane(&lane, &TunnelError::canceled());
+    assert_eq!(registry.can_carry(&group("a")), Some(false));
+    drop(first);
+    assert_eq!(registry.can_carry(&group("a")), Some(false));
+    assert!(registry.members(&group("a")).is_empty());
+}
+
+#[tokio::test]
+async fn groups_that_nobody_serves_are_not_remembered_without_bound() {
+    let registry = Registry::new();
+    let _stays = registry.register(entry("stays", &["stays"], &[])).unwrap();
+    let names: Vec<_> = (0..=MAX_KNOWN_GROUPS).map(|n| format!("g{n}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let many = registry.register(entry("many", &names, &[])).unwrap();
+    assert_eq!(registry.can_carry(&group("g0")), Some(false));
+    drop(many);
+    assert_eq!(registry.can_carry(&group("g0")), None);
+    assert_eq!(registry.can_carry(&group("stays")), Some(false));
+}

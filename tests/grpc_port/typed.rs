@@ -1,0 +1,88 @@
+//! Code in the gateway's process calls services behind agents with generated clients.
+
+use tonic::{Code, Status, service::Routes};
+use tonic_health::{
+    ServingStatus,
+    pb::{HealthCheckRequest, health_check_response::ServingStatus as Answer, health_client::HealthClient},
+    server::health_reporter,
+};
+use tower::ServiceBuilder;
+use tunnel_core::Services as _;
+use tunnel_layers::{
+    balance::{BalanceLayer, LeastPending},
+    chunk::ChunkLayer,
+    correlate::CorrelateLayer,
+    deadline::DeadlineLayer,
+    rescue::RescueLayer,
+    target::TargetLayer,
+    trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
+};
+use tunnel_tests::{
+    tunnel::{Tunnel, group},
+    wait::within_limit,
+};
+
+/// A generated client of the group, whatever the rules of the entry are. Its channel is cloneable, as each generated client
+/// wants it.
+macro_rules! client {
+    ($gateway:expr, $group:expr) => {
+        HealthClient::new(
+            ServiceBuilder::new()
+                .layer(TargetLayer::group(group($group)))
+                .layer(TraceIdLayer::new())
+                .layer(RescueLayer::new())
+                .layer(DeadlineLayer::new())
+                .layer(BalanceLayer::new($gateway.agents(), LeastPending::new()))
+                .layer(UpgradeLayer::new())
+                .layer(ChunkLayer::new())
+                .layer(CorrelateLayer::new())
+                .service($gateway.transport()),
+        )
+    };
+}
+
+fn ask(service: &str) -> HealthCheckRequest {
+    let service = service.to_owned();
+    HealthCheckRequest { service }
+}
+
+fn code(status: &Status) -> (Code, &str) {
+    (status.code(), status.message())
+}
+
+#[tokio::test]
+async fn a_generated_client_takes_a_group_as_its_channel() {
+    within_limit(async {
+        let mut tunnel = Tunnel::builder().start().await;
+        let gateway = tunnel.gateway.clone();
+        let mut client = client!(gateway, "billing");
+        let nobody = client.check(ask("")).await.unwrap_err();
+        assert_eq!(code(&nobody), (Code::Unavailable, "no healthy agent"));
+
+        // The service's name stands nowhere but in its type.
+        let (reporter, server) = health_reporter();
+        let agent = tunnel.agent("billing").grpc_service(&server);
+        tunnel.run_agent(agent, Routes::new(server)).await;
+        let owner = gateway.agents().group_of("grpc.health.v1.Health");
+        assert_eq!(owner, Some(group("billing")));
+
+        let answer = client.check(ask("")).await.unwrap().into_inner();
+        assert_eq!(answer.status(), Answer::Serving);
+        let theirs = client.clone().check(ask("no.such")).await.unwrap_err();
+        assert_eq!(theirs.code(), Code::NotFound);
+
+        let mut watch = client.watch(ask("")).await.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), Answer::Serving);
+        for (set, seen) in [
+            (ServingStatus::NotServing, Answer::NotServing),
+            (ServingStatus::Serving, Answer::Serving),
+        ] {
+            reporter.set_service_status("", set).await;
+            assert_eq!(watch.message().await.unwrap().unwrap().status(), seen);
+        }
+        drop(watch);
+        tunnel.settled().await;
+    })
+    .await;
+}
