@@ -49,6 +49,8 @@ pub mod chunk;
 pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(any(feature = "target", feature = "upgrade"))]
+mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;
 #[cfg(feature = "route")]

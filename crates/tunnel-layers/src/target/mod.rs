@@ -116,10 +116,10 @@
 //! requests that they see and a request without a host is refused. It stands in the place of
 //! [`RouteLayer`](crate::route); inside it, its target holds.
 
-mod future;
 mod layer;
 mod service;
 #[cfg(all(test, feature = "full"))]
 mod tests;
 
-pub use self::{future::ResponseFuture, layer::TargetLayer, service::ToTarget};
+pub use self::{layer::TargetLayer, service::ToTarget};
+pub use crate::gate::ResponseFuture;

@@ -32,8 +32,8 @@
 //! # });
 //! ```
 
-mod future;
 mod layer;
 mod service;
 
-pub use self::{future::ResponseFuture, layer::UpgradeLayer, service::Upgrade};
+pub use self::{layer::UpgradeLayer, service::Upgrade};
+pub use crate::gate::ResponseFuture;

@@ -1,3 +1,5 @@
+//! The future that the layers share which decide before they call.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -10,7 +12,7 @@ use tunnel_core::TunnelError;
 
 use crate::reject::{Caller, ResponseBody};
 
-/// The future of [`Upgrade`](super::Upgrade).
+/// The future of a layer that either calls its inner service at once, or answers itself. Dropping it drops the call.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 #[pin_project]
@@ -27,13 +29,13 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) const fn rejected(caller: Caller, error: TunnelError) -> Self {
+    pub(crate) const fn rejected(caller: Caller, error: TunnelError) -> Self {
         Self {
             state: State::Rejected(caller, Some(error)),
         }
     }
 
-    pub(super) const fn new(inner: F) -> Self {
+    pub(crate) const fn new(inner: F) -> Self {
         Self {
             state: State::Called(inner),
         }
