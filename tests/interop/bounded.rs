@@ -7,29 +7,30 @@ use std::sync::{
 
 use futures_util::stream;
 use tokio::task::yield_now;
+use tunnel_core::flow::{DEFAULT_INITIAL_CREDIT, MAX_CREDIT};
 use tunnel_tests::tunnel::Tunnel;
 
 use crate::{
     pb::{OutputParameters, OutputRequest},
     requests::input,
     server::Server,
-    world::{PLACES, Place, World, within},
+    world::{Place, TUNNELS, World, within},
 };
 
 const MESSAGES: usize = 100_000;
 /// The bytes of a payload.
-const SIZE: usize = 100;
+const SIZE: usize = 200;
 /// How often the slow side gives way to everybody else after a message.
 const YIELDS: usize = 3;
 /// What may be on the way in bytes of payload: the windows and the send buffers of the three connections, and what the
 /// exchange may have in the tunnel.
-const BOUND: usize = 6 * 1024 * 1024;
-/// What an exchange may have been granted at one end: windows do not grow on a link as short as this one.
-const CREDIT: usize = 2 * 256 * 1024;
+const BOUND: usize = 8 * 1024 * 1024;
+/// What one end may have granted to the call: one direction at its largest, the other as it began.
+const CREDIT: usize = (MAX_CREDIT + DEFAULT_INITIAL_CREDIT) as usize;
 
 #[tokio::test]
 async fn a_slow_client() {
-    for place in PLACES {
+    for place in TUNNELS {
         within(&format!("{place:?}"), async {
             let world = World::new(place).await;
             let request = OutputRequest {
@@ -61,7 +62,7 @@ async fn a_slow_client() {
 
 #[tokio::test]
 async fn a_slow_server() {
-    for place in PLACES {
+    for place in TUNNELS {
         within(&format!("{place:?}"), async {
             let server = Server {
                 yields: YIELDS,

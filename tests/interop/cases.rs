@@ -13,7 +13,10 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{
-    pb::{Empty, OutputRequest, UnaryRequest, unimplemented_service_client::UnimplementedServiceClient},
+    pb::{
+        Empty, InputRequest, OutputRequest, UnaryRequest,
+        unimplemented_service_client::UnimplementedServiceClient,
+    },
     requests::{Named, assert_status, ending, fed, input, next, output, sizes, unary},
     world::{PLACES, World, channel, client, within},
 };
@@ -248,6 +251,11 @@ async fn cancel_after_begin(addr: SocketAddr) {
     let mut caller = client.clone();
     let request = call.request(messages);
     let running = tokio::spawn(async move { caller.streaming_input_call(request).await });
+    let request = InputRequest {
+        hang: true,
+        ..input(0)
+    };
+    requests.send(request).await.expect("the call goes on");
     call.started(&mut client).await;
     running.abort();
     call.canceled(&mut client).await;
@@ -278,7 +286,7 @@ async fn timeout_on_sleeping_server(addr: SocketAddr) {
     });
     request.set_timeout(Duration::from_millis(300));
     let status = client.unary_call(request).await.expect_err("it takes too long");
-    // tonic calls it CANCELLED when its own clock was the first.
+    // A client or a server of tonic's calls it CANCELLED, whichever clock was the first.
     let codes = [Code::DeadlineExceeded, Code::Cancelled];
     assert!(codes.contains(&status.code()), "{status:?}");
     call.canceled(&mut client).await;

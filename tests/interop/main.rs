@@ -7,10 +7,14 @@
 mod bounded;
 mod calls;
 mod cases;
+mod foreign;
+mod frames;
 mod killed;
 mod many;
+mod mounted;
 #[path = "generated/mod.rs"]
 mod pb;
 mod requests;
 mod server;
+mod wire;
 mod world;

@@ -34,8 +34,10 @@ pub(crate) fn unary(request: usize, response: u32) -> UnaryRequest {
 }
 
 pub(crate) fn input(size: usize) -> InputRequest {
-    let payload = payload(size);
-    InputRequest { payload }
+    InputRequest {
+        payload: payload(size),
+        hang: false,
+    }
 }
 
 /// Asks for a message of each of these sizes.

@@ -33,6 +33,9 @@ pub struct UnaryResponse {
 pub struct InputRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::prost::bytes::Bytes,
+    /// Never answers.
+    #[prost(bool, tag = "2")]
+    pub hang: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InputResponse {
