@@ -7,6 +7,7 @@
 //! | layer | does | stands |
 //! | --- | --- | --- |
 //! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outermost, so that every answer has the id |
+//! | [`GrpcWebLayer`](grpc_web) | calls of browsers to gRPC and back; CORS for them | outside all that looks at calls |
 //! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
 //! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
@@ -30,8 +31,8 @@
 //!
 //! # Features
 //!
-//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `rescue`, `route`, `target`,
-//! `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of
+//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
+//! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of
 //! a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing` (events; `trace-id` has it anyway), and `full` for all of it.
 
 // Which of the shared parts are used depends on the features.
@@ -53,6 +54,8 @@ pub mod deadline;
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;
+#[cfg(feature = "grpc-web")]
+pub mod grpc_web;
 #[cfg(feature = "route")]
 mod oneshot;
 pub mod reject;

@@ -42,7 +42,8 @@ where
     S: Service<Request<B>>,
     M: Service<Request<B>>,
 {
-    Matched(#[pin] Oneshot<S, Request<B>>, Arc<Compiled>),
+    /// With the rule, unless an agent registered the service.
+    Matched(#[pin] Oneshot<S, Request<B>>, Option<Arc<Compiled>>),
     Missed(#[pin] Oneshot<M, Request<B>>),
     Direct(Arc<Compiled>),
     Refused(TunnelError),
@@ -59,7 +60,12 @@ where
         rule: Arc<Compiled>,
         caller: Caller,
     ) -> Self {
-        let state = State::Matched(Oneshot::new(service, request), rule);
+        let state = State::Matched(Oneshot::new(service, request), Some(rule));
+        Self { state, caller }
+    }
+
+    pub(super) const fn registered(service: S, request: Request<B>, caller: Caller) -> Self {
+        let state = State::Matched(Oneshot::new(service, request), None);
         Self { state, caller }
     }
 
@@ -95,7 +101,9 @@ where
             }
             StateProj::Matched(call, rule) => {
                 let mut response = ready!(call.poll(cx))?;
-                rule.rewrite.on_response(response.headers_mut());
+                if let Some(rule) = rule {
+                    rule.rewrite.on_response(response.headers_mut());
+                }
                 response.map(ResponseBody::inner)
             }
             StateProj::Direct(rule) => answer(rule, *this.caller),

@@ -1,11 +1,14 @@
 use tower_layer::Layer;
 
-use super::{NotFound, Route, Rules, RulesWithUpstreams, SplitLayer};
+use tunnel_core::agents::Services;
+
+use super::{NotFound, Route, Rules, RulesWithUpstreams, SplitLayer, registered::Registered};
 
 /// Sends requests where the rules say; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct RouteLayer<M = NotFound> {
     rules: Rules,
+    registered: Registered,
     miss: M,
 }
 
@@ -15,6 +18,7 @@ impl RouteLayer {
     pub const fn new(rules: Rules) -> Self {
         Self {
             rules,
+            registered: Registered::none(),
             miss: NotFound,
         }
     }
@@ -35,8 +39,19 @@ impl<M> RouteLayer<M> {
     pub fn or<N>(self, app: N) -> RouteLayer<N> {
         RouteLayer {
             rules: self.rules,
+            registered: self.registered,
             miss: app,
         }
+    }
+
+    /// Sends calls of gRPC that no rule matches to the group whose agents registered the service. By default, and for other
+    /// services, they are misses like any other request.
+    ///
+    /// The id of such a rule is `service:` and the service's name.
+    #[must_use]
+    pub fn services(mut self, services: impl Services) -> Self {
+        self.registered = Registered::new(services);
+        self
     }
 }
 
@@ -44,6 +59,6 @@ impl<S, M: Clone> Layer<S> for RouteLayer<M> {
     type Service = Route<S, M>;
 
     fn layer(&self, inner: S) -> Route<S, M> {
-        Route::new(inner, self.rules.clone(), self.miss.clone())
+        Route::new(inner, self.rules.clone(), self.miss.clone()).registered(self.registered.clone())
     }
 }

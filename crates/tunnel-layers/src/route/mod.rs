@@ -3,7 +3,7 @@
 //! [`Rules`] are compiled once from a list of [`Rule`]s. [`RouteLayer`] looks up the first rule that a request matches, puts
 //! [`Routed`](tunnel_core::Routed) (the rule's id, target and timeouts) into its extensions, applies the rule's rewrites, and
 //! hands it to the wrapped service; on the way back it changes the response's headers. A rule may also answer itself. What
-//! no rule matches goes to the service given to [`RouteLayer::or`], else it is answered 404, or NOT_FOUND.
+//! no rule matches, and no agent has registered, goes to the service given to [`RouteLayer::or`], else it is answered 404, or NOT_FOUND.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -90,6 +90,9 @@
 //! # }
 //! ```
 //!
+//! Agents bring services of their own. With [`RouteLayer::services`], a call that no rule matches goes to the group whose agents
+//! registered the service, so that nobody types its name twice; a rule for the same service comes first.
+//!
 //! # Upstreams
 //!
 //! A rule may also send requests to an upstream that this process reaches itself. Such rules are an error of
@@ -137,6 +140,7 @@ mod grpc;
 mod host;
 mod layer;
 mod not_found;
+mod registered;
 mod rewrite;
 mod rule;
 mod rules;

@@ -12,6 +12,7 @@ use super::{
     EitherBody, NotFound, Rules,
     compiled::{Answer, Ask, Compiled},
     future::ResponseFuture,
+    registered::Registered,
 };
 use crate::{
     admission,
@@ -24,13 +25,23 @@ use crate::{
 pub struct Route<S, M = NotFound> {
     inner: S,
     rules: Rules,
+    registered: Registered,
     miss: M,
 }
 
 impl<S, M> Route<S, M> {
     /// Sends what `rules` match to `inner`, and the rest to `miss`.
     pub const fn new(inner: S, rules: Rules, miss: M) -> Self {
-        Self { inner, rules, miss }
+        Self {
+            inner,
+            rules,
+            registered: Registered::none(),
+            miss,
+        }
+    }
+
+    pub(super) fn registered(self, registered: Registered) -> Self {
+        Self { registered, ..self }
     }
 }
 
@@ -51,11 +62,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        let request = match admission::admit(request) {
+        let mut request = match admission::admit(request) {
             Ok(request) => request,
             Err(error) => return ResponseFuture::refused(error, caller),
         };
         let Some(rule) = find(&self.rules, &request) else {
+            if let Some(routed) = self.registered.routed(&request) {
+                request.extensions_mut().insert(routed);
+                return ResponseFuture::registered(self.inner.clone(), request, caller);
+            }
             return ResponseFuture::missed(self.miss.clone(), request, caller);
         };
         match apply(&rule, request) {

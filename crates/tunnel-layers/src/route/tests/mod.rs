@@ -4,6 +4,7 @@ use super::*;
 
 mod grpc;
 mod matching;
+mod registered;
 mod service;
 
 fn group() -> GroupName {

@@ -1,0 +1,90 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project::pin_project;
+use tunnel_core::BoxError;
+
+/// The body of a request or a response that was translated, or passes as it is. Its error is boxed, because theirs differ.
+#[pin_project]
+pub struct WebBody<B>(#[pin] Kind<B>);
+
+#[pin_project(project = KindProj)]
+enum Kind<B> {
+    Plain(#[pin] B),
+    /// What the translated body says of its length is that of the one before, so it is not believed.
+    Translated {
+        #[pin]
+        body: tonic::body::Body,
+        ended: bool,
+    },
+}
+
+impl<B> WebBody<B> {
+    pub(super) const fn plain(body: B) -> Self {
+        Self(Kind::Plain(body))
+    }
+
+    pub(super) fn translated(body: tonic::body::Body) -> Self {
+        let ended = body.is_end_stream();
+        Self(Kind::Translated { body, ended })
+    }
+}
+
+impl<B: Default> Default for WebBody<B> {
+    fn default() -> Self {
+        Self::plain(B::default())
+    }
+}
+
+impl<B> Body for WebBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().0.project() {
+            KindProj::Plain(body) => body.poll_frame(cx).map_err(Into::into),
+            KindProj::Translated { ended: true, .. } => Poll::Ready(None),
+            KindProj::Translated { body, ended } => {
+                let frame = body.poll_frame(cx).map_err(Into::into);
+                *ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
+                frame
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(body) => body.is_end_stream(),
+            Kind::Translated { ended, .. } => *ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Plain(body) => body.size_hint(),
+            Kind::Translated { ended: true, .. } => SizeHint::with_exact(0),
+            Kind::Translated { ended: false, .. } => SizeHint::new(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for WebBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Plain(_) => "WebBody::Plain(..)",
+            Kind::Translated { .. } => "WebBody::Translated(..)",
+        })
+    }
+}

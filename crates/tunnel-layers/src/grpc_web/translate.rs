@@ -1,0 +1,121 @@
+//! What tonic-web wraps: it hands a translated request on, and takes apart what comes back.
+
+use std::{
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use pin_project::pin_project;
+use tower_service::Service;
+
+use super::{
+    WebBody,
+    format::{self, Encoding},
+};
+use crate::reject::{Dialect, ResponseBody};
+
+/// Headers that tonic-web reads in its own form, or replaces, as they are to be inside.
+pub(super) struct Saved {
+    request: [(HeaderName, Vec<HeaderValue>); 3],
+    answer: Encoding,
+}
+
+impl Saved {
+    /// Takes them out, and puts in what tonic-web is to read.
+    pub(super) fn take(headers: &mut HeaderMap, content: Encoding, answer: Encoding) -> Self {
+        let request = [header::CONTENT_TYPE, header::ACCEPT, header::ACCEPT_ENCODING].map(|name| {
+            let values = headers.get_all(&name).iter().cloned().collect();
+            (name, values)
+        });
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content.name()));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(answer.name()));
+        Self { request, answer }
+    }
+
+    fn restore(&mut self, headers: &mut HeaderMap) {
+        for (name, values) in &mut self.request {
+            headers.remove(&*name);
+            for value in values.drain(..) {
+                headers.append(&*name, value);
+            }
+        }
+    }
+}
+
+/// Calls the wrapped service, which has become ready before.
+pub(super) struct Translate<'a, S, B> {
+    inner: &'a mut S,
+    saved: Saved,
+    _body: PhantomData<fn(B)>,
+}
+
+impl<'a, S, B> Translate<'a, S, B> {
+    pub(super) const fn new(inner: &'a mut S, saved: Saved) -> Self {
+        Self {
+            inner,
+            saved,
+            _body: PhantomData,
+        }
+    }
+}
+
+impl<S, B, RB> Service<Request<tonic::body::Body>> for Translate<'_, S, B>
+where
+    S: Service<Request<WebBody<B>>, Response = Response<RB>>,
+{
+    type Response = Response<WebBody<RB>>;
+    type Error = Untranslated<RB, S::Error>;
+    type Future = TranslateFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Untranslated::Failed)
+    }
+
+    fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
+        self.saved.restore(request.headers_mut());
+        // gRPC is spoken over HTTP/2 only. The request was admitted, so nothing of HTTP/1.1's framing is left in it.
+        *request.version_mut() = Version::HTTP_2;
+        TranslateFuture {
+            inner: self.inner.call(request.map(WebBody::translated)),
+            answer: self.saved.answer,
+        }
+    }
+}
+
+/// What tonic-web must not touch. It passes errors on as they are.
+pub(super) enum Untranslated<RB, E> {
+    /// A response that is not gRPC: it goes to the client as it is, which makes a status of gRPC of the one of HTTP.
+    Plain(Response<ResponseBody<RB>>),
+    Failed(E),
+}
+
+/// What the content type of the response is to be, in its extensions, because tonic-web puts its own in the place.
+#[derive(Clone)]
+pub(super) struct ContentType(pub(super) HeaderValue);
+
+#[pin_project]
+pub(super) struct TranslateFuture<F> {
+    #[pin]
+    inner: F,
+    answer: Encoding,
+}
+
+impl<F, RB, E> Future for TranslateFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+{
+    type Output = Result<Response<WebBody<RB>>, Untranslated<RB, E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx)).map_err(Untranslated::Failed)?;
+        if Dialect::of(response.headers()) != Dialect::Grpc {
+            return Poll::Ready(Err(Untranslated::Plain(response.map(ResponseBody::inner))));
+        }
+        let web = ContentType(format::web(response.headers(), *this.answer));
+        response.extensions_mut().insert(web);
+        Poll::Ready(Ok(response.map(WebBody::plain)))
+    }
+}
