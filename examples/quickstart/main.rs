@@ -93,6 +93,10 @@ async fn run(options: Options) -> Result<(), BoxError> {
         if !options.once {
             println!("listening on http://{listen} - try: curl http://{listen}/app/hello");
             println!("or a stream of events: curl -N http://{listen}/app/events");
+            println!(
+                "or a call of gRPC: grpcurl -plaintext -import-path examples/proto -proto greeter/v1/greeter.proto \\"
+            );
+            println!("    -d '{{\"name\": \"Ada\"}}' {listen} greeter.v1.Greeter/Greet");
             tokio::signal::ctrl_c().await?;
         }
         Ok(())

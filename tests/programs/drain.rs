@@ -47,7 +47,7 @@ impl Open {
             let request = Request::get("/slow").body(Body::empty()).expect("a request");
             client.send(request).await
         });
-        begun.notified().await;
+        within_limit(begun.notified()).await;
         Self {
             pair,
             exchange,

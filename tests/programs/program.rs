@@ -1,7 +1,6 @@
 //! A program that runs, what it prints, and how it ends.
 
 use std::{
-    collections::VecDeque,
     env,
     path::{Path, PathBuf},
     process::{Command as StdCommand, Output, Stdio},
@@ -13,6 +12,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
     task::JoinHandle,
 };
+use tunnel_tests::wait::within_limit;
 
 /// The directory of the programs.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
@@ -109,14 +109,18 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// When the output ends before.
+    /// When the output ends before, or the line does not come.
     pub(crate) async fn line(&mut self, beginning: &str) -> String {
-        let mut others = VecDeque::new();
+        within_limit(self.find(beginning)).await
+    }
+
+    async fn find(&mut self, beginning: &str) -> String {
+        let mut others = Vec::new();
         while let Some(line) = self.stdout.next_line().await.expect("programs print UTF-8") {
             if let Some(rest) = line.strip_prefix(beginning) {
                 return rest.to_owned();
             }
-            others.push_back(line);
+            others.push(line);
         }
         let log = self.stderr.lock().expect("nobody panics with it").clone();
         panic!("there is no line `{beginning}`: {others:?}\n{log}");
