@@ -8,6 +8,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tunnel_core::BoxError;
 
 use crate::{
+    calls,
     client::{Answer, Client},
     upstream,
 };
@@ -30,6 +31,7 @@ pub(crate) async fn run(gateway: SocketAddr) -> Result<(), BoxError> {
     download(&client).await?;
     events(&client).await?;
     parallel(&client).await?;
+    calls::run(gateway).await?;
     direct(&client).await?;
     no_route(&client).await?;
     println!();
@@ -147,7 +149,7 @@ async fn get(client: &Client, path: &str) -> Result<Answer, BoxError> {
     client.send(Method::GET, path, Bytes::new()).await
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), BoxError> {
+pub(crate) fn expect(holds: bool, what: &str) -> Result<(), BoxError> {
     if holds {
         Ok(())
     } else {
@@ -165,13 +167,13 @@ fn show(what: &str, answer: &Answer, note: &str) {
     );
 }
 
-fn line(what: &str, status: impl Display, bytes: impl Display, time: impl Display, note: &str) {
+pub(crate) fn line(what: &str, status: impl Display, bytes: impl Display, time: impl Display, note: &str) {
     println!(
         "{}",
         format!("{what:<26} {status:>6} {bytes:>10} {time:>10}   {note}").trim_end()
     );
 }
 
-fn millis(time: Duration) -> String {
+pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1_000.0)
 }

@@ -1,13 +1,15 @@
-//! The whole tunnel in one process: a gateway, an agent, and an upstream server; over real sockets.
+//! The whole tunnel in one process, over real sockets: a gateway, an agent with an upstream server, and an agent that serves
+//! a tonic service itself.
 //!
 //! ```sh
 //! cargo run --release -p tunnel-examples --bin quickstart
 //! ```
 //!
-//! It sends requests through the tunnel, prints what came back (status, bytes, time), and then stays up for `curl`, until
+//! It sends requests and gRPC calls of all four kinds through the tunnel, prints what came back (status, bytes, time), and then stays up for `curl`, until
 //! Ctrl-C. With `--once` it ends after the demonstration, with the code 1 if anything came out wrong. `RUST_LOG=info` shows
 //! what the tunnel does meanwhile.
 
+mod calls;
 mod client;
 mod demo;
 mod ports;
@@ -18,9 +20,13 @@ use std::{net::SocketAddr, process::ExitCode};
 use clap::Parser;
 use http::{StatusCode, header};
 use tokio::{net::TcpListener, time::Instant};
+use tonic::service::Routes;
 use tower::ServiceBuilder;
 use tunnel_core::BoxError;
-use tunnel_examples::program;
+use tunnel_examples::{
+    greeter::{GreeterServer, Hello},
+    program,
+};
 use tunnel_layers::{
     balance::{BalanceLayer, LeastPending},
     chunk::ChunkLayer,
@@ -34,13 +40,13 @@ use tunnel_layers::{
 };
 use tunnel_transport::{Agent, AgentTokens, AllowedGroups, Gateway, Upstream};
 
-/// A gateway, an agent and an upstream in one process.
+/// A gateway, two agents and an upstream in one process.
 #[derive(Debug, Parser)]
 struct Options {
     /// Where outside traffic comes in [default: 127.0.0.1:8080, or another port if that is taken].
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
-    /// Where the agent comes in [default: 127.0.0.1:7000, or another port if that is taken].
+    /// Where the agents come in [default: 127.0.0.1:7000, or another port if that is taken].
     #[arg(long, value_name = "IP:PORT")]
     agents_listen: Option<SocketAddr>,
     /// Ends after the demonstration.
@@ -71,28 +77,34 @@ async fn run(options: Options) -> Result<(), BoxError> {
     start_gateway(outside, agents, &token)?;
 
     let start = Instant::now();
-    let agent = Agent::builder(format!("http://{agents_listen}"))
-        .token(token)
-        .group("demo")
-        .build()?;
-    let serve = agent.serve(Upstream::http1(upstream_url)?);
+    let agent = || Agent::builder(format!("http://{agents_listen}")).token(token.clone());
+    let web = agent().group("demo").build()?;
+    let calls = agent().group("greeter").build()?;
+    let serve_web = web.serve(Upstream::http1(upstream_url)?);
+    let serve_calls = calls.serve(Routes::new(GreeterServer::new(Hello)));
     let show = async {
-        agent.connected().await;
+        web.connected().await;
+        calls.connected().await;
         println!(
-            "agent      connected in {:.1?}, with the group `demo`",
+            "agents     connected in {:.1?}, with the groups `demo` and `greeter`",
             start.elapsed()
         );
         demo::run(listen).await?;
         if !options.once {
             println!("listening on http://{listen} - try: curl http://{listen}/app/hello");
             println!("or a stream of events: curl -N http://{listen}/app/events");
+            println!(
+                "or a call of gRPC: grpcurl -plaintext -import-path examples/proto -proto greeter/v1/greeter.proto \\"
+            );
+            println!("    -d '{{\"name\": \"Ada\"}}' {listen} greeter.v1.Greeter/Greet");
             tokio::signal::ctrl_c().await?;
         }
         Ok(())
     };
     tokio::select! {
         shown = show => shown,
-        served = serve.into_future() => Ok(served?),
+        served = serve_web.into_future() => Ok(served?),
+        served = serve_calls.into_future() => Ok(served?),
     }
 }
 
@@ -104,18 +116,21 @@ fn rules() -> Result<Rules, RuleError> {
             header::HeaderValue::from_static("text/plain"),
         )
         .body("User-agent: *\nDisallow: /\n");
-    let demo = "demo".parse().expect("it is a name");
+    let group = |name: &str| name.parse().expect("it is a name");
     Rules::compile([
-        Rule::group("app", demo).path_prefix("/app").strip_prefix(),
+        Rule::group("app", group("demo"))
+            .path_prefix("/app")
+            .strip_prefix(),
+        Rule::group("greeter", group("greeter")).grpc_service_of::<GreeterServer<Hello>>(),
         Rule::direct("robots", robots).path_exact("/robots.txt"),
     ])
 }
 
 /// The gateway: who may connect, the stack, and its two ports.
 fn start_gateway(outside: TcpListener, agents: TcpListener, token: &str) -> Result<(), BoxError> {
-    let only_demo = AllowedGroups::Only(["demo".parse()?].into());
+    let groups = AllowedGroups::Only(["demo".parse()?, "greeter".parse()?].into());
     let gateway = Gateway::builder()
-        .agent_auth(AgentTokens::new().token("quickstart", token, only_demo)?)
+        .agent_auth(AgentTokens::new().token("quickstart", token, groups)?)
         .build();
     let tunnel = ServiceBuilder::new()
         .layer(TraceIdLayer::new())

@@ -3,6 +3,7 @@
 //! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
 
 pub mod config;
+pub mod greeter;
 pub mod program;
 mod shutdown;
 mod upstreams;

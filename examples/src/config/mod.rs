@@ -8,6 +8,7 @@ mod agent;
 mod error;
 mod excerpt;
 mod gateway;
+mod grpc;
 mod limits;
 mod pairs;
 mod rules;

@@ -11,7 +11,7 @@ use tunnel_layers::{
     route::{Action, Rule, RuleError, Rules},
 };
 
-use super::{error::Checker, pairs::Pairs, text_or::TextOr, units::Time};
+use super::{error::Checker, grpc::RawGrpc, pairs::Pairs, text_or::TextOr, units::Time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,7 @@ pub(super) struct RawRule {
     priority: i32,
     host: Option<Spanned<String>>,
     path: Option<Spanned<TextOr<PathKey>>>,
+    grpc: Option<Spanned<RawGrpc>>,
     #[serde(default)]
     methods: Vec<Spanned<String>>,
     #[serde(default)]
@@ -140,6 +141,10 @@ impl RawRule {
 
     fn check(&self, location: Location, checker: &mut Checker<'_>) -> Option<Rule> {
         let rule = Rule::new(&self.id.value, self.action(location, checker)?).priority(self.priority);
+        let rule = match &self.grpc {
+            Some(grpc) => grpc.value.apply(rule, grpc.referenced, checker)?,
+            None => rule,
+        };
         let rule = self.matchers(rule, checker)?;
         let rule = self.rewrite(rule, checker)?;
         let rule = match Rules::compile([rule.clone()]) {
@@ -224,6 +229,7 @@ impl RawRule {
             "id" => Some(self.id.referenced),
             "host" => self.host.as_ref().map(|key| key.referenced),
             "path" => self.path.as_ref().map(|key| key.referenced),
+            "grpc" => self.grpc.as_ref().map(|key| key.referenced),
             // The headers of an answer are checked like those of a rewrite, and there is never both.
             "action" | "rewrite" => {
                 let rewrite = self.rewrite.as_ref().map(|key| key.referenced);

@@ -1,3 +1,5 @@
+mod grpc;
+
 use std::path::Path;
 
 use super::{agent::parse as parse_agent, gateway::parse as parse_gateway, *};
@@ -78,8 +80,8 @@ fn an_unknown_key() {
     assert_eq!(
         gateway_with("    group: web", "    gruop: web"),
         "\
-gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `path`, `methods`, \
-`headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`)
+gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `path`, `grpc`, \
+`methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`)
   10 |     gruop: web
      |     ^"
     );

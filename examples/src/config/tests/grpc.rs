@@ -1,0 +1,80 @@
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tunnel_core::Routed;
+use tunnel_layers::route::{RouteLayer, Rules};
+
+use super::*;
+
+#[tokio::test]
+async fn rules_match_calls_of_grpc() {
+    for (grpc, calls, others) in [
+        ("true", "/a.b.C/D", "/a.b.C/D/E"),
+        ("{service: a.b.C}", "/a.b.C/D", "/a.b.CC/D"),
+        ("{service_prefix: a.b}", "/a.b.C/D", "/a.bb.C/D"),
+        ("{service_prefix: a.b.}", "/a.b.c.D/E", "/a.b/E"),
+        ("{service: a.b.C, methods: [D, E]}", "/a.b.C/E", "/a.b.C/F"),
+        ("{methods: [a.b.C/D, a.E/F]}", "/a.E/F", "/a.E/D"),
+    ] {
+        let rule = format!("  - id: calls\n    grpc: {grpc}\n    group: web\n");
+        let rules = gateway(&format!("{GATEWAY}{rule}")).unwrap().rules;
+        assert_eq!(routed(&rules, calls, "application/grpc").await, "calls", "{grpc}");
+        assert_eq!(routed(&rules, calls, "text/plain").await, "web", "{grpc}");
+        assert_eq!(routed(&rules, others, "application/grpc").await, "web", "{grpc}");
+    }
+}
+
+/// The id of the rule that a request like this finds.
+async fn routed(rules: &Rules, path: &str, content_type: &str) -> String {
+    let service = RouteLayer::new(rules.clone()).layer(service_fn(|request: Request<String>| async move {
+        let routed: &Routed = request.extensions().get().unwrap();
+        let response = Response::builder().header("x-rule", &*routed.rule);
+        Ok::<_, Infallible>(response.body(String::new()).unwrap())
+    }));
+    let request = Request::post(path)
+        .header("host", "a.example")
+        .header("content-type", content_type)
+        .body(String::new())
+        .unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    response.headers()["x-rule"].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_wrong_about_grpc_is_found_at_its_line() {
+    for (more, place, right) in [
+        ("grpc: yes please", "11:5", "true (for every call) or a mapping"),
+        ("grpc: false", "11:5", "true (for every call) or a mapping"),
+        ("grpc: {}", "11:11", "`grpc: true` for every call"),
+        ("grpc: {methods: []}", "11:11", "`grpc: true` for every call"),
+        ("grpc: {servcie: a.B}", "11:12", "did you mean `service`?"),
+        ("grpc: {service: a b}", "11:21", "such as package.Service"),
+        ("grpc: {service_prefix: a..}", "11:28", "such as acme.billing."),
+        ("grpc: {service: a.B, service_prefix: a}", "11:42", "not both"),
+        (
+            "grpc:\n      service_prefix: a\n      methods: [Get]",
+            "13:17",
+            "name that, not a prefix",
+        ),
+        ("grpc: {methods: [a.B/Get, Put]}", "11:31", "names no service"),
+        (
+            "grpc: {service: a.B, methods: [Get, a.C/Get]}",
+            "11:41",
+            "no method of the service",
+        ),
+        ("grpc: true\n    path: /a", "11:11", "not both"),
+        (
+            "grpc: true\n    methods: [GET]",
+            "11:11",
+            "leave the method of HTTP out",
+        ),
+    ] {
+        let error = gateway_with("    group: web", &format!("    group: web\n    {more}"));
+        let place = format!("gateway.yaml:{place}: ");
+        assert!(
+            error.starts_with(&place) && error.contains(right),
+            "{more}\n{error}"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! The example programs, run as their users run them: command lines, files, output, signals and exit codes.
+//!
+//! The programs belong to another package, so the test builds them first, with the cargo, the profile and the target
+//! directory that it was built with itself. That is quick when nothing has changed.
+#![cfg(unix)]
+
+mod check;
+mod drain;
+mod program;
+mod run;
+mod teaching;
+mod world;

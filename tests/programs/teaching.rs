@@ -1,0 +1,96 @@
+//! The programs that teach.
+
+use futures_util::{StreamExt as _, stream};
+use tonic::transport::Endpoint;
+use tunnel_examples::greeter::{GreetEachRequest, GreeterClient};
+use tunnel_tests::wait::within_limit;
+
+use crate::{
+    program::{Running, output, program},
+    world::{RunningGateway, get},
+};
+
+/// Every port is one that the system chooses.
+const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--agents-listen", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn the_quickstart_shows_requests_and_calls_of_every_kind() {
+    let [a, b, c, d] = PORTS;
+    let ended = within_limit(output("quickstart", &["--once", a, b, c, d])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stderr, "", "{ended:?}");
+    for (request, status) in [
+        ("GET /app/hello", "200"),
+        ("POST /app/echo", "200"),
+        ("GET /app/bytes/67108864", "200"),
+        ("GET /app/events", "200"),
+        ("1000 x GET /app/hello", "200"),
+        ("gRPC Greet", "OK"),
+        ("gRPC GreetOften", "OK"),
+        ("gRPC GreetAll", "OK"),
+        ("gRPC GreetEach", "OK"),
+        ("GET /robots.txt", "200"),
+        ("GET /nowhere", "404"),
+    ] {
+        let line = format!("\n{request:<26} {status:>6} ");
+        assert!(ended.stdout.contains(&line), "{request}\n{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn an_axum_app_without_a_port() {
+    let gateway = RunningGateway::start("custom_gateway", &PORTS).await;
+    let _app = app("axum_app", &gateway);
+    within_limit(async {
+        assert_eq!(get(gateway.listen, "/healthz").await, (200, "ok\n".to_owned()));
+        let expected = (200, "hello world, you come from 127.0.0.1\n".to_owned());
+        until(|| get(gateway.listen, "/hello/world"), expected).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tonic_service_without_a_port_is_called_from_inside_and_outside() {
+    let gateway = RunningGateway::start("typed_client", &PORTS).await;
+    within_limit(async {
+        let nobody = (502, "Unavailable: no healthy agent\n".to_owned());
+        assert_eq!(get(gateway.listen, "/greet/Ada").await, nobody);
+        let _app = app("tonic_app", &gateway);
+        let expected = (200, "hello Ada\n".to_owned());
+        until(|| get(gateway.listen, "/greet/Ada"), expected).await;
+
+        let channel = Endpoint::from_shared(format!("http://{}", gateway.listen)).unwrap();
+        let mut client = GreeterClient::new(channel.connect().await.unwrap());
+        let names = stream::iter(["Ada", "Grace"].map(|name| GreetEachRequest {
+            name: name.to_owned(),
+        }));
+        let answers = client.greet_each(names).await.unwrap().into_inner();
+        let greetings: Vec<_> = answers.map(|answer| answer.unwrap().greeting).collect().await;
+        assert_eq!(greetings, ["hello Ada", "hello Grace"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_layer_of_ones_own() {
+    let gateway = RunningGateway::start("custom_layer", &PORTS).await;
+    within_limit(async {
+        let expected = (200, "that took a while\n".to_owned());
+        until(|| get(gateway.listen, "/slow"), expected).await;
+    })
+    .await;
+}
+
+/// An app with an agent, which says nothing when it is connected.
+fn app(name: &str, gateway: &RunningGateway) -> Running {
+    let mut command = program(name, &[]);
+    command.env("TUNNEL_GATEWAY", format!("http://{}", gateway.agents));
+    Running::start(command)
+}
+
+/// Asks until this is the answer: the agent may not be connected yet.
+async fn until<F: Future<Output = (u16, String)>>(ask: impl Fn() -> F, expected: (u16, String)) {
+    while ask().await != expected {
+        tokio::task::yield_now().await;
+    }
+}
