@@ -28,3 +28,18 @@ pub trait Services: fmt::Debug + Clone + Send + Sync + 'static {
     /// Called for requests that no rule matches, so it must not wait.
     fn group_of(&self, service: &str) -> Option<GroupName>;
 }
+
+/// What a stack needs of a gateway at its two ends: whom to choose from, and what writes the messages. The gateway
+/// implements it, so that layers can offer whole stacks without knowing it.
+pub trait Hub {
+    /// Who serves which group.
+    type Agents: Agents;
+    /// The innermost service.
+    type Transport;
+
+    /// Who serves which group.
+    fn agents(&self) -> Self::Agents;
+
+    /// The innermost service.
+    fn transport(&self) -> Self::Transport;
+}

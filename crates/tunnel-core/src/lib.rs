@@ -31,7 +31,7 @@ mod sync;
 
 pub use crate::{
     admit::Canonical,
-    agents::{Agents, Member, Services},
+    agents::{Agents, Hub, Member, Services},
     body::{Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},

@@ -110,16 +110,36 @@
 //! # }
 //! ```
 //!
+//! With a gateway at hand, [`GroupExt::group`](crate::target) gives that stack under one name: `gateway.group(name)`.
+//!
 //! # Order
 //!
 //! Outermost, or just inside [`TraceIdLayer`](crate::trace_id) when requests name their host, because layers admit the
 //! requests that they see and a request without a host is refused. It stands in the place of
 //! [`RouteLayer`](crate::route); inside it, its target holds.
 
+#[cfg(all(
+    feature = "balance",
+    feature = "chunk",
+    feature = "correlate",
+    feature = "deadline",
+    feature = "rescue",
+    feature = "upgrade"
+))]
+mod channel;
 mod layer;
 mod service;
 #[cfg(all(test, feature = "full"))]
 mod tests;
 
+#[cfg(all(
+    feature = "balance",
+    feature = "chunk",
+    feature = "correlate",
+    feature = "deadline",
+    feature = "rescue",
+    feature = "upgrade"
+))]
+pub use self::channel::{GroupChannel, GroupExt};
 pub use self::{layer::TargetLayer, service::ToTarget};
 pub use crate::gate::ResponseFuture;

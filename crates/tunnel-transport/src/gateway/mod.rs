@@ -28,7 +28,7 @@ pub use self::{
     service::TunnelService,
 };
 use crate::{TunnelTransport, generated::tunnel_service_server::TunnelServiceServer, heartbeat::Heartbeat};
-use tunnel_core::{CreditBudget, Settings};
+use tunnel_core::{CreditBudget, Hub, Settings};
 
 /// The end that takes outside traffic and agents' connections. Cheap to clone; all clones are the same gateway.
 #[derive(Clone, Debug)]
@@ -81,5 +81,18 @@ impl Gateway {
         TunnelService::new(
             TunnelServiceServer::new(service).max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES),
         )
+    }
+}
+
+impl Hub for Gateway {
+    type Agents = Registry;
+    type Transport = TunnelTransport;
+
+    fn agents(&self) -> Registry {
+        Self::agents(self)
+    }
+
+    fn transport(&self) -> TunnelTransport {
+        Self::transport(self)
     }
 }
