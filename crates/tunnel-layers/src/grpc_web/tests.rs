@@ -148,7 +148,9 @@ async fn text_that_is_malformed_fails_inside() {
     for text in ["A", "AAAAA", "????"] {
         let request = call("application/grpc-web-text", Scripted::of([text]));
         let answer = GrpcWebLayer::new().layer(echo()).oneshot(request).await.unwrap();
-        assert!(answer.into_body().collect().await.is_err(), "{text}");
+        let error = answer.into_body().collect().await.unwrap_err();
+        let cause = TunnelError::find(&*error).map(TunnelError::cause);
+        assert_eq!(cause, Some(Cause::Malformed), "{text}");
     }
 }
 
@@ -222,7 +224,36 @@ async fn failures_of_the_tunnel_are_told_in_grpc_web() {
 async fn a_body_that_breaks_off_does_not_look_complete() {
     let inner = answering(|| response([Step::Data("\0\0\0\0\0"), Step::Fail("broken".into())]));
     let answer = GrpcWebLayer::new().layer(inner).oneshot(binary()).await.unwrap();
-    assert!(answer.into_body().collect().await.is_err());
+    let error = answer.into_body().collect().await.unwrap_err();
+    assert_eq!(error.to_string(), "broken", "the error is the one that happened");
+
+    for content_type in ["application/grpc-web", "application/grpc-web-text"] {
+        let canceled = Step::Fail(TunnelError::canceled().into());
+        let request = call(content_type, Scripted::new([Step::Data("AAAA"), canceled]));
+        let answer = GrpcWebLayer::new().layer(echo()).oneshot(request).await.unwrap();
+        let error = answer.into_body().collect().await.unwrap_err();
+        let cause = TunnelError::find(&*error).map(TunnelError::cause);
+        assert_eq!(cause, Some(Cause::Canceled));
+    }
+}
+
+#[tokio::test]
+async fn a_body_promises_only_what_is_true() {
+    for (content_type, inside) in [
+        ("application/grpc-web", Some(8)),
+        ("application/grpc-web-text", None),
+    ] {
+        let request = call(content_type, Scripted::default()).map(|_| "AAAAAAAA".to_owned());
+        let inner = service_fn(move |request: Request<WebBody<String>>| async move {
+            assert_eq!(request.body().size_hint().exact(), inside);
+            let mut response = Response::new(request.into_body());
+            response.headers_mut().insert(header::CONTENT_TYPE, grpc());
+            Ok::<_, Infallible>(response)
+        });
+        let answer = GrpcWebLayer::new().layer(inner).oneshot(request).await.unwrap();
+        assert_eq!(answer.body().size_hint().exact(), None);
+        assert!(!answer.body().is_end_stream());
+    }
 }
 
 #[tokio::test]
