@@ -1,4 +1,4 @@
-use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, sync::atomic::Ordering};
 
 use axum::{Router, routing::get};
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use crate::{
     },
     trace_id::TraceIdLayer,
 };
+
+mod cors;
 
 const PAGE: &str = "https://app.example.com";
 
@@ -97,7 +99,7 @@ where
     response.into_body().collect().await.unwrap().to_bytes()
 }
 
-fn cors() -> GrpcWebLayer {
+fn with_cors() -> GrpcWebLayer {
     GrpcWebLayer::new().cors(Cors::origins([PAGE]).unwrap())
 }
 
@@ -264,7 +266,7 @@ async fn a_call_that_is_not_admitted_is_refused_in_grpc_web() {
     request
         .headers_mut()
         .append(header::HOST, HeaderValue::from_static("other"));
-    let answer = cors().layer(probe).oneshot(request).await.unwrap();
+    let answer = with_cors().layer(probe).oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["grpc-status"], "13");
     assert_eq!(answer.headers()["content-type"], "application/grpc-web+proto");
@@ -294,7 +296,7 @@ async fn everything_else_passes_untouched() {
         let (head, body) = request.into_parts();
         let expected = (head.version, head.headers.clone());
         let request = Request::from_parts(head, body);
-        let answer = cors().layer(echo()).oneshot(request).await.unwrap();
+        let answer = with_cors().layer(echo()).oneshot(request).await.unwrap();
         let seen = answer.extensions().get::<http::request::Parts>().unwrap();
         assert_eq!((seen.version, seen.headers.clone()), expected);
         assert_eq!(answer.headers().len(), 1, "only the content type");
@@ -312,7 +314,11 @@ async fn a_response_that_is_not_grpc_passes_untouched() {
         response
     });
     let text = call("application/grpc-web-text", Scripted::default());
-    let answer = cors().layer(inner).oneshot(from_page(text, PAGE)).await.unwrap();
+    let answer = with_cors()
+        .layer(inner)
+        .oneshot(from_page(text, PAGE))
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 502);
     assert_eq!(answer.headers()["content-type"], "text/html");
     assert_eq!(answer.headers()["content-length"], "6");
@@ -321,93 +327,8 @@ async fn a_response_that_is_not_grpc_passes_untouched() {
 }
 
 #[tokio::test]
-async fn preflights_are_answered_if_pages_of_other_sites_are_allowed() {
-    let probe = Probe::new();
-    let calls = probe.calls();
-    let origins = Cors::origins_with_credentials([PAGE]).unwrap();
-    let layer = GrpcWebLayer::new().cors(origins.max_age(Duration::from_secs(600)));
-    let answer = layer
-        .layer(probe.clone())
-        .oneshot(preflight("content-type, X-Grpc-Web,x-user-agent"))
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 204);
-    for (name, value) in [
-        ("access-control-allow-origin", PAGE),
-        ("access-control-allow-credentials", "true"),
-        ("access-control-allow-methods", "POST"),
-        (
-            "access-control-allow-headers",
-            "content-type, X-Grpc-Web,x-user-agent",
-        ),
-        ("access-control-max-age", "600"),
-    ] {
-        assert_eq!(answer.headers()[name], value, "{name}");
-    }
-    assert_eq!(calls.load(Ordering::SeqCst), 0);
-
-    let stranger = from_page(preflight("x-grpc-web"), "https://app.example.com.evil.example");
-    let answer = layer.layer(probe.clone()).oneshot(stranger).await.unwrap();
-    assert_eq!(
-        answer.headers().len(),
-        1,
-        "nothing but vary: {:?}",
-        answer.headers()
-    );
-
-    let same_site = GrpcWebLayer::new().layer(probe);
-    let answer = same_site.oneshot(preflight("x-grpc-web")).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(calls.load(Ordering::SeqCst), 1, "the app behind answers it");
-}
-
-#[tokio::test]
-async fn pages_see_what_they_may() {
-    let inner = || answering(|| response([]));
-    let answer = cors()
-        .layer(inner())
-        .oneshot(from_page(binary(), PAGE))
-        .await
-        .unwrap();
-    let headers = answer.headers();
-    assert_eq!(headers["access-control-allow-origin"], PAGE);
-    assert_eq!(headers["vary"], "origin");
-    assert!(!headers.contains_key("access-control-allow-credentials"));
-    let exposed: Vec<_> = headers.get_all("access-control-expose-headers").iter().collect();
-    for name in [
-        "grpc-status",
-        "grpc-message",
-        "grpc-status-details-bin",
-        "x-tunnel-error",
-        "x-trace-id",
-    ] {
-        assert!(exposed.iter().any(|value| **value == name), "{name}");
-    }
-
-    let any = Cors::any_origin().expose([HeaderName::from_static("x-own")]);
-    let any = GrpcWebLayer::new().cors(any).layer(inner());
-    let answer = any.oneshot(from_page(binary(), "null")).await.unwrap();
-    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
-    let mut exposed = answer.headers().get_all("access-control-expose-headers").iter();
-    assert!(exposed.any(|value| value == "x-own"));
-
-    for (layer, request) in [
-        (cors(), from_page(binary(), "https://other.example")),
-        (cors(), binary()),
-        (GrpcWebLayer::new(), from_page(binary(), PAGE)),
-    ] {
-        let answer = layer.layer(inner()).oneshot(request).await.unwrap();
-        let is_told = answer
-            .headers()
-            .keys()
-            .any(|name| name.as_str().starts_with("access-"));
-        assert!(!is_told, "{:?}", answer.headers());
-    }
-}
-
-#[tokio::test]
 async fn it_calls_only_what_is_ready_and_is_shareable() {
-    let layer = cors();
+    let layer = with_cors();
     let mut service = layer.layer(Probe::new());
     assert_shareable(&layer);
     assert_shareable(&service);
