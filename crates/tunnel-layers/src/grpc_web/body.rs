@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tunnel_core::BoxError;
 
+use super::{failure::Failure, format::Encoding};
+
 /// The body of a request or a response that was translated, or passes as it is. Its error is boxed, because theirs differ.
 #[pin_project]
 pub struct WebBody<B>(#[pin] Kind<B>);
@@ -16,10 +18,12 @@ pub struct WebBody<B>(#[pin] Kind<B>);
 #[pin_project(project = KindProj)]
 enum Kind<B> {
     Plain(#[pin] B),
-    /// What the translated body says of its length is that of the one before, so it is not believed.
     Translated {
         #[pin]
         body: tonic::body::Body,
+        failure: Failure,
+        /// What tonic-web says of the length of a body is that of the one before.
+        is_as_long: bool,
         ended: bool,
     },
 }
@@ -29,9 +33,24 @@ impl<B> WebBody<B> {
         Self(Kind::Plain(body))
     }
 
-    pub(super) fn translated(body: tonic::body::Body) -> Self {
+    /// The body of a request, which is as long as before unless it is text.
+    pub(super) fn request(body: tonic::body::Body, content: Encoding, failure: Failure) -> Self {
+        Self::translated(body, failure, content == Encoding::Binary)
+    }
+
+    /// The body of a response, which ends with trailers now.
+    pub(super) fn response(body: tonic::body::Body, failure: Failure) -> Self {
+        Self::translated(body, failure, false)
+    }
+
+    fn translated(body: tonic::body::Body, failure: Failure, is_as_long: bool) -> Self {
         let ended = body.is_end_stream();
-        Self(Kind::Translated { body, ended })
+        Self(Kind::Translated {
+            body,
+            failure,
+            is_as_long,
+            ended,
+        })
     }
 }
 
@@ -56,8 +75,10 @@ where
         match self.project().0.project() {
             KindProj::Plain(body) => body.poll_frame(cx).map_err(Into::into),
             KindProj::Translated { ended: true, .. } => Poll::Ready(None),
-            KindProj::Translated { body, ended } => {
-                let frame = body.poll_frame(cx).map_err(Into::into);
+            KindProj::Translated {
+                body, failure, ended, ..
+            } => {
+                let frame = body.poll_frame(cx).map_err(|status| failure.of(status));
                 *ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
                 frame
             }
@@ -67,7 +88,8 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Plain(body) => body.is_end_stream(),
-            Kind::Translated { ended, .. } => *ended,
+            Kind::Translated { ended: true, .. } => true,
+            Kind::Translated { body, is_as_long, .. } => *is_as_long && body.is_end_stream(),
         }
     }
 
@@ -75,7 +97,12 @@ where
         match &self.0 {
             Kind::Plain(body) => body.size_hint(),
             Kind::Translated { ended: true, .. } => SizeHint::with_exact(0),
-            Kind::Translated { ended: false, .. } => SizeHint::new(),
+            Kind::Translated {
+                body,
+                is_as_long: true,
+                ..
+            } => body.size_hint(),
+            Kind::Translated { .. } => SizeHint::new(),
         }
     }
 }

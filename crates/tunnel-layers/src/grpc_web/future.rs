@@ -15,8 +15,9 @@ use tunnel_core::BoxError;
 use super::{
     WebBody,
     answering::Answering,
+    failure::Failure,
     format,
-    translate::{ContentType, TranslateFuture, Untranslated},
+    translate::{Aside, TranslateFuture, Untranslated},
 };
 use crate::reject::ResponseBody;
 
@@ -73,10 +74,13 @@ where
             }),
             StateProj::Translated(future, answering) => Poll::Ready(match ready!(future.poll(cx)) {
                 Ok(mut response) => {
-                    if let Some(ContentType(web)) = response.extensions_mut().remove() {
-                        answering.translated(response.headers_mut(), web);
-                    }
-                    Ok(response.map(WebBody::translated))
+                    // Always there: `TranslateFuture` has put it in.
+                    let aside = response.extensions_mut().remove::<Aside>();
+                    let failure = aside.map_or_else(Failure::default, |aside| {
+                        answering.translated(response.headers_mut(), aside.content_type);
+                        aside.failure
+                    });
+                    Ok(response.map(|body| WebBody::response(body, failure)))
                 }
                 Err(Untranslated::Plain(mut response)) => {
                     answering.plain(response.headers_mut());

@@ -59,7 +59,8 @@
 //! # Limits
 //!
 //! The text form of a request is read as one piece of base64, padded at its end only, as clients write unary and server
-//! streaming calls. One that is malformed breaks off inside.
+//! streaming calls. One that is malformed is an error of the request's body, with the cause
+//! [`Malformed`](tunnel_core::Cause::Malformed).
 //!
 //! # Order
 //!
@@ -69,6 +70,7 @@
 mod answering;
 mod body;
 mod cors;
+mod failure;
 mod format;
 pub mod future;
 mod layer;

@@ -13,6 +13,7 @@ use tunnel_core::BoxError;
 use super::{
     Cors, WebBody,
     answering::Answering,
+    failure::{Failure, Watched},
     format::{self, Encoding},
     future::ResponseFuture,
     translate::{Saved, Translate},
@@ -95,7 +96,10 @@ impl<S> GrpcWeb<S> {
             }
         };
         let saved = Saved::take(request.headers_mut(), content, answer);
-        let mut web = tonic_web::GrpcWebLayer::new().layer(Translate::new(&mut self.inner, saved));
-        ResponseFuture::translated(web.call(request.map(WebBody::plain)), answering)
+        let failure = Failure::default();
+        let request = request.map(|body| Watched::new(body, failure.clone()));
+        let inner = Translate::new(&mut self.inner, saved, failure);
+        let mut web = tonic_web::GrpcWebLayer::new().layer(inner);
+        ResponseFuture::translated(web.call(request), answering)
     }
 }

@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use super::{
     WebBody,
+    failure::{Failure, Watched},
     format::{self, Encoding},
 };
 use crate::reject::{Dialect, ResponseBody};
@@ -19,6 +20,7 @@ use crate::reject::{Dialect, ResponseBody};
 /// Headers that tonic-web reads in its own form, or replaces, as they are to be inside.
 pub(super) struct Saved {
     request: [(HeaderName, Vec<HeaderValue>); 3],
+    content: Encoding,
     answer: Encoding,
 }
 
@@ -31,7 +33,11 @@ impl Saved {
         });
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content.name()));
         headers.insert(header::ACCEPT, HeaderValue::from_static(answer.name()));
-        Self { request, answer }
+        Self {
+            request,
+            content,
+            answer,
+        }
     }
 
     fn restore(&mut self, headers: &mut HeaderMap) {
@@ -48,14 +54,17 @@ impl Saved {
 pub(super) struct Translate<'a, S, B> {
     inner: &'a mut S,
     saved: Saved,
+    failure: Failure,
     _body: PhantomData<fn(B)>,
 }
 
 impl<'a, S, B> Translate<'a, S, B> {
-    pub(super) const fn new(inner: &'a mut S, saved: Saved) -> Self {
+    /// `failure` is that of the request's body.
+    pub(super) const fn new(inner: &'a mut S, saved: Saved, failure: Failure) -> Self {
         Self {
             inner,
             saved,
+            failure,
             _body: PhantomData,
         }
     }
@@ -65,7 +74,7 @@ impl<S, B, RB> Service<Request<tonic::body::Body>> for Translate<'_, S, B>
 where
     S: Service<Request<WebBody<B>>, Response = Response<RB>>,
 {
-    type Response = Response<WebBody<RB>>;
+    type Response = Response<Watched<RB>>;
     type Error = Untranslated<RB, S::Error>;
     type Future = TranslateFuture<S::Future>;
 
@@ -77,8 +86,10 @@ where
         self.saved.restore(request.headers_mut());
         // gRPC is spoken over HTTP/2 only. The request was admitted, so nothing of HTTP/1.1's framing is left in it.
         *request.version_mut() = Version::HTTP_2;
+        let (content, failure) = (self.saved.content, self.failure.clone());
+        let request = request.map(|body| WebBody::request(body, content, failure));
         TranslateFuture {
-            inner: self.inner.call(request.map(WebBody::translated)),
+            inner: self.inner.call(request),
             answer: self.saved.answer,
         }
     }
@@ -91,9 +102,14 @@ pub(super) enum Untranslated<RB, E> {
     Failed(E),
 }
 
-/// What the content type of the response is to be, in its extensions, because tonic-web puts its own in the place.
+/// What goes around tonic-web, in the extensions of a response.
 #[derive(Clone)]
-pub(super) struct ContentType(pub(super) HeaderValue);
+pub(super) struct Aside {
+    /// What the content type is to be: tonic-web puts its own in the place.
+    pub(super) content_type: HeaderValue,
+    /// That of the body.
+    pub(super) failure: Failure,
+}
 
 #[pin_project]
 pub(super) struct TranslateFuture<F> {
@@ -106,7 +122,7 @@ impl<F, RB, E> Future for TranslateFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
 {
-    type Output = Result<Response<WebBody<RB>>, Untranslated<RB, E>>;
+    type Output = Result<Response<Watched<RB>>, Untranslated<RB, E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -114,8 +130,12 @@ where
         if Dialect::of(response.headers()) != Dialect::Grpc {
             return Poll::Ready(Err(Untranslated::Plain(response.map(ResponseBody::inner))));
         }
-        let web = ContentType(format::web(response.headers(), *this.answer));
-        response.extensions_mut().insert(web);
-        Poll::Ready(Ok(response.map(WebBody::plain)))
+        let aside = Aside {
+            content_type: format::web(response.headers(), *this.answer),
+            failure: Failure::default(),
+        };
+        let failure = aside.failure.clone();
+        response.extensions_mut().insert(aside);
+        Poll::Ready(Ok(response.map(|body| Watched::new(body, failure))))
     }
 }
