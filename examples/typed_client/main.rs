@@ -26,7 +26,7 @@ use tunnel_layers::{
     deadline::DeadlineLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
-    target::TargetLayer,
+    target::GroupExt as _,
     trace_id::TraceIdLayer,
     upgrade::UpgradeLayer,
 };
@@ -41,17 +41,8 @@ async fn main() -> Result<(), BoxError> {
     let gateway = Gateway::builder().open_to_any_agent().build();
     let group: GroupName = "greeter".parse()?;
 
-    // For the code below: what the generated client takes as its channel. Its calls go to one group.
-    let channel = ServiceBuilder::new()
-        .layer(TargetLayer::group(group.clone()))
-        .layer(RescueLayer::new())
-        .layer(DeadlineLayer::new())
-        .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
-        .layer(UpgradeLayer::new())
-        .layer(ChunkLayer::new())
-        .layer(CorrelateLayer::new())
-        .service(gateway.transport());
-    let client = GreeterClient::new(channel);
+    // For the code below: a generated client takes a group of agents as its channel.
+    let client = GreeterClient::new(gateway.group(group.clone()));
     let greet = move |Path(name): Path<String>| {
         let mut client = client.clone();
         async move {

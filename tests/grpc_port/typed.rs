@@ -6,39 +6,17 @@ use tonic_health::{
     pb::{HealthCheckRequest, health_check_response::ServingStatus as Answer, health_client::HealthClient},
     server::health_reporter,
 };
-use tower::ServiceBuilder;
 use tunnel_core::Services as _;
-use tunnel_layers::{
-    balance::{BalanceLayer, LeastPending},
-    chunk::ChunkLayer,
-    correlate::CorrelateLayer,
-    deadline::DeadlineLayer,
-    rescue::RescueLayer,
-    target::TargetLayer,
-    trace_id::TraceIdLayer,
-    upgrade::UpgradeLayer,
-};
+use tunnel_layers::target::GroupExt as _;
 use tunnel_tests::{
     tunnel::{Tunnel, group},
     wait::within_limit,
 };
 
-/// A generated client of the group, whatever the rules of the entry are. Its channel is cloneable, as each generated client
-/// wants it.
+/// A generated client of the group, whatever the rules of the entry are.
 macro_rules! client {
     ($gateway:expr, $group:expr) => {
-        HealthClient::new(
-            ServiceBuilder::new()
-                .layer(TargetLayer::group(group($group)))
-                .layer(TraceIdLayer::new())
-                .layer(RescueLayer::new())
-                .layer(DeadlineLayer::new())
-                .layer(BalanceLayer::new($gateway.agents(), LeastPending::new()))
-                .layer(UpgradeLayer::new())
-                .layer(ChunkLayer::new())
-                .layer(CorrelateLayer::new())
-                .service($gateway.transport()),
-        )
+        HealthClient::new($gateway.group(group($group)))
     };
 }
 
