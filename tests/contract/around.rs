@@ -17,7 +17,9 @@ use tunnel_core::{BoxError, Session};
 use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
     deadline::DeadlineLayer,
+    grpc_web::GrpcWebLayer,
     rescue::RescueLayer,
+    target::TargetLayer,
     trace_id::TraceIdLayer,
     upgrade::UpgradeLayer,
 };
@@ -150,6 +152,8 @@ around! {
     route_layer: route();
     deadline: DeadlineLayer::new();
     balance_layer: balance();
+    target: TargetLayer::group("app".parse().expect("a name"));
+    grpc_web: GrpcWebLayer::new();
     upgrade: UpgradeLayer::new();
 }
 

@@ -12,8 +12,10 @@ use tunnel_core::BoxError;
 use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
     deadline::DeadlineLayer,
+    grpc_web::{Cors, GrpcWebLayer},
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
+    target::TargetLayer,
     trace_id::TraceIdLayer,
     upgrade::UpgradeLayer,
 };
@@ -274,6 +276,16 @@ async fn deadline_keeps_the_contract() {
 #[tokio::test]
 async fn balance_keeps_the_contract() {
     contract(balance()).await;
+}
+
+#[tokio::test]
+async fn target_keeps_the_contract() {
+    contract(TargetLayer::group("app".parse().expect("a name"))).await;
+}
+
+#[tokio::test]
+async fn grpc_web_keeps_the_contract() {
+    contract(GrpcWebLayer::new().cors(Cors::any_origin())).await;
 }
 
 #[tokio::test]
