@@ -1,4 +1,5 @@
-//! What any client can do with any server, with tonic's client.
+//! What any client can do with any server, here with tonic's client. `python/client.py` has the same cases, under the same
+//! names.
 
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
@@ -26,6 +27,9 @@ const SPECIAL: &str = "\t\ntest with whitespace\r\nand Unicode BMP \u{263a} and 
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => {
+        /// All cases, by name.
+        pub(crate) const CASES: &[(&str, Case)] = &[$((stringify!($name), |addr| Box::pin($name(addr)))),*];
+
         mod each {
             $(#[tokio::test]
             async fn $name() {
