@@ -22,11 +22,18 @@ const DESCRIPTORS: &str = "tunnel.v1.fds.bin";
 
 /// Protos whose code is made with the generator's defaults: their root, the file, and the code, which stands in
 /// `generated` beside the root.
-const OTHERS: [[&str; 3]; 1] = [[
-    concat!(env!("CARGO_MANIFEST_DIR"), "/interop/proto"),
-    "interop/v1/interop.proto",
-    "tunnel.interop.v1.rs",
-]];
+const OTHERS: [[&str; 3]; 2] = [
+    [
+        concat!(env!("CARGO_MANIFEST_DIR"), "/interop/proto"),
+        "interop/v1/interop.proto",
+        "tunnel.interop.v1.rs",
+    ],
+    [
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/tonic_app/proto"),
+        "greeter/v1/greeter.proto",
+        "greeter.v1.rs",
+    ],
+];
 
 /// The messages whose `Debug` is written by hand, because they hold header values, bodies or secrets.
 const REDACTED: [&str; 14] = [
