@@ -13,11 +13,9 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{
-    pb::{
-        Empty, InputRequest, OutputRequest, UnaryRequest,
-        unimplemented_service_client::UnimplementedServiceClient,
-    },
+    pb::{Empty, OutputRequest, UnaryRequest, unimplemented_service_client::UnimplementedServiceClient},
     requests::{Named, assert_status, ending, fed, input, next, output, sizes, unary},
+    server::HANG,
     world::{PLACES, World, channel, client, within},
 };
 
@@ -249,17 +247,15 @@ async fn cancel_after_begin(addr: SocketAddr) {
     let (mut client, call) = (client(addr).await, Named::new());
     let (requests, messages) = fed();
     let mut caller = client.clone();
-    let request = call.request(messages);
+    let mut request = call.request(messages);
+    let value = MetadataValue::from_static("1");
+    request.metadata_mut().insert(HANG, value);
     let running = tokio::spawn(async move { caller.streaming_input_call(request).await });
-    let request = InputRequest {
-        hang: true,
-        ..input(0)
-    };
-    requests.send(request).await.expect("the call goes on");
     call.started(&mut client).await;
     running.abort();
-    call.canceled(&mut client).await;
+    // hyper cancels a call whose head has come when both directions of it are dropped.
     drop(requests);
+    call.canceled(&mut client).await;
 }
 
 async fn cancel_after_first_response(addr: SocketAddr) {
@@ -273,7 +269,7 @@ async fn cancel_after_first_response(addr: SocketAddr) {
     };
     requests.send(request).await.expect("the call goes on");
     assert_eq!(next(&mut answers).await, 31_415);
-    // hyper cancels a call when both directions of it are dropped.
+    // As above.
     drop((answers, requests));
     call.canceled(&mut client).await;
 }

@@ -30,7 +30,7 @@ async fn assert_lost<T: std::fmt::Debug>(world: &World, result: Result<T, Status
 async fn everywhere<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for place in TUNNELS {
         within(&format!("{place:?}"), async {
-            test(World::new(place).await).await
+            test(World::new(place).await).await;
         })
         .await;
     }

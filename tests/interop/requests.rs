@@ -34,10 +34,8 @@ pub(crate) fn unary(request: usize, response: u32) -> UnaryRequest {
 }
 
 pub(crate) fn input(size: usize) -> InputRequest {
-    InputRequest {
-        payload: payload(size),
-        hang: false,
-    }
+    let payload = payload(size);
+    InputRequest { payload }
 }
 
 /// Asks for a message of each of these sizes.

@@ -29,6 +29,9 @@ pub(crate) const ECHO_INITIAL: [&str; 2] = ["x-echo-initial", "x-echo-initial-bi
 /// Metadata that come back at the end.
 pub(crate) const ECHO_TRAILING: [&str; 2] = ["x-echo-trailing", "x-echo-trailing-bin"];
 
+/// Metadata of a call that streams to the server and is never answered.
+pub(crate) const HANG: &str = "x-hang";
+
 type Answer<T> = Result<tonic::Response<T>, Status>;
 
 /// A server of the test service. Clones share what they know of calls.
@@ -93,11 +96,11 @@ impl TestService for Server {
         request: tonic::Request<Streaming<InputRequest>>,
     ) -> Answer<InputResponse> {
         let mut call = self.calls.begin(request.metadata());
+        let hangs = request.metadata().contains_key(HANG);
         let mut messages = request.into_inner();
-        let (mut size, mut hangs) = (0, false);
+        let mut size = 0;
         while let Some(message) = messages.message().await? {
             size += message.payload.len() as u64;
-            hangs |= message.hang;
             self.read.fetch_add(1, Ordering::Relaxed);
             for _ in 0..self.yields {
                 tokio::task::yield_now().await;

@@ -33,9 +33,6 @@ pub struct UnaryResponse {
 pub struct InputRequest {
     #[prost(bytes = "bytes", tag = "1")]
     pub payload: ::prost::bytes::Bytes,
-    /// Never answers.
-    #[prost(bool, tag = "2")]
-    pub hang: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InputResponse {
@@ -236,7 +233,7 @@ pub mod test_service_client {
                 .insert(GrpcMethod::new("tunnel.interop.v1.TestService", "UnaryCall"));
             self.inner.unary(req, path, codec).await
         }
-        /// Answers with the size of all payloads together, when the client has sent the last one.
+        /// Answers with the size of all payloads together, when the client has sent the last one; never, if it sent `x-hang`.
         pub async fn streaming_input_call(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::InputRequest>,
@@ -367,7 +364,7 @@ pub mod test_service_server {
             &self,
             request: tonic::Request<super::UnaryRequest>,
         ) -> std::result::Result<tonic::Response<super::UnaryResponse>, tonic::Status>;
-        /// Answers with the size of all payloads together, when the client has sent the last one.
+        /// Answers with the size of all payloads together, when the client has sent the last one; never, if it sent `x-hang`.
         async fn streaming_input_call(
             &self,
             request: tonic::Request<tonic::Streaming<super::InputRequest>>,

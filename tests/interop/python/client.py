@@ -12,7 +12,7 @@ import queue
 import sys
 
 import grpc
-from messages import CALL, CALL_CANCELED, CALL_STARTED, MESSAGES, METHODS, OPTIONS, PACKAGE, SERVICE, message
+from messages import CALL, CALL_CANCELED, CALL_STARTED, HANG, MESSAGES, METHODS, OPTIONS, PACKAGE, SERVICE, message
 
 # A case that takes longer has failed.
 LIMIT = 30
@@ -181,8 +181,7 @@ def unimplemented_service(stub):
 
 def cancel_after_begin(stub):
     requests, name = Fed(), next(NAMES)
-    call = stub.StreamingInputCall.future(iter(requests), metadata=[(CALL, name)], timeout=LIMIT)
-    requests.send(message("InputRequest", hang=True))
+    call = stub.StreamingInputCall.future(iter(requests), metadata=[(CALL, name), (HANG, "1")], timeout=LIMIT)
     awaits(stub, name, CALL_STARTED)
     call.cancel()
     same(call.code(), grpc.StatusCode.CANCELLED)
@@ -193,7 +192,7 @@ def cancel_after_begin(stub):
 def cancel_after_first_response(stub):
     requests, name = Fed(), next(NAMES)
     call = stub.FullDuplexCall(iter(requests), metadata=[(CALL, name)], timeout=LIMIT)
-    requests.send(output(27_182, [31_415]))
+    requests.send(output(27_182, [31_415], hang=True))
     same(len(next(call).payload), 31_415)
     call.cancel()
     same(fails(lambda: next(call)).code(), grpc.StatusCode.CANCELLED)

@@ -9,6 +9,7 @@ SERVICE = PACKAGE + ".TestService"
 ECHO_INITIAL = ("x-echo-initial", "x-echo-initial-bin")
 ECHO_TRAILING = ("x-echo-trailing", "x-echo-trailing-bin")
 CALL = "x-call"
+HANG = "x-hang"
 # Messages of any size, and no proxy of the environment between two programs of one machine.
 OPTIONS = [
     ("grpc.max_send_message_length", -1),

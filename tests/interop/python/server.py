@@ -10,7 +10,18 @@ import threading
 from concurrent import futures
 
 import grpc
-from messages import CALL, CALL_CANCELED, ECHO_INITIAL, ECHO_TRAILING, MESSAGES, METHODS, OPTIONS, SERVICE, message
+from messages import (
+    CALL,
+    CALL_CANCELED,
+    ECHO_INITIAL,
+    ECHO_TRAILING,
+    HANG,
+    MESSAGES,
+    METHODS,
+    OPTIONS,
+    SERVICE,
+    message,
+)
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -22,7 +33,12 @@ class Calls:
         self._states = {}
         self._changed = threading.Condition()
 
-    def set(self, name, state):
+    def begin(self, name):
+        with self._changed:
+            self._states.setdefault(name, "running")
+            self._changed.notify_all()
+
+    def end(self, name, state):
         with self._changed:
             self._states[name] = state
             self._changed.notify_all()
@@ -48,13 +64,14 @@ class Call:
         self.ended = threading.Event()
         self.is_finished = False
         self.name = next((value for key, value in sent if key == CALL), None)
-        CALLS.set(self.name, "running")
-        context.add_callback(self._end)
+        if not context.add_callback(self._end):
+            self._end()
+        CALLS.begin(self.name)
         context.set_trailing_metadata([pair for pair in sent if pair[0] in ECHO_TRAILING])
         context.send_initial_metadata([pair for pair in sent if pair[0] in ECHO_INITIAL])
 
     def _end(self):
-        CALLS.set(self.name, "finished" if self.is_finished else "canceled")
+        CALLS.end(self.name, "finished" if self.is_finished else "canceled")
         self.ended.set()
 
     def finish(self, status=None):
@@ -84,12 +101,9 @@ def unary(request, context):
 
 def streaming_input(requests, context):
     call = Call(context)
-    size, hangs = 0, False
-    for request in requests:
-        size += len(request.payload)
-        hangs |= request.hang
+    size = sum(len(request.payload) for request in requests)
     # When the client has left, grpcio may say that its last message has come.
-    if hangs:
+    if any(key == HANG for key, _ in context.invocation_metadata()):
         call.ended.wait()
     call.finish()
     return message("InputResponse", size=size)
