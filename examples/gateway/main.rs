@@ -26,7 +26,8 @@ use tunnel_examples::{
 };
 use tunnel_layers::{
     balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, deadline::DeadlineLayer,
-    rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer, upgrade::UpgradeLayer,
+    grpc_web::GrpcWebLayer, rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
 };
 
 #[tokio::main]
@@ -53,6 +54,16 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
 
     let gateway = config.gateway;
     let policy = Arc::new(config.policy);
+    let grpc_web = config
+        .cors
+        .into_iter()
+        .fold(GrpcWebLayer::new(), GrpcWebLayer::cors);
+    let route = RouteLayer::new(config.rules);
+    let route = if config.route_services {
+        route.services(gateway.agents())
+    } else {
+        route
+    };
     let tunnel = ServiceBuilder::new()
         // The layers below admit requests by the policy that they find.
         .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
@@ -60,8 +71,9 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
             request
         }))
         .layer(TraceIdLayer::new())
+        .layer(grpc_web)
         .layer(RescueLayer::new())
-        .layer(RouteLayer::new(config.rules))
+        .layer(route)
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), config.balance))
         .layer(UpgradeLayer::new())

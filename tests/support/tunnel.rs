@@ -195,9 +195,9 @@ where
     ServiceBuilder::new()
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
-        .layer(RouteLayer::new(
-            Rules::compile(rules).expect("the rules are right"),
-        ))
+        .layer(
+            RouteLayer::new(Rules::compile(rules).expect("the rules are right")).services(gateway.agents()),
+        )
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
         .layer(UpgradeLayer::new())

@@ -35,6 +35,8 @@ struct RawAgent {
     gateway: Spanned<String>,
     id: Option<Spanned<String>>,
     groups: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    services: Vec<Spanned<String>>,
     token: Option<Spanned<Secret>>,
     token_env: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
@@ -96,6 +98,14 @@ impl RawAgent {
         }
         for group in &self.groups.value {
             builder = builder.group(&group.value);
+        }
+        for service in &self.services {
+            let probe = Agent::builder(&self.gateway.value).group("probe");
+            checker.take(
+                service.referenced,
+                probe.grpc_service_name(&service.value).build(),
+            )?;
+            builder = builder.grpc_service_name(&service.value);
         }
         if let Some(token) = token? {
             builder = builder.token(token.0);

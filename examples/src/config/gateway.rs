@@ -10,6 +10,7 @@ use tunnel_core::{
 };
 use tunnel_layers::{
     balance::{LeastPending, Pick, RoundRobin},
+    grpc_web::Cors,
     route::Rules,
 };
 use tunnel_transport::{AgentTokens, AllowedGroups, Gateway, entry::Entry};
@@ -46,6 +47,10 @@ pub struct GatewayConfig {
     pub balance: Balance,
     /// Where requests go.
     pub rules: Rules,
+    /// Whether calls that no rule matches go to the agents that registered their service.
+    pub route_services: bool,
+    /// Which pages may call by gRPC-Web; none means those of the same site.
+    pub cors: Option<Cors>,
     /// Whether agents need a token.
     pub access: Access,
 }
@@ -80,6 +85,7 @@ struct RawGateway {
     trusted_peers: Vec<Spanned<String>>,
     #[serde(default)]
     balance: RawBalance,
+    grpc_web: Option<Spanned<RawGrpcWeb>>,
     rules: Spanned<Vec<Spanned<RawRule>>>,
 }
 
@@ -91,6 +97,17 @@ struct RawAgents {
     open: bool,
     #[serde(default)]
     tokens: Vec<Spanned<RawToken>>,
+    #[serde(default)]
+    route_services: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGrpcWeb {
+    origins: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    credentials: bool,
+    max_age: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +160,7 @@ impl RawGateway {
             self.check_uses(&uses, checker);
         }
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
+        let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
         let (gateway, access) = match tokens? {
             Some(tokens) => (
@@ -160,6 +178,8 @@ impl RawGateway {
             drain,
             balance: self.balance.into(),
             rules: rules?,
+            route_services: agents.route_services,
+            cors: cors.map_or(Some(None), |cors| cors.map(Some))?,
             access,
         })
     }
@@ -194,7 +214,7 @@ impl RawGateway {
     }
 
     fn rules(&self, checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
-        if self.rules.value.is_empty() {
+        if self.rules.value.is_empty() && !self.agents.value.route_services {
             let message = "there are no rules, so every request would be answered 404: add one such as \
                            `- {id: all, group: web}`";
             checker.wrong(self.rules.referenced, message);
@@ -226,6 +246,39 @@ impl RawGateway {
             );
             checker.wrong(used.location, message);
         }
+    }
+}
+
+impl RawGrpcWeb {
+    fn check(&self, checker: &mut Checker<'_>) -> Option<Cors> {
+        let origins = &self.origins.value;
+        let is_any = |origin: &Spanned<String>| origin.value == "*";
+        if origins.is_empty() {
+            let message = "no page could call: name one such as `origins: [https://app.example.com]`, or leave \
+                           `grpc_web` out if only pages of the same site call";
+            checker.wrong(self.origins.referenced, message);
+            return None;
+        }
+        if origins.iter().any(is_any) && (origins.len() > 1 || self.credentials) {
+            let message = "`*` stands for every page: it stands alone, and never with `credentials: true`";
+            checker.wrong(self.origins.referenced, message);
+            return None;
+        }
+        let cors = if is_any(&origins[0]) {
+            Cors::any_origin()
+        } else {
+            let names = origins.iter().map(|origin| origin.value.as_str());
+            let cors = if self.credentials {
+                Cors::origins_with_credentials(names)
+            } else {
+                Cors::origins(names)
+            };
+            checker.take(self.origins.referenced, cors)?
+        };
+        Some(match self.max_age {
+            Some(age) => cors.max_age(age.0),
+            None => cors,
+        })
     }
 }
 

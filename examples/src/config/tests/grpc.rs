@@ -78,3 +78,39 @@ fn what_is_wrong_about_grpc_is_found_at_its_line() {
         );
     }
 }
+
+#[test]
+fn grpc_web_names_the_pages_that_may_call() {
+    let with = |yaml: &str| gateway(&GATEWAY.replacen("rules:", &format!("grpc_web: {yaml}\nrules:"), 1));
+    for good in [
+        "{origins: [\"*\"]}",
+        "{origins: [\"https://a.example\"], credentials: true, max_age: 10m}",
+    ] {
+        assert!(with(good).unwrap().cors.is_some(), "{good}");
+    }
+    assert!(gateway(GATEWAY).unwrap().cors.is_none());
+    for (bad, expected) in [
+        ("{origins: []}", "no page could call"),
+        ("{origins: [\"*\", \"https://a.example\"]}", "it stands alone"),
+        ("{origins: [\"*\"], credentials: true}", "never with"),
+        ("{origins: [\"a.example/x\"]}", "gateway.yaml:8:"),
+        ("{}", "origins"),
+    ] {
+        let error = with(bad).unwrap_err();
+        assert!(error.contains(expected), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn services_may_take_the_place_of_rules() {
+    let text = GATEWAY.replacen(
+        "  listen: 127.0.0.1:7000\n",
+        "  listen: 127.0.0.1:7000\n  route_services: true\n",
+        1,
+    );
+    assert!(gateway(&text).unwrap().route_services);
+    let without_rules = text.split("rules:").next().unwrap().to_owned() + "rules: []\n";
+    assert_eq!(gateway(&without_rules).unwrap().rules.len(), 0);
+    assert!(agent_with("groups: [web]", "groups: [web]\nservices: [a/b]").contains("agent.yaml:3:"));
+    assert!(agent(&AGENT.replacen("groups: [web]", "groups: [web]\nservices: [acme.Invoices]", 1)).is_ok());
+}
