@@ -32,8 +32,9 @@
 //! # Features
 //!
 //! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
-//! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the `NamedService` of
-//! a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing` (events; `trace-id` has it anyway), and `full` for all of it.
+//! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
+//! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
+//! (events; `trace-id` has it anyway), and `full` for all of it.
 
 // Which of the shared parts are used depends on the features.
 #[allow(unused_macros)]

@@ -101,14 +101,6 @@ impl RecvHalf {
         let has_trailers = state.end.as_ref().is_some_and(|end| end.trailers.is_some());
         matches!(state.receiving, Receiving::Ended) && state.queue.is_empty() && !has_trailers
     }
-
-    /// The bytes that are still to be given, if the end has arrived already.
-    #[must_use]
-    pub fn exact_len(&self) -> Option<u64> {
-        let state = lock(&self.exchange.state);
-        let len = || state.queue.iter().map(|bytes| bytes.len() as u64).sum();
-        matches!(state.receiving, Receiving::Ended).then(len)
-    }
 }
 
 fn return_credit(session: &Session, state: &mut State, effects: &mut Effects) {

@@ -358,7 +358,8 @@ pub struct StreamOpen {
     /// The secret from the session's StreamOpenResponse; only on Proxy.
     #[prost(bytes = "bytes", tag = "11")]
     pub lane_key: ::prost::bytes::Bytes,
-    /// Which lane of the session this is, from 0; only on Proxy. A new stream with the index of an older one replaces it.
+    /// Which lane of the session this is, from 0; only on Proxy. While a stream with this index is open, another one is
+    /// refused with ALREADY_EXISTS.
     #[prost(uint32, tag = "12")]
     pub lane_index: u32,
     /// The gRPC services that the agent serves, by their full names, such as `billing.v1.Invoices`: calls that no rule of the
