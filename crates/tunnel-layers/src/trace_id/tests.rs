@@ -1,6 +1,6 @@
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::{Router, routing::get};
@@ -167,6 +167,16 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<
     }
 }
 
+/// Writes down what happens to spans on this thread.
+///
+/// Other tests open spans at the same places without a subscriber. While there is only one subscriber, the first to come
+/// by decides for all threads whether anybody listens there; with more, all of them are asked. So two are kept.
+fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
+    static KEPT: OnceLock<[tracing::Dispatch; 2]> = OnceLock::new();
+    KEPT.get_or_init(|| [(), ()].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()))
+}
+
 /// A service that answers with this body, and wants to be in the span.
 fn answering(
     steps: impl IntoIterator<Item = Step>,
@@ -185,7 +195,7 @@ fn answering(
 #[tokio::test]
 async fn the_span_is_open_until_the_body_ends_fails_or_is_dropped() {
     let log = Log::default();
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+    let _default = listen(&log);
     let opened = format!("open exchange trace.id={ID} http.request.method=GET url.path=\"/a\"");
     let start = async |steps: Vec<Step>| {
         let mut request = request("/a?token=hunter2");
@@ -214,7 +224,7 @@ async fn the_span_is_open_until_the_body_ends_fails_or_is_dropped() {
 #[tokio::test]
 async fn the_span_stays_open_with_an_upgraded_stream() {
     let log = Log::default();
-    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()));
+    let _default = listen(&log);
     let service = TraceIdLayer::new().layer(service_fn(|mut request: Request<Scripted>| async move {
         let stream = Lifetime::of(request.extensions_mut());
         let mut response = Response::new(Scripted::default());
