@@ -21,6 +21,8 @@
 
 mod accept;
 mod deferred;
+#[cfg(test)]
+mod fixture;
 mod pong;
 mod relay;
 mod stopping;

@@ -36,8 +36,11 @@ use crate::{
     runtime::Runtime,
 };
 
-/// How many pieces, or writes, one turn of the task may take.
-const MAX_TURNS: usize = 32;
+/// How often the task asks the body and writes before it lets others run.
+const MAX_TURNS: usize = 16;
+
+/// How many pieces are taken of the body before they are written.
+const MAX_PIECES: usize = 128;
 
 /// The longest interval of a setting: beyond it, clocks may end.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -328,7 +331,7 @@ where
 
     /// Asks the body for what there is room for.
     fn fill(mut self: Pin<&mut Self>, cx: &mut Context<'_>, reading: Reading) -> Filled {
-        for _ in 0..MAX_TURNS {
+        for _ in 0..MAX_PIECES {
             let mut this = self.as_mut().project();
             let Some(body) = this.body.as_mut().as_pin_mut() else {
                 return Filled::Over;

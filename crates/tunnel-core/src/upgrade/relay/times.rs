@@ -162,7 +162,7 @@ impl Times {
     /// `since` then nothing has come, although somebody waits for it.
     fn next_ping(&self, every: Duration, since: Instant) -> (Instant, Option<Event>) {
         match self.pinged {
-            Some(pinged) if pinged >= since => {
+            Some(pinged) if pinged > since => {
                 // A client that takes bytes may have the ping behind them.
                 let last = self.moved.map_or(pinged, |moved| moved.max(pinged));
                 (last.max(since + every) + every, Some(Event::Gone))
