@@ -25,6 +25,7 @@ mod deferred;
 mod fixture;
 mod pong;
 mod relay;
+mod state;
 mod stopping;
 mod stream;
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     runtime::{BoxTask, Runtime},
-    upgrade::stream::Heard,
+    upgrade::state::Heard,
 };
 
 /// How long an endpoint has, once the other has ended, to end its own direction or to take what is left for it.

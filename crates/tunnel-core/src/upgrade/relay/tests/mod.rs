@@ -15,6 +15,7 @@ use http_body::Body as _;
 
 use super::*;
 use crate::{
+    error::{Cause, Initiator},
     session::tests::runtime::{Join, TestRuntime},
     sync::lock,
     upgrade::{
