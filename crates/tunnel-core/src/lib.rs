@@ -28,6 +28,7 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod ws;
 
 pub use crate::{
     admit::Canonical,
