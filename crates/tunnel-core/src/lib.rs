@@ -50,5 +50,6 @@ pub use crate::{
     route::{Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
-    settings::Settings,
+    settings::{Features, Settings},
+    ws::WsFrame,
 };

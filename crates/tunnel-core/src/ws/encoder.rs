@@ -64,9 +64,16 @@ impl Encoder {
         self.large.is_none() && (self.gathered.is_empty() || self.gathered.len() + copied <= GATHERED)
     }
 
-    /// Makes room for small pieces that are about to come, with `len` bytes together.
-    pub(crate) fn reserve(&mut self, len: usize) {
-        self.gathered.reserve(len.min(GATHERED));
+    /// Makes room for pieces of these lengths, as far as they will be copied together.
+    pub(crate) fn reserve(&mut self, lens: impl Iterator<Item = usize>) {
+        let mut room = 0;
+        for len in lens {
+            if len >= SMALL_PIECE || room >= GATHERED {
+                break;
+            }
+            room += FrameHead::MAX_LEN + len;
+        }
+        self.gathered.reserve(room.min(GATHERED));
     }
 
     /// Takes the next piece. `random` is asked for 16 bytes that nobody can guess.
@@ -90,7 +97,13 @@ impl Encoder {
                     mask: key,
                     length: if more { length } else { data.len() as u64 },
                 };
-                self.gathered.extend_from_slice(&head.encode());
+                let head = head.encode();
+                if self.gathered.is_empty() {
+                    // A piece that comes alone gets just the room that it needs.
+                    let copied = if data.len() < SMALL_PIECE { data.len() } else { 0 };
+                    self.gathered.reserve(head.len() + copied);
+                }
+                self.gathered.extend_from_slice(&head);
                 Begun {
                     key: key.unwrap_or_default(),
                     given: 0,
