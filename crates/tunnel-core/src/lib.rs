@@ -28,12 +28,13 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod upgrade;
 pub mod ws;
 
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
-    body::{Chunked, TunnelBody},
+    body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},
