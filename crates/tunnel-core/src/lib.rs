@@ -32,7 +32,7 @@ mod sync;
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
-    body::{Chunked, TunnelBody},
+    body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},
