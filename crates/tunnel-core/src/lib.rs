@@ -28,6 +28,8 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod upgrade;
+pub mod ws;
 
 pub use crate::{
     admit::Canonical,

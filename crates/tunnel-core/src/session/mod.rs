@@ -179,6 +179,12 @@ impl Session {
         self.0.round_trip.fetch_min(micros, Ordering::Relaxed);
     }
 
+    /// Time, random bits and tasks, as the transport gives them.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.0.config.runtime
+    }
+
     /// Spawns a task on the transport's runtime.
     pub fn spawn(&self, task: BoxTask) {
         self.0.config.runtime.spawn(task);
