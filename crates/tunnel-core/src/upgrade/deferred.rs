@@ -43,7 +43,6 @@ enum Content<B> {
 
 impl<B> DeferredBody<B> {
     /// A body that is not there yet, and the slot for it.
-    #[expect(clippy::new_ret_no_self, reason = "the two belong together")]
     pub fn new() -> (DeferredSlot<B>, Self) {
         let shared = Arc::new(Mutex::new(Shared {
             content: Content::Nothing,

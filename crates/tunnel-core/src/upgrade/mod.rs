@@ -21,12 +21,15 @@
 
 mod accept;
 mod deferred;
+mod pong;
+mod relay;
 mod stopping;
 mod stream;
 
 pub use self::{
     accept::accept_key,
     deferred::{DeferredBody, DeferredSlot},
+    relay::{Kind, Relay},
     stopping::Stopping,
     stream::{ByteStream, StreamBody, StreamWriter, split},
 };

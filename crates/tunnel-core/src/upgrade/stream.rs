@@ -5,13 +5,16 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
+use super::pong::{PING_BYTES, PongFilter};
 use crate::{
     error::TunnelError,
+    runtime::Runtime,
     sync::{lock, register, wake},
 };
 
@@ -46,6 +49,7 @@ pub fn split<T: ByteStream>(stream: T) -> (StreamBody<T>, StreamWriter<T>) {
         failure: TunnelError::canceled(),
         reader: None,
         writer: None,
+        watch: None,
     }));
     let body = StreamBody(Side::Open(Arc::clone(&shared)));
     (body, StreamWriter(shared))
@@ -86,6 +90,51 @@ struct State<T> {
     failure: TunnelError,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Boxed, because most streams have none.
+    watch: Option<Box<Watch>>,
+}
+
+/// What the writer's half has to know of the other one.
+struct Watch {
+    clock: Arc<dyn Runtime>,
+    heard: Heard,
+    filter: Option<PongFilter>,
+}
+
+/// What was heard from the other side of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// When the last bytes came that passed, or when watching began.
+    pub(super) passed: Instant,
+    /// Since when somebody waits for bytes of any kind; `None` while nobody does, so that a side that is not asked is not silent.
+    pub(super) waits: Option<Instant>,
+}
+
+impl Watch {
+    fn on_pending(&mut self) {
+        if self.heard.waits.is_none() {
+            self.heard.waits = Some(self.clock.now());
+        }
+    }
+
+    /// What of these bytes passes.
+    fn on_bytes(&mut self, bytes: &[u8]) -> Bytes {
+        let bytes = match &mut self.filter {
+            Some(filter) => filter.pass(bytes),
+            None => Bytes::copy_from_slice(bytes),
+        };
+        self.heard.waits = None;
+        if !bytes.is_empty() {
+            self.heard.passed = self.clock.now();
+        }
+        bytes
+    }
+
+    /// What passes at the end.
+    fn on_end(&mut self) -> Bytes {
+        let filter = self.filter.as_mut();
+        filter.map(PongFilter::finish).unwrap_or_default()
+    }
 }
 
 impl<T> State<T> {
@@ -136,19 +185,31 @@ fn with<T, R>(shared: &Mutex<State<T>>, work: impl FnOnce(&mut State<T>) -> R) -
 impl<T: ByteStream> State<T> {
     /// The next bytes; none at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, TunnelError>> {
+        if self.reading == Reading::Ended {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
         let mut scratch = [0; READ_BYTES];
-        match self.stream()?.poll_read(cx, &mut scratch) {
-            Poll::Pending => {
-                register(&mut self.reader, cx.waker());
-                Poll::Pending
-            }
-            Poll::Ready(Ok(len)) => {
-                if len == 0 {
-                    self.reading = Reading::Ended;
+        loop {
+            let len = match self.stream()?.poll_read(cx, &mut scratch) {
+                Poll::Pending => {
+                    register(&mut self.reader, cx.waker());
+                    self.watch.iter_mut().for_each(|watch| watch.on_pending());
+                    return Poll::Pending;
                 }
-                Poll::Ready(Ok(Bytes::copy_from_slice(&scratch[..len])))
+                Poll::Ready(Ok(len)) => len,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error))),
+            };
+            let bytes = match &mut self.watch {
+                Some(watch) if len > 0 => watch.on_bytes(&scratch[..len]),
+                Some(watch) => watch.on_end(),
+                None => Bytes::copy_from_slice(&scratch[..len]),
+            };
+            if len == 0 {
+                self.reading = Reading::Ended;
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+            if len == 0 || !bytes.is_empty() {
+                return Poll::Ready(Ok(bytes));
+            }
         }
     }
 
@@ -230,6 +291,24 @@ impl<T: ByteStream> Drop for StreamBody<T> {
 }
 
 impl<T: ByteStream> StreamWriter<T> {
+    /// Notes from now on what is heard, and when, and takes Pongs with this payload out of it.
+    pub(super) fn watch(&self, clock: Arc<dyn Runtime>, pong: Option<[u8; PING_BYTES]>) {
+        with(&self.0, |state| {
+            let now = clock.now();
+            let heard = Heard {
+                passed: now,
+                waits: None,
+            };
+            let filter = pong.map(PongFilter::new);
+            state.watch = Some(Box::new(Watch { clock, heard, filter }));
+        });
+    }
+
+    /// What was heard, if it is noted.
+    pub(super) fn heard(&self) -> Option<Heard> {
+        lock(&self.0).watch.as_ref().map(|watch| watch.heard)
+    }
+
     /// How far the other direction is. Remembers the waker for when that changes.
     pub(super) fn reading(&self, cx: &mut Context<'_>) -> Result<Reading, TunnelError> {
         with(&self.0, |state| {
@@ -289,7 +368,8 @@ impl<T: ByteStream> StreamWriter<T> {
 impl<T: ByteStream> Drop for StreamWriter<T> {
     fn drop(&mut self) {
         with(&self.0, |state| {
-            if !state.is_over() && !(state.has_written && state.reading == Reading::Open) {
+            let is_readers = state.has_written && state.reading == Reading::Open;
+            if !is_readers && !state.is_over() {
                 let error = state.failure.clone();
                 state.error.get_or_insert(error);
             }
