@@ -50,12 +50,14 @@ impl BodyLoan {
 }
 
 impl TunnelBody {
-    /// The body that `recv` receives, under a head with these headers.
+    /// The body that `recv` receives, under a head with these headers. A `content-length` promises nothing about the bytes that
+    /// follow an upgrade.
     #[must_use]
     pub fn new(recv: RecvHalf, headers: &HeaderMap) -> Self {
         let promised = headers
             .get(header::CONTENT_LENGTH)
-            .and_then(|len| len.to_str().ok()?.parse().ok());
+            .and_then(|len| len.to_str().ok()?.parse().ok())
+            .filter(|_| !recv.is_upgraded());
         Self {
             recv: Some(recv),
             promised,

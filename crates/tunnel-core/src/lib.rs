@@ -51,5 +51,6 @@ pub use crate::{
     route::{Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
-    settings::Settings,
+    settings::{Features, Settings},
+    ws::WsFrame,
 };
