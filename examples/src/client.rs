@@ -10,6 +10,8 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use tokio::{net::TcpStream, time::Instant};
+/// What a [`Socket`] carries.
+pub use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tunnel_core::BoxError;
 

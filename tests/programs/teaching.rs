@@ -2,7 +2,13 @@
 
 use futures_util::{StreamExt as _, stream};
 use tonic::transport::Endpoint;
-use tunnel_examples::greeter::{GreetEachRequest, GreeterClient};
+use tunnel_examples::{
+    client::{
+        tungstenite::{Message, protocol::frame::coding::CloseCode},
+        websocket,
+    },
+    greeter::{GreetEachRequest, GreeterClient},
+};
 use tunnel_tests::wait::within_limit;
 
 use crate::{
@@ -14,7 +20,7 @@ use crate::{
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--agents-listen", "127.0.0.1:0"];
 
 #[tokio::test]
-async fn the_quickstart_shows_requests_and_calls_of_every_kind() {
+async fn the_quickstart_shows_requests_calls_and_sockets_of_every_kind() {
     let [a, b, c, d] = PORTS;
     let ended = within_limit(output("quickstart", &["--once", a, b, c, d])).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -29,12 +35,51 @@ async fn the_quickstart_shows_requests_and_calls_of_every_kind() {
         ("gRPC GreetOften", "OK"),
         ("gRPC GreetAll", "OK"),
         ("gRPC GreetEach", "OK"),
+        ("WebSocket /app/socket", "101"),
+        ("1000 x a small message", "101"),
+        ("a message of 1 MiB", "101"),
+        ("a close", "101"),
         ("GET /robots.txt", "200"),
         ("GET /nowhere", "404"),
     ] {
         let line = format!("\n{request:<26} {status:>6} ");
         assert!(ended.stdout.contains(&line), "{request}\n{}", ended.stdout);
     }
+}
+
+#[tokio::test]
+async fn two_people_talk_in_a_chat_room_without_a_port() {
+    let [a, b, c, d] = PORTS;
+    let ended = within_limit(output("chat", &["--once", a, b, c, d])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stderr, "", "{ended:?}");
+    for step in [
+        "\nGrace  is in the room, and both see both\n",
+        "\nAda    said 100 things, ",
+        "\nGrace  said too much: 1009, a message has at most 4 KiB\n",
+        "\nAda    sees that she is alone\n",
+        "\nAda    closed with 1000, and that came back\n",
+    ] {
+        assert!(ended.stdout.contains(step), "{step}\n{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_chat_room_that_stops_closes_its_sockets() {
+    let room = RunningGateway::start("chat", &PORTS).await;
+    within_limit(async {
+        let mut socket = websocket(room.listen, "/ws").await.unwrap();
+        room.program.signal("TERM");
+        let message = socket.next().await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = &message else {
+            panic!("{message:?}");
+        };
+        assert_eq!(frame.code, CloseCode::Away);
+        drop(socket);
+        let ended = room.program.ended().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
