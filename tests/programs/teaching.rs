@@ -1,6 +1,6 @@
 //! The programs that teach.
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use tonic::transport::Endpoint;
 use tunnel_examples::{
     client::{
@@ -90,6 +90,15 @@ async fn an_axum_app_without_a_port() {
         assert_eq!(get(gateway.listen, "/healthz").await, (200, "ok\n".to_owned()));
         let expected = (200, "hello world, you come from 127.0.0.1\n".to_owned());
         until(|| get(gateway.listen, "/hello/world"), expected).await;
+
+        // The gateway's stack stands in an axum router, as its fallback.
+        let mut socket = websocket(gateway.listen, "/echo").await.unwrap();
+        for sent in [Message::text("hello"), Message::binary(vec![7; 100_000])] {
+            socket.send(sent.clone()).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), sent);
+        }
+        socket.close(None).await.unwrap();
+        assert!(socket.next().await.unwrap().unwrap().is_close());
     })
     .await;
 }
