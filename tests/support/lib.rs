@@ -6,6 +6,7 @@
 //! * [`body`]: bodies with a known content of any length.
 //! * [`raw`]: scripted peers, which speak the wire and nothing else, and break its rules when told to.
 //! * [`call`]: requests through a session, without the layers.
+//! * [`websocket`]: WebSocket frame by frame, with either end in the test's hands.
 //! * [`wait`]: waiting for events, and a bound for every test.
 
 pub mod body;
@@ -15,6 +16,7 @@ pub mod origin;
 pub mod raw;
 pub mod tunnel;
 pub mod wait;
+pub mod websocket;
 
 /// The code of the README, which is run.
 #[cfg(doctest)]
