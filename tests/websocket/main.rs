@@ -3,10 +3,14 @@
 //! Each test holds both ends itself, frame by frame, and runs in every way of [`world::WAYS`]: by HTTP/1.1 Upgrade and by
 //! extended CONNECT, to a server with a socket, to an app in the agent's process, and straight to the server, so that a test
 //! that asks for something else than a server does fails by itself.
+//!
+//! The Autobahn cases run when the environment variable `KOSOKU` names the program of that name; `.ci/websocket` installs it.
 
+mod autobahn;
 mod bulk;
 mod close;
 mod deflate;
+mod echo;
 mod frames;
 mod handshake;
 mod life;

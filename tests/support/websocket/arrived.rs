@@ -201,6 +201,7 @@ pub fn app(arrivals: mpsc::Sender<Arrived>) -> Router {
 pub async fn serve_h2(listener: TcpListener, app: Router) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
+        socket.set_nodelay(true).expect("a fresh socket");
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .enable_connect_protocol()
             .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));

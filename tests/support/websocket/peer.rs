@@ -269,6 +269,12 @@ impl Peer {
         self.wire.shutdown().await.expect("the connection can be ended");
     }
 
+    /// The connection, and what was read from it and not taken.
+    #[must_use]
+    pub fn into_parts(self) -> (Wire, BytesMut) {
+        (self.wire, self.read)
+    }
+
     /// Breaks the connection off.
     pub fn reset(self) {
         self.wire.reset();
