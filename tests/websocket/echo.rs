@@ -11,10 +11,11 @@ const LARGEST: usize = 32 << 20;
 
 /// Says back every message, and answers pings and closes as axum does.
 pub(crate) fn app() -> Router {
-    Router::new().fallback(upgrade)
+    Router::new().fallback(|upgrade: WebSocketUpgrade| async { answer(upgrade) })
 }
 
-async fn upgrade(upgrade: WebSocketUpgrade) -> Response {
+/// The answer to a handshake.
+pub(crate) fn answer(upgrade: WebSocketUpgrade) -> Response {
     upgrade
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)

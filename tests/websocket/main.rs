@@ -4,9 +4,11 @@
 //! extended CONNECT, to a server with a socket, to an app in the agent's process, and straight to the server, so that a test
 //! that asks for something else than a server does fails by itself.
 //!
-//! The Autobahn cases run when the environment variable `KOSOKU` names the program of that name; `.ci/websocket` installs it.
+//! The Autobahn cases run when the environment variable `KOSOKU` names the program of that name, and the browser's page when
+//! `CHROMIUM` names one; `.ci/websocket` installs both.
 
 mod autobahn;
+mod browser;
 mod bulk;
 mod close;
 mod deflate;
