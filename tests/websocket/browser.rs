@@ -15,12 +15,9 @@ use axum::{
 };
 use http::StatusCode;
 use tokio::{process::Command, sync::Semaphore};
-use tunnel_tests::{client::Version, wait::within_limit};
+use tunnel_tests::{client::Version, wait::within_limit, websocket::echo};
 
-use crate::{
-    echo,
-    world::{World, ways},
-};
+use crate::world::{World, ways};
 
 /// Names the program.
 const PROGRAM: &str = "CHROMIUM";

@@ -24,7 +24,7 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
 
 /// What may be between the two ends, in bytes: what the kernel has for three connections, and what the tunnel has at most for
 /// one exchange.
-const BETWEEN: u64 = 3 * (6 << 20) + (8 << 20);
+pub(crate) const BETWEEN: u64 = 3 * (6 << 20) + (8 << 20);
 
 const PIECE: u64 = 60_000;
 

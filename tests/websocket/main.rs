@@ -12,7 +12,6 @@ mod browser;
 mod bulk;
 mod close;
 mod deflate;
-mod echo;
 mod frames;
 mod handshake;
 mod life;

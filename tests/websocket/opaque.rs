@@ -54,7 +54,7 @@ async fn pass(from: &mut Peer, to: &mut Peer, len: u64) {
     tokio::join!(sending, receiving);
 }
 
-fn assert_clean(end: End) {
+fn assert_clean(end: &End) {
     assert!(matches!(end, End::Clean), "{end:?}");
 }
 
@@ -88,10 +88,10 @@ async fn the_client_ends_first() {
         let (mut client, mut server) = pair(world).await;
         pass(&mut client, &mut server, 100_000).await;
         client.finish().await;
-        assert_clean(server.ended().await);
+        assert_clean(&server.ended().await);
         pass(&mut server, &mut client, 1 << 20).await;
         server.finish().await;
-        assert_clean(client.ended().await);
+        assert_clean(&client.ended().await);
     })
     .await;
 }
@@ -102,10 +102,10 @@ async fn the_far_end_ends_first() {
         let (mut client, mut server) = pair(world).await;
         pass(&mut server, &mut client, 100_000).await;
         server.finish().await;
-        assert_clean(client.ended().await);
+        assert_clean(&client.ended().await);
         pass(&mut client, &mut server, 1 << 20).await;
         client.finish().await;
-        assert_clean(server.ended().await);
+        assert_clean(&server.ended().await);
     })
     .await;
 }
@@ -115,9 +115,9 @@ async fn nothing_at_all_passes_as_well() {
     along(http1(), async |world| {
         let (mut client, mut server) = pair(world).await;
         client.finish().await;
-        assert_clean(server.ended().await);
+        assert_clean(&server.ended().await);
         server.finish().await;
-        assert_clean(client.ended().await);
+        assert_clean(&client.ended().await);
     })
     .await;
 }

@@ -3,20 +3,24 @@
 use tokio::sync::Notify;
 use tunnel_tests::websocket::{Frame, Peer, opcode};
 
-use crate::world::{carry_both, everywhere};
+use crate::{
+    bulk::BETWEEN,
+    world::{carry_both, everywhere},
+};
 
-/// Sends without an end, and tells when it has begun in earnest: it is stopped soon after.
-async fn flood(peer: &mut Peer, is_flooded: &Notify) {
+/// Sends until the other end is gone, and tells when it has begun in earnest: it is stopped soon after.
+async fn flood(peer: &mut Peer, is_flooded: &Notify) -> u64 {
     /// Less than any window that the sender may meet.
-    const ENOUGH: usize = 48 * 1024;
+    const ENOUGH: u64 = 48 * 1024;
     peer.send_header(true, opcode::BINARY, 1 << 40).await;
-    let mut sent = 0;
+    let mut sent: u64 = 0;
     while peer.send_payload(&[5; 1 << 14]).await.is_ok() {
         sent += 1 << 14;
         if sent >= ENOUGH {
             is_flooded.notify_one();
         }
     }
+    sent
 }
 
 /// Two directions, in each of which somebody does not read, and a hundred that talk beside them, all over one lane.
@@ -39,10 +43,14 @@ async fn a_stalled_reader_harms_no_other() {
             }
             drop((stalled, stalled_server));
         };
-        tokio::join!(
+        let (sent, client_sent, ()) = tokio::join!(
             flood(&mut flooding, &floods[0]),
             flood(&mut client_flooding, &floods[1]),
             others
+        );
+        assert!(
+            sent <= BETWEEN && client_sent <= BETWEEN,
+            "{sent} and {client_sent}"
         );
     })
     .await;

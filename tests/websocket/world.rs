@@ -6,14 +6,13 @@ use std::{
 };
 
 use axum::Router;
-use http::Request;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tunnel_core::Settings;
 use tunnel_tests::{
     client::Version,
     tunnel::{GROUP, Tunnel, address, listener},
     wait::{eventually, within_limit},
-    websocket::{self, Arrived, Frame, H2Client, Opened, Peer, handshake},
+    websocket::{self, Arrived, Frame, H2Client, Peer, handshake},
 };
 use tunnel_transport::{AgentService, Status, Upstream};
 
@@ -70,7 +69,7 @@ pub(crate) struct World {
     pub(crate) arrivals: mpsc::Receiver<Arrived>,
     pub(crate) tunnel: Option<Tunnel>,
     agent: JoinSet<()>,
-    _server: JoinSet<()>,
+    server: JoinSet<()>,
 }
 
 /// Runs a test in every way; afterwards nothing may be left.
@@ -99,7 +98,6 @@ pub(crate) async fn along(ways: impl IntoIterator<Item = Way>, test: impl AsyncF
 impl World {
     pub(crate) async fn new(way: Way) -> Self {
         let (sender, arrivals) = mpsc::channel(2_048);
-        let mut server = JoinSet::new();
         let port = listener().await;
         let mut world = Self {
             way,
@@ -107,23 +105,24 @@ impl World {
             arrivals,
             tunnel: None,
             agent: JoinSet::new(),
-            _server: JoinSet::new(),
+            server: JoinSet::new(),
         };
         match (way.place, way.near) {
             (Place::Direct, Version::Http2) => {
-                server.spawn(websocket::serve_h2(port, websocket::app(sender)));
+                world
+                    .server
+                    .spawn(websocket::serve_h2(port, websocket::app(sender)));
             }
             (Place::Direct, Version::Http1) => {
-                server.spawn(websocket::serve_sockets(port, sender));
+                world.server.spawn(websocket::serve_sockets(port, sender));
             }
             (Place::Agent, _) => world.join(websocket::app(sender)).await,
             (Place::Upstream, _) => {
                 let upstream = upstream(&port);
-                server.spawn(websocket::serve_sockets(port, sender));
+                world.server.spawn(websocket::serve_sockets(port, sender));
                 world.join(upstream).await;
             }
         }
-        world._server = server;
         world
     }
 
@@ -143,7 +142,7 @@ impl World {
             Place::Upstream => world.join(upstream(&port)).await,
         }
         if way.place != Place::Agent {
-            world._server.spawn(async move {
+            world.server.spawn(async move {
                 axum::serve(port, app).await.expect("axum::serve has no error");
             });
         }
@@ -166,11 +165,6 @@ impl World {
         tunnel.agents.push(agent);
         self.addr = tunnel.addr;
         self.tunnel = Some(tunnel);
-    }
-
-    /// Opens a WebSocket as `request` says.
-    pub(crate) async fn open(&self, request: Request<()>) -> Opened {
-        websocket::open(self.way.near, self.addr, request).await
     }
 
     /// The next request that comes to the far end.

@@ -176,7 +176,6 @@ async fn write(socket: &mut TcpStream, status: StatusCode, fields: &HeaderMap, b
 }
 
 /// An app that tells of every request, and answers what the test says. A request that the test drops is answered with 500.
-#[must_use]
 pub fn app(arrivals: mpsc::Sender<Arrived>) -> Router {
     crate::origin::app(move |mut request| {
         let arrivals = arrivals.clone();

@@ -4,9 +4,11 @@
 //! * [`Peer`]: either end of a connection, after the handshake.
 //! * [`open`]: a client's handshake, by HTTP/1.1 Upgrade or by extended CONNECT (RFC 8441).
 //! * [`Arrived`]: a handshake as the far end sees it, in a server with a socket or in an app.
+//! * [`echo`]: an app of axum that says everything back.
 //! * [`Wire`]: the bytes below, and how they break off.
 
 mod arrived;
+pub mod echo;
 mod frame;
 mod near;
 mod peer;

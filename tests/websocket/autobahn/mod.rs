@@ -5,14 +5,11 @@ mod kosoku;
 
 use std::time::Duration;
 
-use tunnel_tests::{client::Version, tunnel::Tunnel};
+use tunnel_tests::{client::Version, tunnel::Tunnel, websocket::echo};
 use tunnel_transport::Upstream;
 
 use self::kosoku::{Kosoku, Totals};
-use crate::{
-    echo,
-    world::{Place, Way, World, ways},
-};
+use crate::world::{Place, Way, World, ways};
 
 /// Some cases wait for a second, and large ones take theirs where nothing is optimised.
 const LIMIT: Duration = Duration::from_secs(240);

@@ -10,12 +10,12 @@ use axum::{
 const LARGEST: usize = 32 << 20;
 
 /// Says back every message, and answers pings and closes as axum does.
-pub(crate) fn app() -> Router {
+pub fn app() -> Router {
     Router::new().fallback(|upgrade: WebSocketUpgrade| async { answer(upgrade) })
 }
 
 /// The answer to a handshake.
-pub(crate) fn answer(upgrade: WebSocketUpgrade) -> Response {
+pub fn answer(upgrade: WebSocketUpgrade) -> Response {
     upgrade
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)
