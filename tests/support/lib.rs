@@ -1,6 +1,7 @@
 //! What the test suites share.
 //!
 //! * [`tunnel`]: a gateway and its agents over real sockets, with the recommended stack.
+//! * [`browser`]: a real browser, where there is one.
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
@@ -10,6 +11,7 @@
 //! * [`wait`]: waiting for events, and a bound for every test.
 
 pub mod body;
+pub mod browser;
 pub mod call;
 pub mod client;
 pub mod origin;
