@@ -7,11 +7,7 @@ use tunnel_tests::{
     websocket::{End, Peer, upgrade},
 };
 
-use crate::world::{Way, World, along, ways};
-
-fn http1() -> impl Iterator<Item = Way> {
-    ways(|way| way.near == Version::Http1)
-}
+use crate::world::{World, along, http1};
 
 /// The fields of a 101 to `foo/1`.
 pub(crate) fn answer() -> HeaderMap {

@@ -2,17 +2,13 @@
 
 use http::StatusCode;
 use tunnel_tests::{
-    client::{RawClient, Version},
+    client::RawClient,
     websocket::{Frame, Peer, Wire, handshake, opcode, raw_handshake, upgrade},
 };
 
-use crate::world::{Place, Way, World, along, ways};
+use crate::world::{Place, World, along, http1};
 
 const SMUGGLED: &[u8] = b"GET /SMUGGLED HTTP/1.1\r\nhost: victim.example\r\n\r\n";
-
-fn http1() -> impl Iterator<Item = Way> {
-    ways(|way| way.near == Version::Http1)
-}
 
 /// A handshake and what follows it, written at once.
 async fn send(world: &World, request: &http::Request<()>, early: &[u8]) -> RawClient {

@@ -25,6 +25,8 @@ pub(crate) enum Place {
     Agent,
     /// A server of HTTP/1.1 behind an agent.
     Upstream,
+    /// A server of HTTP/2 behind an agent, which takes extended CONNECT.
+    H2c,
 }
 
 /// How a client comes, and where it gets.
@@ -39,13 +41,15 @@ const fn way(near: Version, place: Place) -> Way {
 }
 
 /// All of them.
-pub(crate) const WAYS: [Way; 6] = [
+pub(crate) const WAYS: [Way; 8] = [
     way(Version::Http1, Place::Direct),
     way(Version::Http1, Place::Agent),
     way(Version::Http1, Place::Upstream),
+    way(Version::Http1, Place::H2c),
     way(Version::Http2, Place::Direct),
     way(Version::Http2, Place::Agent),
     way(Version::Http2, Place::Upstream),
+    way(Version::Http2, Place::H2c),
 ];
 
 /// Those for which this is true.
@@ -53,6 +57,11 @@ pub(crate) fn ways(is_so: impl Fn(Way) -> bool) -> impl Iterator<Item = Way> {
     WAYS.into_iter()
         .filter(move |way| is_so(*way))
         .filter(|way| way.place == Place::Direct || std::env::var_os("ALL").is_some())
+}
+
+/// Those in which both ends speak HTTP/1.1, which alone knows protocols other than WebSocket.
+pub(crate) fn http1() -> impl Iterator<Item = Way> {
+    ways(|way| way.near == Version::Http1 && way.place != Place::H2c)
 }
 
 /// Those through the tunnel.
@@ -98,55 +107,66 @@ pub(crate) async fn along(ways: impl IntoIterator<Item = Way>, test: impl AsyncF
 impl World {
     pub(crate) async fn new(way: Way) -> Self {
         let (sender, arrivals) = mpsc::channel(2_048);
-        let port = listener().await;
-        let mut world = Self {
-            way,
-            addr: address(&port),
-            arrivals,
-            tunnel: None,
-            agent: JoinSet::new(),
-            server: JoinSet::new(),
-        };
-        match (way.place, way.near) {
-            (Place::Direct, Version::Http2) => {
-                world
-                    .server
-                    .spawn(websocket::serve_h2(port, websocket::app(sender)));
-            }
-            (Place::Direct, Version::Http1) => {
-                world.server.spawn(websocket::serve_sockets(port, sender));
-            }
-            (Place::Agent, _) => world.join(websocket::app(sender)).await,
-            (Place::Upstream, _) => {
-                let upstream = upstream(&port);
-                world.server.spawn(websocket::serve_sockets(port, sender));
-                world.join(upstream).await;
-            }
+        let mut world = Self::empty(way, arrivals);
+        let is_h2 = world.is_h2();
+        if way.place == Place::Agent {
+            world.join(websocket::app(sender)).await;
+        } else if is_h2 {
+            world
+                .stand(|port| websocket::serve_h2(port, websocket::app(sender)))
+                .await;
+        } else {
+            world.stand(|port| websocket::serve_sockets(port, sender)).await;
         }
         world
     }
 
-    /// A tunnel to this app, of which the test is not the far end.
+    /// The same with this app, so that the test is not the far end.
     pub(crate) async fn with_app(way: Way, app: Router) -> Self {
-        let mut world = Self::new(Way {
-            place: Place::Direct,
-            ..way
-        })
-        .await;
-        world.way = way;
-        let port = listener().await;
-        let addr = address(&port);
-        match way.place {
-            Place::Direct => world.addr = addr,
-            Place::Agent => world.join(app.clone()).await,
-            Place::Upstream => world.join(upstream(&port)).await,
-        }
-        if way.place != Place::Agent {
-            world.server.spawn(async move {
-                axum::serve(port, app).await.expect("axum::serve has no error");
-            });
+        let mut world = Self::empty(way, mpsc::channel(1).1);
+        let is_h2 = world.is_h2();
+        if way.place == Place::Agent {
+            world.join(app).await;
+        } else if is_h2 {
+            world.stand(|port| websocket::serve_h2(port, app)).await;
+        } else {
+            let serve = |port| async { axum::serve(port, app).await.expect("axum::serve has no error") };
+            world.stand(serve).await;
         }
         world
+    }
+
+    fn empty(way: Way, arrivals: mpsc::Receiver<Arrived>) -> Self {
+        Self {
+            way,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            arrivals,
+            tunnel: None,
+            agent: JoinSet::new(),
+            server: JoinSet::new(),
+        }
+    }
+
+    /// Whether the far end is a server of HTTP/2.
+    pub(crate) fn is_h2(&self) -> bool {
+        self.way.place == Place::H2c || (self.way.place, self.way.near) == (Place::Direct, Version::Http2)
+    }
+
+    /// Puts a server at the far end, and an agent before it where the way has one.
+    async fn stand<F>(&mut self, serve: impl FnOnce(TcpListener) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let port = listener().await;
+        self.addr = address(&port);
+        let uri = format!("http://{}", self.addr);
+        self.server.spawn(serve(port));
+        let upstream = match self.way.place {
+            Place::Upstream => Upstream::http1(uri),
+            Place::H2c => Upstream::h2c(uri),
+            Place::Direct | Place::Agent => return,
+        };
+        self.join(upstream.expect("an address of our own")).await;
     }
 
     /// Puts a tunnel in front, with an agent that serves this.
@@ -233,10 +253,6 @@ impl World {
             eventually(|| agent.credit().used() == 0).await;
         }
     }
-}
-
-fn upstream(port: &TcpListener) -> Upstream {
-    Upstream::http1(format!("http://{}", address(port))).expect("an address of our own")
 }
 
 /// Sends a frame, and asserts that it comes out as it went in.
