@@ -78,6 +78,7 @@ impl<B> Service<ExchangeRequest<B>> for Exchanges {
             SECRET.parse().expect("a value"),
         )]);
         let head = ResponseHead {
+            upgrade: None,
             status: StatusCode::OK,
             headers,
         };

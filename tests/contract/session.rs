@@ -21,8 +21,16 @@ impl Runtime for Tokio {
         tokio::time::Instant::now().into_std()
     }
 
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        Box::pin(tokio::time::sleep_until(at.into()))
+    }
+
     fn request_id(&self) -> RequestId {
         RequestId::from_parts(0, random())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        random()
     }
 }
 

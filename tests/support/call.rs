@@ -18,6 +18,7 @@ use tunnel_transport::TunnelTransport;
 #[must_use]
 pub fn request(method: Method, path: &str) -> RequestHead {
     RequestHead {
+        upgrade: None,
         method,
         scheme: Scheme::HTTP,
         authority: Some("demo.example".parse().expect("a valid authority")),

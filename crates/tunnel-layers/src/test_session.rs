@@ -25,8 +25,16 @@ impl Runtime for TestRuntime {
         tokio::time::Instant::now().into_std()
     }
 
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        Box::pin(tokio::time::sleep_until(at.into()))
+    }
+
     fn request_id(&self) -> RequestId {
         RequestId::from_parts(self.0.fetch_add(1, Ordering::Relaxed), [0; 10])
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [7; 16]
     }
 }
 

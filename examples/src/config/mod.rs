@@ -11,6 +11,7 @@ mod gateway;
 mod grpc;
 mod limits;
 mod pairs;
+mod protocol;
 mod rules;
 mod secret;
 mod text_or;

@@ -55,6 +55,8 @@ pub struct RequestHead {
     pub path: PathAndQuery,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
+    /// The protocol that the exchange shall switch to. Boxed, because most exchanges have none.
+    pub upgrade: Option<Box<HeaderValue>>,
 }
 
 /// The head of a response, as it travels.
@@ -64,6 +66,8 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
+    /// The protocol that the exchange switches to; only with status 101.
+    pub upgrade: Option<Box<HeaderValue>>,
 }
 
 impl fmt::Debug for RequestHead {

@@ -27,7 +27,7 @@
 //! assert_eq!(service.clone().oneshot(plain).await.unwrap().status(), 200);
 //!
 //! let mut connect = Request::builder().method("CONNECT").uri("http://example.com/chat").header("host", "example.com").body(String::new()).unwrap();
-//! connect.extensions_mut().insert(ExtendedConnect);
+//! connect.extensions_mut().insert(ExtendedConnect { protocol: http::HeaderValue::from_static("websocket") });
 //! assert_eq!(service.oneshot(connect).await.unwrap().status(), 501);
 //! # });
 //! ```

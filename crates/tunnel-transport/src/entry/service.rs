@@ -3,7 +3,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
@@ -34,8 +34,11 @@ where
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
-        if request.extensions().get::<hyper::ext::Protocol>().is_some() {
-            request.extensions_mut().insert(ExtendedConnect);
+        if let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>() {
+            // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
+            if let Ok(protocol) = HeaderValue::from_bytes(protocol.as_ref()) {
+                request.extensions_mut().insert(ExtendedConnect { protocol });
+            }
         }
         request.extensions_mut().insert(self.peer.clone());
         // Over HTTP/2 the codec always reads, and sees for itself.

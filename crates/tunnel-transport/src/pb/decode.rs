@@ -153,6 +153,7 @@ fn request(start: pb::HttpRequest, trace_id: String, limits: &Limits) -> Result<
     check(&start.headers, target, limits)?;
     let mut block = Block::for_list(&start.headers, start.path.len());
     let head = RequestHead {
+        upgrade: None,
         method: Method::from_bytes(start.method.as_bytes())
             .map_err(|_| Fault::protocol("the method is no token"))?,
         scheme: scheme(&start.scheme)?,
@@ -216,6 +217,7 @@ fn is_trace_id(text: &str) -> bool {
 fn response(start: pb::HttpResponse, protocol: Protocol, limits: &Limits) -> Result<Payload, Fault> {
     check(&start.headers, 0, limits)?;
     let head = ResponseHead {
+        upgrade: None,
         status: status(start.status, protocol)?,
         headers: to_map(&start.headers, &mut Block::for_list(&start.headers, 0))?,
     };

@@ -181,12 +181,20 @@ fn methods() {
     );
 
     let mut parts = method(h2("http://example.com/chat"), Method::CONNECT);
-    parts.extensions.insert(ExtendedConnect);
-    assert_eq!(canonical(&admitted(parts)).path(), "/chat");
+    parts.extensions.insert(websocket());
+    let parts = admitted(parts);
+    assert_eq!(canonical(&parts).path(), "/chat");
+    assert!(parts.extensions.get::<UpgradeRequest>().unwrap().is_websocket());
     // HTTP/1.1 has no `:protocol`, whoever says so.
     let mut parts = connect();
-    parts.extensions.insert(ExtendedConnect);
+    parts.extensions.insert(websocket());
     assert_eq!(refusal(parts), Cause::MethodNotServed);
+}
+
+fn websocket() -> ExtendedConnect {
+    ExtendedConnect {
+        protocol: HeaderValue::from_static("websocket"),
+    }
 }
 
 fn response(fields: &[(&str, &str)]) -> http::response::Parts {

@@ -435,6 +435,7 @@ pub(crate) fn lost() -> TunnelError {
 
 pub(crate) fn get() -> RequestHead {
     RequestHead {
+        upgrade: None,
         method: Method::POST,
         scheme: Scheme::HTTP,
         authority: None,
@@ -463,6 +464,7 @@ pub(crate) fn request_start(head: RequestHead, credit: u32) -> RequestStart {
 pub(crate) fn response_start() -> ResponseStart {
     ResponseStart {
         head: ResponseHead {
+            upgrade: None,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
         },

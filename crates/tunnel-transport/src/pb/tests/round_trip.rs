@@ -58,6 +58,7 @@ fn request_start() -> impl Strategy<Value = Payload> {
         let (method, scheme, authority, path, headers) = head;
         Payload::Request(Box::new(RequestStart {
             head: RequestHead {
+                upgrade: None,
                 method: Method::from_bytes(method.as_bytes()).expect("a token"),
                 scheme: scheme.parse().expect("a scheme"),
                 authority: authority.map(|authority| authority.parse().expect("an authority")),
@@ -75,7 +76,11 @@ fn request_start() -> impl Strategy<Value = Payload> {
 fn response_start() -> impl Strategy<Value = Payload> {
     let status = (200..=999_u16).prop_map(|code| StatusCode::from_u16(code).expect("three digits"));
     (status, headers(), body(), end()).prop_map(|(status, headers, data, end)| {
-        let head = ResponseHead { status, headers };
+        let head = ResponseHead {
+            upgrade: None,
+            status,
+            headers,
+        };
         Payload::Response(Box::new(ResponseStart { head, data, end }))
     })
 }
