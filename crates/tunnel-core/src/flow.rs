@@ -84,6 +84,16 @@ impl SendCredit {
         Some(piece)
     }
 
+    /// Takes credit for a piece of a frame, with at most `wanted` bytes: as [`take`](Self::take), but an empty frame costs its
+    /// message too.
+    pub fn take_frame(&mut self, wanted: usize) -> Option<usize> {
+        if wanted > 0 {
+            return self.take(wanted);
+        }
+        self.available = self.available.checked_sub(MESSAGE_COST)?;
+        Some(0)
+    }
+
     /// Gives back what was taken and not sent.
     pub fn refund(&mut self, bytes: usize) {
         self.available += bytes;

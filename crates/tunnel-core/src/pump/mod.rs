@@ -1,5 +1,6 @@
 //! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
 
+mod framed;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::{
     message::{Data, End, Payload, RequestStart, ResponseStart},
     outgoing::Outgoing,
     reason::ResetReason,
+    ws::Decoder,
 };
 
 /// The first message of a direction, before it is known what of the body goes with it.
@@ -31,6 +33,22 @@ pub enum Start {
     Request(Box<RequestStart>),
     /// Of a response.
     Response(Box<ResponseStart>),
+}
+
+impl Start {
+    /// The first message, with what of the body goes with it.
+    fn into_payload(self, Data { data, end }: Data) -> Payload {
+        match self {
+            Self::Request(mut start) => {
+                (start.data, start.end) = (data, end);
+                Payload::Request(start)
+            }
+            Self::Response(mut start) => {
+                (start.data, start.end) = (data, end);
+                Payload::Response(start)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Start {
@@ -76,6 +94,8 @@ pub struct Pump<B, S: Service<Outgoing>> {
     has_yielded: bool,
     max_chunk: usize,
     protocol: Protocol,
+    /// What cuts the body into frames of WebSocket. Boxed, because few exchanges have it.
+    frames: Option<Box<Decoder>>,
 }
 
 /// What the body had to give.
@@ -96,6 +116,7 @@ where
     /// Sends `start` and `body` as the `send` half of an exchange.
     pub fn new(start: Start, body: B, send: SendHalf, transport: S) -> Self {
         let (max_chunk, protocol) = (send.session().max_chunk(), send.protocol());
+        let frames = framed::decoder(&start, &send);
         Self {
             body,
             transport,
@@ -109,6 +130,7 @@ where
             has_yielded: false,
             max_chunk,
             protocol,
+            frames,
         }
     }
 
@@ -127,7 +149,10 @@ where
             Poll::Ready(SendClosed::Stopped) => Ok(()),
             Poll::Ready(SendClosed::Failed(error)) => Err(error),
             Poll::Pending => {
-                let reason = ResetReason::from_error(&error);
+                let reason = match error.cause() {
+                    Cause::Malformed if send.is_request() => ResetReason::BodyBroken,
+                    _ => ResetReason::from_error(&error),
+                };
                 let error = error.with_sent(send.seal());
                 send.reset(reason, &error);
                 Err(error)
@@ -152,7 +177,11 @@ where
             }
             return Poll::Ready(Ok(Some(())));
         }
-        let next = ready!(self.as_mut().poll_make(cx))?;
+        let next = if self.frames.is_some() {
+            ready!(self.as_mut().poll_make_framed(cx))?
+        } else {
+            ready!(self.as_mut().poll_make(cx))?
+        };
         *self.project().next = Some(next);
         Poll::Ready(Ok(Some(())))
     }
@@ -185,10 +214,7 @@ where
         *this.is_last = end.is_some();
         let payload = match this.start.take() {
             None => Payload::Data(Data { data, end }),
-            Some(Start::Request(start)) => Payload::Request(Box::new(RequestStart { data, end, ..*start })),
-            Some(Start::Response(start)) => {
-                Payload::Response(Box::new(ResponseStart { data, end, ..*start }))
-            }
+            Some(start) => start.into_payload(Data { data, end }),
         };
         limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
         Poll::Ready(Ok(send.outgoing(payload)))
@@ -219,6 +245,10 @@ where
                     Ok(data) => *this.rest = data,
                     Err(end) => *this.end = Some(end),
                 },
+                // Nothing will follow a request whose upgrade was refused: its body may just be dropped.
+                Poll::Ready(Some(Err(_))) if this.send.as_ref().is_some_and(SendHalf::is_refused) => {
+                    *this.end = Some(End::default());
+                }
                 Poll::Ready(Some(Err(error))) => {
                     let is_request = this.send.as_ref().is_some_and(SendHalf::is_request);
                     return Err(body_error(error.into(), is_request));

@@ -14,6 +14,7 @@ mod backoff;
 mod builder;
 mod connect;
 mod error;
+mod in_process;
 mod lanes;
 mod run;
 mod serve;

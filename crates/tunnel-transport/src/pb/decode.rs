@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::{
-    Method, StatusCode,
+    HeaderValue, Method, StatusCode,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use tunnel_core::{
     Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
     message::{Data, RequestStart, Reset, ResponseStart},
+    ws::WsFrame,
 };
 
 use super::{
@@ -20,6 +21,9 @@ use crate::generated::{self as pb, tunnel_message::Payload as Wire};
 /// Shorter body pieces are copied out of the receive buffer, because a slice keeps all of that buffer alive (about 128
 /// KiB at most) while credit counts only the slice. From here on it is at most eight times what was counted.
 const COPY_BELOW: usize = 16 * 1024;
+
+/// The longest name of a protocol to upgrade to, in bytes.
+const MAX_UPGRADE_BYTES: usize = 256;
 
 /// What a message of a Proxy stream says to the core. `None` for a payload that is unknown, or that belongs to the set-up
 /// of a stream: the caller looks for those first.
@@ -93,12 +97,18 @@ fn of_exchange(
         return Err(Fault::protocol("protocol_type is not that of the payload"));
     }
     let payload = match payload {
-        Wire::HttpRequest(start) => request(start, trace_id, limits)?,
-        Wire::GrpcRequest(start) => request(start.into(), trace_id, limits)?,
-        Wire::WsRequest(start) => request(start.into(), trace_id, limits)?,
-        Wire::HttpResponse(start) => response(start, protocol, limits)?,
-        Wire::GrpcResponse(start) => response(start.into(), protocol, limits)?,
-        Wire::WsResponse(start) => response(start.into(), protocol, limits)?,
+        Wire::HttpRequest(start) => request(start, None, trace_id, limits)?,
+        Wire::GrpcRequest(start) => request(start.into(), None, trace_id, limits)?,
+        Wire::WsRequest(mut start) => {
+            let asked = upgrade(std::mem::take(&mut start.upgrade))?;
+            request(start.into(), Some(asked), trace_id, limits)?
+        }
+        Wire::HttpResponse(start) => response(start, None, limits)?,
+        Wire::GrpcResponse(start) => response(start.into(), None, limits)?,
+        Wire::WsResponse(mut start) => {
+            let done = upgrade(std::mem::take(&mut start.upgrade))?;
+            response(start.into(), Some(done), limits)?
+        }
         Wire::HttpChunk(chunk) => piece(chunk.data, chunk.end, &chunk.trailers, limits)?,
         Wire::GrpcStreamChunk(chunk) => piece(chunk.data, chunk.is_last_chunk, &chunk.trailers, limits)?,
         Wire::WindowUpdate(pb::WindowUpdate { increment: 0 }) => {
@@ -106,7 +116,8 @@ fn of_exchange(
         }
         Wire::WindowUpdate(pb::WindowUpdate { increment }) => Payload::Window(increment),
         Wire::Reset(reset) => core_reset(reset),
-        Wire::WsFrame(_) => return Err(Fault::protocol("a ws_frame came without the feature bit for it")),
+        // Whether there may be frames is for the exchange to say.
+        Wire::WsFrame(piece) => ws_frame(piece, limits)?,
         // `decode` hands over no other payload.
         _ => return Err(Fault::protocol("the payload belongs to no exchange")),
     };
@@ -148,12 +159,17 @@ fn implied(payload: &Wire, stated: Option<Protocol>) -> Protocol {
     }
 }
 
-fn request(start: pb::HttpRequest, trace_id: String, limits: &Limits) -> Result<Payload, Fault> {
+fn request(
+    start: pb::HttpRequest,
+    upgrade: Option<HeaderValue>,
+    trace_id: String,
+    limits: &Limits,
+) -> Result<Payload, Fault> {
     let target = start.method.len() + start.scheme.len() + start.authority.len() + start.path.len();
     check(&start.headers, target, limits)?;
     let mut block = Block::for_list(&start.headers, start.path.len());
     let head = RequestHead {
-        upgrade: None,
+        upgrade: upgrade.map(Box::new),
         method: Method::from_bytes(start.method.as_bytes())
             .map_err(|_| Fault::protocol("the method is no token"))?,
         scheme: scheme(&start.scheme)?,
@@ -214,11 +230,18 @@ fn is_trace_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn response(start: pb::HttpResponse, protocol: Protocol, limits: &Limits) -> Result<Payload, Fault> {
+/// `upgrade` is what the head says in an exchange that may switch; it counts only if it does.
+fn response(
+    start: pb::HttpResponse,
+    upgrade: Option<HeaderValue>,
+    limits: &Limits,
+) -> Result<Payload, Fault> {
     check(&start.headers, 0, limits)?;
+    let status = status(start.status, upgrade.is_some())?;
+    let upgrade = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
     let head = ResponseHead {
-        upgrade: None,
-        status: status(start.status, protocol)?,
+        upgrade: upgrade.map(Box::new),
+        status,
         headers: to_map(&start.headers, &mut Block::for_list(&start.headers, 0))?,
     };
     Ok(Payload::Response(Box::new(ResponseStart {
@@ -228,14 +251,46 @@ fn response(start: pb::HttpResponse, protocol: Protocol, limits: &Limits) -> Res
     })))
 }
 
-fn status(number: u32, protocol: Protocol) -> Result<StatusCode, Fault> {
+/// The protocol that a head names: a token of RFC 9110, section 7.8, with a version or without.
+fn upgrade(text: String) -> Result<HeaderValue, Fault> {
+    if text.is_empty() {
+        return Ok(HeaderValue::from_static("websocket"));
+    }
+    if text.len() > MAX_UPGRADE_BYTES || !text.bytes().all(is_of_protocol) {
+        return Err(Fault::protocol("upgrade is not the name of a protocol"));
+    }
+    HeaderValue::try_from(text).map_err(|_| Fault::protocol("upgrade is not the name of a protocol"))
+}
+
+/// RFC 9110, section 5.6.2, and the slash before a version.
+const fn is_of_protocol(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+                | b'/'
+        )
+}
+
+fn status(number: u32, may_switch: bool) -> Result<StatusCode, Fault> {
     let status = u16::try_from(number)
         .ok()
         .and_then(|number| StatusCode::from_u16(number).ok());
     match status {
-        Some(StatusCode::SWITCHING_PROTOCOLS) if protocol == Protocol::WebSocket => {
-            Ok(StatusCode::SWITCHING_PROTOCOLS)
-        }
+        Some(StatusCode::SWITCHING_PROTOCOLS) if may_switch => Ok(StatusCode::SWITCHING_PROTOCOLS),
         Some(status) if !status.is_informational() => Ok(status),
         Some(_) => Err(Fault::protocol("an informational status cannot be the answer")),
         None => Err(Fault::protocol("the status is not valid")),
@@ -249,6 +304,19 @@ fn piece(data: Bytes, last: bool, trailers: &[pb::Header], limits: &Limits) -> R
     Ok(Payload::Data(Data {
         data: body(data, limits)?,
         end: end(last, trailers, limits)?,
+    }))
+}
+
+fn ws_frame(piece: pb::WebSocketFrame, limits: &Limits) -> Result<Payload, Fault> {
+    core_direction(piece.frame_direction)?;
+    let bits = |number: u32, bits: u32| u8::try_from(number).ok().filter(|number| *number < 1 << bits);
+    Ok(Payload::Frame(WsFrame {
+        fin: piece.fin,
+        rsv: bits(piece.rsv, 3).ok_or(Fault::protocol("rsv has more than three bits"))?,
+        opcode: bits(piece.opcode, 4).ok_or(Fault::protocol("opcode has more than four bits"))?,
+        more: piece.more,
+        length: piece.length,
+        data: body(piece.payload, limits)?,
     }))
 }
 

@@ -39,9 +39,11 @@ mod h1;
 mod h2c;
 mod hear_out;
 mod idle;
+mod offer;
 mod request;
 mod service;
 mod target;
+mod upgrade;
 mod upload;
 
 #[cfg(test)]

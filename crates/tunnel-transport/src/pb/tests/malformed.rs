@@ -132,7 +132,6 @@ fn pieces() {
         Wire::WindowUpdate(pb::WindowUpdate { increment: 0 }),
         "adds nothing",
     );
-    costs_the_exchange(Wire::WsFrame(pb::WebSocketFrame::default()), "feature");
 }
 
 #[test]
