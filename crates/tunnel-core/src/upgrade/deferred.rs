@@ -22,6 +22,7 @@ pub struct DeferredBody<B>(Kind<B>);
 enum Kind<B> {
     Waiting(Arc<Mutex<Shared<B>>>),
     There(B),
+    Empty,
     Failed,
 }
 
@@ -37,6 +38,7 @@ struct Shared<B> {
 enum Content<B> {
     Nothing,
     Body(B),
+    Empty,
     /// The slot is gone.
     Never,
 }
@@ -63,6 +65,7 @@ impl<B> DeferredBody<B> {
                 return;
             }
             Content::Body(body) => Kind::There(body),
+            Content::Empty => Kind::Empty,
             Content::Never => Kind::Failed,
         };
         drop(shared);
@@ -74,6 +77,11 @@ impl<B> DeferredSlot<B> {
     /// Gives the body. It is dropped here if nobody waits for it any more.
     pub fn fill(self, body: B) {
         self.set(Content::Body(body));
+    }
+
+    /// Says that there is none: the body ends. After a refused upgrade, nothing came from the client and nothing failed.
+    pub fn empty(self) {
+        self.set(Content::Empty);
     }
 
     fn set(&self, content: Content<B>) {
@@ -108,12 +116,17 @@ where
         match &mut self.0 {
             Kind::Waiting(_) => Poll::Pending,
             Kind::There(body) => Pin::new(body).poll_frame(cx),
+            Kind::Empty => Poll::Ready(None),
             Kind::Failed => Poll::Ready(Some(Err(TunnelError::canceled()))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::There(body) if body.is_end_stream())
+        match &self.0 {
+            Kind::There(body) => body.is_end_stream(),
+            Kind::Empty => true,
+            Kind::Waiting(_) | Kind::Failed => false,
+        }
     }
 }
 
@@ -124,6 +137,7 @@ impl<B> fmt::Debug for DeferredBody<B> {
         f.write_str(match self.0 {
             Kind::Waiting(_) => "DeferredBody::Waiting(..)",
             Kind::There(_) => "DeferredBody::There(..)",
+            Kind::Empty => "DeferredBody::Empty",
             Kind::Failed => "DeferredBody::Failed",
         })
     }

@@ -27,7 +27,7 @@ mod stopping;
 mod stream;
 
 pub use self::{
-    accept::accept_key,
+    accept::{accept_key, handshake_key},
     deferred::{DeferredBody, DeferredSlot},
     relay::{Kind, Relay},
     stopping::Stopping,
