@@ -2,6 +2,7 @@
 
 mod framed;
 mod limits;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,8 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
+
+pub use self::start::Start;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -21,44 +24,11 @@ use crate::{
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
     head::Protocol,
-    message::{Data, End, Payload, RequestStart, ResponseStart},
+    message::{Data, End, Payload},
     outgoing::Outgoing,
     reason::ResetReason,
     ws::Decoder,
 };
-
-/// The first message of a direction, before it is known what of the body goes with it.
-pub enum Start {
-    /// Of a request.
-    Request(Box<RequestStart>),
-    /// Of a response.
-    Response(Box<ResponseStart>),
-}
-
-impl Start {
-    /// The first message, with what of the body goes with it.
-    fn into_payload(self, Data { data, end }: Data) -> Payload {
-        match self {
-            Self::Request(mut start) => {
-                (start.data, start.end) = (data, end);
-                Payload::Request(start)
-            }
-            Self::Response(mut start) => {
-                (start.data, start.end) = (data, end);
-                Payload::Response(start)
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Start {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(_) => f.write_str("Start::Request(..)"),
-            Self::Response(_) => f.write_str("Start::Response(..)"),
-        }
-    }
-}
 
 /// Sends one direction of an exchange through the transport `S`: the head, the body in pieces, and the end.
 ///

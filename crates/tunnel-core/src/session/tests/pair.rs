@@ -77,7 +77,7 @@ impl Side {
         opens: Direction,
         local: Settings,
         remote: Settings,
-        budget: usize,
+        (features, budget): (Features, usize),
     ) -> Self {
         let budget = CreditBudget::new(budget);
         let session = Session::new(SessionConfig {
@@ -87,7 +87,7 @@ impl Side {
             opens,
             local,
             remote,
-            features: Features::ALL,
+            features,
             budget: budget.clone(),
             runtime: runtime.clone(),
         });
@@ -318,6 +318,15 @@ impl Pair {
     }
 
     pub(crate) fn of(settings: Settings, budget: usize, lanes: u32) -> Self {
+        Self::made(settings, (Features::ALL, budget), lanes)
+    }
+
+    /// A pair that has agreed on these features.
+    pub(crate) fn featuring(features: Features) -> Self {
+        Self::made(Settings::default(), (features, crate::flow::DEFAULT_BUDGET), 1)
+    }
+
+    fn made(settings: Settings, budget: (Features, usize), lanes: u32) -> Self {
         let runtime = TestRuntime::new();
         let gateway = Side::new(&runtime, Direction::ServerToClient, settings, settings, budget);
         let agent = Side::new(&runtime, Direction::ClientToServer, settings, settings, budget);
