@@ -16,6 +16,7 @@ mod rules;
 mod secret;
 mod text_or;
 mod units;
+mod websocket;
 mod yaml;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 mod grpc;
 mod protocol;
+mod websocket;
 
 use std::{convert::Infallible, path::Path};
 
