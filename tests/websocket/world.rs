@@ -54,9 +54,7 @@ pub(crate) const WAYS: [Way; 8] = [
 
 /// Those for which this is true.
 pub(crate) fn ways(is_so: impl Fn(Way) -> bool) -> impl Iterator<Item = Way> {
-    WAYS.into_iter()
-        .filter(move |way| is_so(*way))
-        .filter(|way| way.place == Place::Direct || std::env::var_os("ALL").is_some())
+    WAYS.into_iter().filter(move |way| is_so(*way))
 }
 
 /// Those in which both ends speak HTTP/1.1, which alone knows protocols other than WebSocket.
@@ -83,12 +81,7 @@ pub(crate) struct World {
 
 /// Runs a test in every way; afterwards nothing may be left.
 pub(crate) async fn everywhere(test: impl AsyncFn(&mut World)) {
-    along(
-        WAYS.into_iter()
-            .filter(|way| way.place == Place::Direct || std::env::var_os("ALL").is_some()),
-        test,
-    )
-    .await;
+    along(WAYS, test).await;
 }
 
 /// Runs a test in these ways; afterwards nothing may be left.
