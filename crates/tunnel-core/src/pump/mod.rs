@@ -12,13 +12,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-pub use self::start::Start;
-
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use pin_project::pin_project;
 use tower_service::Service;
 
+pub use self::start::Start;
 use crate::{
     admit::clean_trailers,
     error::{BoxError, Cause, Initiator, TunnelError},
