@@ -19,6 +19,8 @@ mod lanes;
 mod run;
 mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 

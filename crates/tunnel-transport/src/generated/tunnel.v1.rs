@@ -593,7 +593,8 @@ pub struct Reset {
     /// 8, the upstream broke off;
     /// 9, a deadline passed;
     /// 10, the head is too large;
-    /// 11, the body broke off at its source.
+    /// 11, the body broke off at its source;
+    /// 12, the upstream answered an upgrade wrongly.
     #[prost(uint32, tag = "1")]
     pub reason: u32,
     /// More about it, for the log and the outside client; at most 256 bytes are kept.

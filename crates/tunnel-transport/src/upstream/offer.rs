@@ -98,11 +98,11 @@ impl<T: AsyncRead> AsyncRead for Offering<T> {
         let this = self.project();
         let before = buf.filled().len();
         ready!(this.io.poll_read(cx, buf))?;
-        if let Some((frame, sender)) = this.reading {
-            if let Some(offered) = frame.see(&buf.filled()[before..]) {
-                sender.send_replace(Some(offered));
-                *this.reading = None;
-            }
+        if let Some((frame, sender)) = this.reading
+            && let Some(offered) = frame.see(&buf.filled()[before..])
+        {
+            sender.send_replace(Some(offered));
+            *this.reading = None;
         }
         Poll::Ready(Ok(()))
     }
