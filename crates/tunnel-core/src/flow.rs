@@ -393,6 +393,19 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_frame_waits_for_the_credit_of_its_message() {
+        let mut credit = SendCredit::new(2 * MESSAGE_COST as u32 + 10, 1024);
+        assert_eq!(credit.take_frame(10), Some(10));
+        assert_eq!(
+            credit.take_frame(1),
+            None,
+            "what is left is the cost of a message"
+        );
+        assert_eq!(credit.take_frame(0), Some(0));
+        assert_eq!((credit.take_frame(0), credit.available()), (None, 0));
+    }
+
+    #[test]
     fn a_sender_takes_no_more_than_it_has() {
         let mut credit = SendCredit::new(100_000, 256 * 1024);
         assert_eq!(credit.take(60_000), Some(60_000));

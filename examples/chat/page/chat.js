@@ -1,6 +1,6 @@
 // The page of the chat. `?name=Ada` joins at once, `&say=hello` says something then. For scripts that look at the page,
 // `data-state` of the body is `out`, `joining`, `in`, `waiting` or `closed`, `data-heard` counts the messages of its own
-// that came back, and `data-code` is the code of the last close.
+// that came back, and `data-code` is the code of the last close of a socket that was open.
 "use strict";
 
 const FIRST_PAUSE = 500;
@@ -14,6 +14,7 @@ const find = (id) => document.getElementById(id);
 let toSay = query.get("say");
 let name = "";
 let socket = null;
+let isOpen = false;
 let me = null;
 let tries = 0;
 let again = 0;
@@ -34,7 +35,10 @@ function connect() {
   const url = new URL("ws", location.href);
   url.protocol = url.protocol.replace("http", "ws");
   socket = new WebSocket(url);
-  socket.onopen = () => socket.send(name);
+  socket.onopen = () => {
+    isOpen = true;
+    socket.send(name);
+  };
   socket.onmessage = (message) => hear(JSON.parse(message.data));
   socket.onclose = closed;
 }
@@ -69,10 +73,14 @@ function countOwn() {
 }
 
 function closed(event) {
+  const why = isOpen ? `closed: ${event.code} ${event.reason}`.trim() : "no connection";
+  if (isOpen) {
+    document.body.dataset.code = event.code;
+    line("", why, "note");
+  }
+  isOpen = false;
   me = null;
   people([]);
-  document.body.dataset.code = event.code;
-  const why = `closed: ${event.code} ${event.reason}`.trim();
   if (FINAL.includes(event.code)) {
     show("closed", why);
     return;

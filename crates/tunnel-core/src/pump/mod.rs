@@ -12,13 +12,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-pub use self::start::Start;
-
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use pin_project::pin_project;
 use tower_service::Service;
 
+pub use self::start::Start;
 use crate::{
     admit::clean_trailers,
     error::{BoxError, Cause, Initiator, TunnelError},
@@ -130,30 +129,31 @@ where
         }
     }
 
-    /// Sends what was made, and makes the next message. `None` when all is sent.
+    /// Makes the next message, and sends it. `None` when that was the last.
     fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
-        let mut this = self.as_mut().project();
-        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
-            // On an error the future stays: what it still holds is dropped once the exchange has this error.
-            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
-            this.sending.set(None);
-            return Poll::Ready(Ok((!*this.is_last).then_some(())));
-        }
-        if this.next.is_some() {
+        if self.sending.is_none() {
+            if self.next.is_none() {
+                let next = if self.frames.is_some() {
+                    ready!(self.as_mut().poll_make_framed(cx))?
+                } else {
+                    ready!(self.as_mut().poll_make(cx))?
+                };
+                *self.as_mut().project().next = Some(next);
+            }
+            let mut this = self.as_mut().project();
             ready!(this.transport.poll_ready(cx)).map_err(into_tunnel_error)?;
             if let Some(next) = this.next.take() {
                 let future = this.transport.call(next);
                 this.sending.set(Some(future));
             }
-            return Poll::Ready(Ok(Some(())));
         }
-        let next = if self.frames.is_some() {
-            ready!(self.as_mut().poll_make_framed(cx))?
-        } else {
-            ready!(self.as_mut().poll_make(cx))?
-        };
-        *self.project().next = Some(next);
-        Poll::Ready(Ok(Some(())))
+        let mut this = self.project();
+        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
+            // On an error the future stays: what it still holds is dropped once the exchange has this error.
+            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
+            this.sending.set(None);
+        }
+        Poll::Ready(Ok((!*this.is_last).then_some(())))
     }
 
     /// Makes the next message of what the body has.

@@ -148,3 +148,62 @@ impl<B> fmt::Debug for DeferredSlot<B> {
         f.write_str("DeferredSlot(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        session::tests::runtime::{Flag, poll_once},
+        upgrade::fixture::{Source, SourceBody},
+    };
+
+    #[test]
+    fn it_becomes_what_is_given() {
+        let (slot, mut body) = DeferredBody::<SourceBody>::new();
+        let flag = Flag::new();
+        flag.take();
+        let waker = Waker::from(flag.clone());
+        assert!(
+            Pin::new(&mut body)
+                .poll_frame(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let (source, inner) = Source::new();
+        source.give("hello");
+        slot.fill(inner);
+        assert!(flag.take(), "nobody was woken");
+        let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+        assert!(matches!(frame, Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some()));
+        source.end();
+        assert!(matches!(
+            poll_once(|cx| Pin::new(&mut body).poll_frame(cx)),
+            Poll::Ready(None)
+        ));
+    }
+
+    #[test]
+    fn without_a_body_it_fails_or_ends() {
+        let (slot, mut body) = DeferredBody::<SourceBody>::new();
+        drop(slot);
+        for _ in 0..2 {
+            let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+            assert!(matches!(frame, Poll::Ready(Some(Err(_)))) && !body.is_end_stream());
+        }
+        let (slot, mut body) = DeferredBody::<SourceBody>::new();
+        slot.empty();
+        assert!(matches!(
+            poll_once(|cx| Pin::new(&mut body).poll_frame(cx)),
+            Poll::Ready(None)
+        ));
+        assert!(body.is_end_stream());
+    }
+
+    #[test]
+    fn a_body_that_nobody_waits_for_is_dropped() {
+        let (slot, body) = DeferredBody::<SourceBody>::new();
+        drop(body);
+        let (source, inner) = Source::new();
+        slot.fill(inner);
+        assert!(source.is_dropped());
+    }
+}

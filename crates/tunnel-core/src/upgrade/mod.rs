@@ -21,8 +21,11 @@
 
 mod accept;
 mod deferred;
+#[cfg(test)]
+mod fixture;
 mod pong;
 mod relay;
+mod state;
 mod stopping;
 mod stream;
 

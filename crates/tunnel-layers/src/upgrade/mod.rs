@@ -100,3 +100,6 @@ mod layer;
 mod service;
 
 pub use self::{body::UpgradeBody, future::ResponseFuture, layer::UpgradeLayer, service::Upgrade};
+
+#[cfg(all(test, feature = "full"))]
+mod tests;

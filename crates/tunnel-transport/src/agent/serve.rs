@@ -53,7 +53,7 @@ where
     }
 }
 
-async fn handle<S, B>(service: S, accepted: Accepted) -> Result<(), TunnelError>
+async fn handle<S, B>(mut service: S, accepted: Accepted) -> Result<(), TunnelError>
 where
     S: Service<ServedRequest, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -75,27 +75,16 @@ where
     };
     parts.extensions.insert(id);
     let request = Request::from_parts(parts, body);
-    match loan {
-        None => serve(id, service, request, send).await,
+    if let Some(loan) = loan {
         // Boxed, because few exchanges are upgrades, and this future is larger.
-        Some(loan) => Box::pin(upgrade(id, service, request, loan, send)).await,
+        return Box::pin(upgrade(id, service, request, loan, send)).await;
     }
-}
-
-async fn serve<S, B>(
-    id: RequestId,
-    mut service: S,
-    request: ServedRequest,
-    send: SendHalf,
-) -> Result<(), TunnelError>
-where
-    S: Service<ServedRequest, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
     let is_head = request.method() == Method::HEAD;
-    match call(&mut service, request, &send).await {
+    let called = {
+        let answer = pin!(answer(&mut service, request));
+        unless_closed(&send, answer).await
+    };
+    match called {
         Called::Answered(response) => respond(id, response, is_head, send).await,
         Called::Failed(error) => Err(fail(send, error)),
         Called::Over(result) => result,
@@ -122,7 +111,11 @@ where
         Err(error) => return Err(fail(send, error)),
     };
     in_process::prepare(&mut request, on_upgrade);
-    let response = match call(&mut service, request, &send).await {
+    let called = {
+        let answer = pin!(answer(&mut service, request));
+        unless_closed(&send, answer).await
+    };
+    let response = match called {
         Called::Answered(response) => response,
         Called::Failed(error) => return Err(fail(send, error)),
         Called::Over(result) => return result,
@@ -160,16 +153,19 @@ enum Called<R> {
     Over(Result<(), TunnelError>),
 }
 
-async fn call<S>(service: &mut S, request: ServedRequest, send: &SendHalf) -> Called<S::Response>
-where
-    S: Service<ServedRequest>,
-    S::Error: Into<BoxError>,
-{
-    let answer = async {
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request).await
-    };
-    // The service's work is dropped when the other end gives up.
+async fn answer<S: Service<ServedRequest>>(
+    service: &mut S,
+    request: ServedRequest,
+) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+/// Waits for what the service answers. Its work is dropped, by the caller, when the other end has given up.
+async fn unless_closed<R, E: Into<BoxError>>(
+    send: &SendHalf,
+    answer: Pin<&mut impl Future<Output = Result<R, E>>>,
+) -> Called<R> {
     tokio::select! {
         biased;
         closed = poll_fn(|cx| send.poll_closed(cx)) => Called::Over(match closed {
@@ -178,7 +174,7 @@ where
         }),
         response = answer => match response {
             Ok(response) => Called::Answered(response),
-            Err(error) => Called::Failed(into_tunnel_error(S::Error::into(error))),
+            Err(error) => Called::Failed(into_tunnel_error(error.into())),
         },
     }
 }

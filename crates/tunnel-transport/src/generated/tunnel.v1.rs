@@ -297,7 +297,7 @@ pub struct WebSocketResponse {
     /// The trailers; only together with `end`.
     #[prost(message, repeated, tag = "5")]
     pub trailers: ::prost::alloc::vec::Vec<Header>,
-    /// With status 101, the protocol that the sender switches to; at most 256 bytes. Empty stands for "websocket".
+    /// With status 101, the protocol that the sender switches to; at most 256 bytes. It must be the one that was asked for.
     #[prost(string, tag = "6")]
     pub upgrade: ::prost::alloc::string::String,
 }

@@ -7,6 +7,7 @@ use http::{
 };
 use tunnel_core::{
     Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
+    admit::is_protocol_name,
     message::{Data, RequestStart, Reset, ResponseStart},
     ws::WsFrame,
 };
@@ -21,9 +22,6 @@ use crate::generated::{self as pb, tunnel_message::Payload as Wire};
 /// Shorter body pieces are copied out of the receive buffer, because a slice keeps all of that buffer alive (about 128
 /// KiB at most) while credit counts only the slice. From here on it is at most eight times what was counted.
 const COPY_BELOW: usize = 16 * 1024;
-
-/// The longest name of a protocol to upgrade to, in bytes.
-const MAX_UPGRADE_BYTES: usize = 256;
 
 /// What a message of a Proxy stream says to the core. `None` for a payload that is unknown, or that belongs to the set-up
 /// of a stream: the caller looks for those first.
@@ -101,13 +99,14 @@ fn of_exchange(
         Wire::GrpcRequest(start) => request(start.into(), None, trace_id, limits)?,
         Wire::WsRequest(mut start) => {
             let asked = upgrade(std::mem::take(&mut start.upgrade))?;
+            let asked = asked.unwrap_or(HeaderValue::from_static("websocket"));
             request(start.into(), Some(asked), trace_id, limits)?
         }
-        Wire::HttpResponse(start) => response(start, None, limits)?,
-        Wire::GrpcResponse(start) => response(start.into(), None, limits)?,
+        Wire::HttpResponse(start) => response(start, protocol, None, limits)?,
+        Wire::GrpcResponse(start) => response(start.into(), protocol, None, limits)?,
         Wire::WsResponse(mut start) => {
             let done = upgrade(std::mem::take(&mut start.upgrade))?;
-            response(start.into(), Some(done), limits)?
+            response(start.into(), protocol, done, limits)?
         }
         Wire::HttpChunk(chunk) => piece(chunk.data, chunk.end, &chunk.trailers, limits)?,
         Wire::GrpcStreamChunk(chunk) => piece(chunk.data, chunk.is_last_chunk, &chunk.trailers, limits)?,
@@ -230,14 +229,15 @@ fn is_trace_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `upgrade` is what the head says in an exchange that may switch; it counts only if it does.
+/// What the head says that it upgrades to counts only with a 101.
 fn response(
     start: pb::HttpResponse,
+    protocol: Protocol,
     upgrade: Option<HeaderValue>,
     limits: &Limits,
 ) -> Result<Payload, Fault> {
     check(&start.headers, 0, limits)?;
-    let status = status(start.status, upgrade.is_some())?;
+    let status = status(start.status, protocol)?;
     let upgrade = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
     let head = ResponseHead {
         upgrade: upgrade.map(Box::new),
@@ -251,46 +251,26 @@ fn response(
     })))
 }
 
-/// The protocol that a head names: a token of RFC 9110, section 7.8, with a version or without.
-fn upgrade(text: String) -> Result<HeaderValue, Fault> {
+/// The protocol that a head names, if it does.
+fn upgrade(text: String) -> Result<Option<HeaderValue>, Fault> {
+    const INVALID: Fault = Fault::protocol("upgrade is not the name of a protocol");
     if text.is_empty() {
-        return Ok(HeaderValue::from_static("websocket"));
+        return Ok(None);
     }
-    if text.len() > MAX_UPGRADE_BYTES || !text.bytes().all(is_of_protocol) {
-        return Err(Fault::protocol("upgrade is not the name of a protocol"));
+    if !is_protocol_name(text.as_bytes()) {
+        return Err(INVALID);
     }
-    HeaderValue::try_from(text).map_err(|_| Fault::protocol("upgrade is not the name of a protocol"))
+    HeaderValue::try_from(text).map(Some).map_err(|_| INVALID)
 }
 
-/// RFC 9110, section 5.6.2, and the slash before a version.
-const fn is_of_protocol(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-                | b'/'
-        )
-}
-
-fn status(number: u32, may_switch: bool) -> Result<StatusCode, Fault> {
+fn status(number: u32, protocol: Protocol) -> Result<StatusCode, Fault> {
     let status = u16::try_from(number)
         .ok()
         .and_then(|number| StatusCode::from_u16(number).ok());
     match status {
-        Some(StatusCode::SWITCHING_PROTOCOLS) if may_switch => Ok(StatusCode::SWITCHING_PROTOCOLS),
+        Some(StatusCode::SWITCHING_PROTOCOLS) if protocol == Protocol::WebSocket => {
+            Ok(StatusCode::SWITCHING_PROTOCOLS)
+        }
         Some(status) if !status.is_informational() => Ok(status),
         Some(_) => Err(Fault::protocol("an informational status cannot be the answer")),
         None => Err(Fault::protocol("the status is not valid")),

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use tunnel_core::{
     Direction, End, Payload, Protocol, TunnelMessage,
+    admit::is_protocol_name,
     message::{Data, RequestStart, Reset, ResponseStart},
     ws::WsFrame,
 };
@@ -133,9 +134,11 @@ fn chunk(protocol: Protocol, data: Data, is_request: bool) -> Wire {
     }
 }
 
-/// A protocol that is no text is not sent; nobody who admits lets it pass.
+/// What is not the name of a protocol is not sent. No request that was admitted asks for that; an answer with it is wrong, and is
+/// found to be so where it is held against the request.
 fn wire_upgrade(protocol: Option<&HeaderValue>) -> String {
-    let text = protocol.and_then(|protocol| protocol.to_str().ok());
+    let text = protocol.filter(|protocol| is_protocol_name(protocol.as_bytes()));
+    let text = text.and_then(|protocol| protocol.to_str().ok());
     text.unwrap_or_default().to_owned()
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     runtime::{BoxTask, Runtime},
-    upgrade::stream::Heard,
+    upgrade::state::Heard,
 };
 
 /// How long an endpoint has, once the other has ended, to end its own direction or to take what is left for it.
@@ -162,7 +162,7 @@ impl Times {
     /// `since` then nothing has come, although somebody waits for it.
     fn next_ping(&self, every: Duration, since: Instant) -> (Instant, Option<Event>) {
         match self.pinged {
-            Some(pinged) if pinged >= since => {
+            Some(pinged) if pinged > since => {
                 // A client that takes bytes may have the ping behind them.
                 let last = self.moved.map_or(pinged, |moved| moved.max(pinged));
                 (last.max(since + every) + every, Some(Event::Gone))

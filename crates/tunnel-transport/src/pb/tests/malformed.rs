@@ -172,20 +172,18 @@ fn what_heads_upgrade_to() {
             costs_the_exchange(payload, "upgrade");
         }
     }
-    for (given, expected) in [
-        ("", "websocket"),
-        ("chat/1.0", "chat/1.0"),
-        (&"a".repeat(256), &"a".repeat(256)),
-    ] {
-        for payload in upgrading(given) {
-            let upgrade = match read(&wire(payload)).unwrap().unwrap().payload {
-                Payload::Request(start) => start.head.upgrade,
-                Payload::Response(start) => start.head.upgrade,
-                other => panic!("{other:?} is no head"),
-            };
-            assert_eq!(upgrade.unwrap().as_bytes(), expected.as_bytes());
+    let upgrade = |payload| match read(&wire(payload)).unwrap().unwrap().payload {
+        Payload::Request(start) => start.head.upgrade,
+        Payload::Response(start) => start.head.upgrade,
+        other => panic!("{other:?} is no head"),
+    };
+    for good in ["chat/1.0", &"a".repeat(256)] {
+        for payload in upgrading(good) {
+            assert_eq!(upgrade(payload).unwrap().as_bytes(), good.as_bytes());
         }
     }
+    let [asked, done] = upgrading("").map(upgrade);
+    assert_eq!((asked.unwrap().as_bytes(), done), (&b"websocket"[..], None));
     let refusal = pb::WebSocketResponse {
         status: 403,
         upgrade: "websocket".to_owned(),
