@@ -139,6 +139,7 @@ pub mod future;
 mod grpc;
 mod host;
 mod layer;
+mod limits;
 mod not_found;
 mod registered;
 mod rewrite;
