@@ -18,9 +18,10 @@ impl TargetLayer {
     /// [`rule`](Self::rule) names another.
     #[must_use]
     pub fn group(group: GroupName) -> Self {
+        let rule: Arc<str> = group.as_str().into();
         Self {
             host: host_of(&group),
-            routed: Routed::new(group.as_str(), Target::Group(group.clone())),
+            routed: Routed::new(rule, Target::Group(group)),
         }
     }
 

@@ -126,7 +126,7 @@ async fn after_the_head_an_idle_request_ends_the_response() {
         .default_request_idle_timeout(SECOND)
         .layer(service);
     let (_sender, request) = upload();
-    let mut body = Box::pin(service.clone().oneshot(request).await.unwrap().into_body());
+    let mut body = Box::pin(service.oneshot(request).await.unwrap().into_body());
     let error = body.frame().await.unwrap().unwrap_err();
     let cause = TunnelError::find(&*error).map(TunnelError::cause);
     assert_eq!(cause, Some(Cause::BodyIdle));
