@@ -128,7 +128,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: Cow::Borrowed(DEFAULT_NAME),
-            bounds: super::places::Bounds {
+            bounds: super::state::Bounds {
                 places: DEFAULT_MAX,
                 queue: DEFAULT_QUEUE,
                 queue_of_key: DEFAULT_QUEUE_OF_KEY,

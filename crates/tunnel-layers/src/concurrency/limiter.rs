@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::request::Parts;
 use tunnel_core::{Cause, Initiator, Limit, Routed, Sent, TunnelError};
 
-use super::places::{Bounds, Places};
+use super::{places::Places, state::Bounds};
 use crate::key::{Key, KeyExtractor};
 
 #[derive(Debug)]

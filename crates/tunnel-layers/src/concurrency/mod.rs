@@ -71,6 +71,7 @@ mod layer;
 mod limiter;
 mod places;
 mod service;
+mod state;
 
 pub use self::{
     body::ConcurrencyBody,

@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     hash::{BuildHasherDefault, Hasher},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub(super) struct Table {
     epoch: Instant,
     shards: [Mutex<Shard>; SHARDS],
     max_keys_of_shard: usize,
+    /// Some key has found no place since there last was one.
+    is_short: AtomicBool,
 }
 
 #[derive(Default)]
@@ -47,6 +52,7 @@ impl Table {
             epoch: Instant::now(),
             shards: std::array::from_fn(|_| Mutex::default()),
             max_keys_of_shard: (max_keys / SHARDS).max(1),
+            is_short: AtomicBool::new(false),
         }
     }
 
@@ -76,13 +82,15 @@ impl Table {
         let is_full = shard.full_at.len() >= self.max_keys_of_shard;
         if is_full && !shard.full_at.contains_key(&key) {
             let now = self.now();
-            if now < shard.next_sweep {
-                return None;
+            if now >= shard.next_sweep {
+                shard.sweep(now);
             }
-            shard.sweep(now);
             if shard.full_at.len() >= self.max_keys_of_shard {
+                drop(shard);
+                self.tell_short();
                 return None;
             }
+            self.is_short.store(false, Ordering::Relaxed);
         }
         Some(match shard.full_at.entry(key) {
             Entry::Occupied(mut entry) => f(Some(*entry.get())).map(|(told, full_at)| {
@@ -94,6 +102,20 @@ impl Table {
                 told
             }),
         })
+    }
+}
+
+impl Table {
+    /// Says it once each time that it begins.
+    fn tell_short(&self) {
+        if self.is_short.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            keys.max = self.max_keys_of_shard * SHARDS,
+            "more keys are in use than a rate limit keeps: the rest share one bucket"
+        );
     }
 }
 
@@ -121,14 +143,14 @@ impl fmt::Debug for Table {
 /// The part of a table that belongs to one limiter, which counts its time from `start`.
 #[derive(Debug)]
 pub(super) struct Part {
-    table: std::sync::Arc<Table>,
+    table: Arc<Table>,
     start: u64,
     /// Shared by all keys that find no place.
     overflow: InMemoryState,
 }
 
 impl Part {
-    pub(super) fn new(table: std::sync::Arc<Table>) -> Self {
+    pub(super) fn new(table: Arc<Table>) -> Self {
         Self {
             start: table.now(),
             table,

@@ -255,7 +255,7 @@ proptest! {
     fn no_more_passes_than_the_rate_allows(
         requests in 1..20_u32,
         burst in 1..30_u32,
-        steps in proptest::collection::vec(0..400_u64, 1..200),
+        steps in proptest::collection::vec(0..400_u64, 1..60),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {

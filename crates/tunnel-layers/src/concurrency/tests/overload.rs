@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// How many exchanges the service works on without slowing down, and how long each takes then.
-const WIDTH: u32 = 20;
+const WIDTH: u32 = 10;
 const WORK: Duration = Duration::from_millis(50);
 /// Exchanges per second that this makes.
-const CAPACITY: u32 = 400;
+const CAPACITY: u32 = 200;
 /// How long a caller waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 const TIME: Duration = Duration::from_secs(5);

@@ -6,7 +6,10 @@ use proptest::{prelude::*, sample::Index};
 use tunnel_core::Lifetime;
 
 use crate::{
-    concurrency::places::{Asked, Bounds, InLine, Place, Places},
+    concurrency::{
+        places::{Asked, InLine, Place, Places},
+        state::Bounds,
+    },
     key::Key,
 };
 
@@ -124,7 +127,7 @@ impl Callers {
 
 proptest! {
     #[test]
-    fn places_return_whatever_happens(steps in proptest::collection::vec(step(), 0..300)) {
+    fn places_return_whatever_happens(steps in proptest::collection::vec(step(), 0..120)) {
         let places = Places::new(BOUNDS);
         let mut callers = Callers::default();
         for step in steps {
