@@ -62,7 +62,8 @@
 //! # Order
 //!
 //! Inside [`RouteLayer`](crate::route), which knows the rule's timeouts, and outside all that may take long. It works with or
-//! without [`RescueLayer`](crate::rescue) outside. Its future and body need tokio's timer.
+//! without [`RescueLayer`](crate::rescue) outside. What it wraps gets requests
+//! with an [`UploadBody`]. Its future and bodies need tokio's timer.
 
 mod body;
 pub mod future;

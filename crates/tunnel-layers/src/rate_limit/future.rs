@@ -35,22 +35,28 @@ enum State<F> {
 /// What a response tells about the limit.
 pub(super) struct Told {
     limiters: Arc<Limiters>,
-    limiter: Arc<Limiter>,
+    /// That of a rule, else the layer's own.
+    of_rule: Option<Arc<Limiter>>,
     verdict: Verdict,
 }
 
 impl Told {
-    pub(super) const fn new(limiters: Arc<Limiters>, limiter: Arc<Limiter>, verdict: Verdict) -> Self {
+    pub(super) const fn new(
+        limiters: Arc<Limiters>,
+        of_rule: Option<Arc<Limiter>>,
+        verdict: Verdict,
+    ) -> Self {
         Self {
             limiters,
-            limiter,
+            of_rule,
             verdict,
         }
     }
 
     fn put(&self, headers: &mut HeaderMap) {
-        let name = &self.limiters.settings.name;
-        fields::put(headers, name, &self.limiter, self.verdict);
+        let Limiters { settings, own, .. } = &*self.limiters;
+        let limiter = self.of_rule.as_deref().unwrap_or(own);
+        fields::put(headers, &settings.name, limiter, self.verdict);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::key::Key;
 /// What the layer, its services and all their clones share.
 pub(super) struct Limiters {
     pub(super) settings: Settings,
-    own: Arc<Limiter>,
+    pub(super) own: Limiter,
     table: Arc<Table>,
     of_rules: RwLock<HashMap<Arc<str>, OfRule>>,
 }
@@ -57,22 +57,22 @@ impl Limiters {
     pub(super) fn new(settings: Settings) -> Self {
         let table = Arc::new(Table::new(settings.max_keys));
         Self {
-            own: Arc::new(Limiter::new(&settings.name, settings.rate, &table)),
+            own: Limiter::new(&settings.name, settings.rate, &table),
             table,
             of_rules: RwLock::default(),
             settings,
         }
     }
 
-    /// Decides on a request with this key; none if its rule sets no limit.
-    pub(super) fn check(&self, parts: &Parts, key: Key) -> Option<(Arc<Limiter>, Verdict)> {
+    /// Decides on a request with this key, by the layer's own limiter or by that of the rule; none if the rule wants no limit.
+    pub(super) fn check(&self, parts: &Parts, key: Key) -> Option<(Option<Arc<Limiter>>, Verdict)> {
         let Some((rule, limits, limit)) = self.said(parts) else {
-            return Some((self.own.clone(), self.own.check(key)));
+            return Some((None, self.own.check(key)));
         };
         let rate = limit.bound()?;
         let limiter = self.of_rule(rule, limits, rate);
         let verdict = limiter.check(Key::of(&(&**rule, key)));
-        Some((limiter, verdict))
+        Some((Some(limiter), verdict))
     }
 
     /// How many keys are kept now.

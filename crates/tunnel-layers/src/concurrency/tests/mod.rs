@@ -1,3 +1,4 @@
+mod exchanges;
 mod overload;
 mod places;
 
