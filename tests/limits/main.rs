@@ -1,5 +1,7 @@
 //! Limits and timeouts with real sockets: on several connections, and through the tunnel to an agent.
 
+mod goodput;
+
 use std::{
     convert::Infallible,
     future::IntoFuture as _,
@@ -54,7 +56,7 @@ async fn guarded(rules: impl IntoIterator<Item = Rule>, places: ConcurrencyLayer
         .layer(RouteLayer::new(
             Rules::compile(rules).expect("the rules are right"),
         ))
-        .layer(RateLimitLayer::per(1_000, HOUR).key(ByAddress::new()))
+        .layer(RateLimitLayer::per(1_000_000, HOUR).key(ByAddress::new()))
         .layer(places.clone())
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
