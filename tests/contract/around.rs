@@ -26,7 +26,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{balance, request, route},
+    http::{balance, concurrency, rate_limit, request, route},
     session::{Fixed, pair, routed},
 };
 
@@ -151,6 +151,8 @@ around! {
     rescue: RescueLayer::new();
     route_layer: route();
     deadline: DeadlineLayer::new();
+    rate_limit_layer: rate_limit();
+    concurrency_layer: concurrency();
     balance_layer: balance();
     target: TargetLayer::group("app".parse().expect("a name"));
     grpc_web: GrpcWebLayer::new();
@@ -164,6 +166,8 @@ async fn a_routers_own_layers() {
         .route("/path", any(async || "axum"))
         .layer(UpgradeLayer::new())
         .layer(DeadlineLayer::new())
+        .layer(concurrency())
+        .layer(rate_limit())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(TraceIdLayer::new());

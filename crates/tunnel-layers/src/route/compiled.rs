@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
-    Routed, Target, Timeouts,
+    Routed, Target,
     admit::{Policy, UpgradeRequest, canonical_path},
 };
 
@@ -13,6 +13,7 @@ use super::{
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
+    limits::check_timeouts,
     protocol::RuleProtocol,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
@@ -120,15 +121,14 @@ impl Compiled {
             request: check_edits(rule.request)?,
             response: check_edits(rule.response)?,
         };
-        if rule.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Fault::new(
-                "timeout",
-                "it is zero, so that nothing can be answered: leave it out for no limit",
-            ));
-        }
-        let timeouts = Timeouts { whole: rule.timeout };
+        check_timeouts(&rule.timeouts)?;
+        let routed = |target| Routed {
+            timeouts: rule.timeouts,
+            limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
+            ..Routed::new(id.clone(), target)
+        };
         Ok(Self {
-            answer: Answer::of(rule.action, id.clone(), timeouts)?,
+            answer: Answer::of(rule.action, routed)?,
             id,
             priority: rule.priority,
             host,
@@ -172,7 +172,7 @@ impl Compiled {
 }
 
 impl Answer {
-    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts) -> Result<Self, Fault> {
+    fn of(action: Action, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
@@ -181,11 +181,7 @@ impl Answer {
             }
             Action::Direct(answer) => return direct(answer),
         };
-        Ok(Self::Routed(Routed {
-            rule,
-            target,
-            timeouts,
-        }))
+        Ok(Self::Routed(routed(target)))
     }
 }
 

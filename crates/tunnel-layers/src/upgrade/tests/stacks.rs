@@ -1,30 +1,27 @@
 //! The layer among others.
 
 use tower::ServiceBuilder;
-use tunnel_core::{Routed, Session, Target, Timeouts};
+use tunnel_core::{Routed, Session, Target};
 
 use super::*;
 use crate::{
     balance::{BalanceLayer, Lent, RoundRobin},
-    deadline::DeadlineLayer,
+    deadline::{DeadlineLayer, UploadBody},
     rescue::RescueLayer,
     test_session::{group, session},
     trace_id::TraceIdLayer,
 };
 
 fn routed<B>(mut request: Request<B>) -> Request<B> {
-    request.extensions_mut().insert(Routed {
-        rule: "all".into(),
-        target: Target::Group("g".parse().expect("a name")),
-        timeouts: Timeouts::default(),
-    });
+    let target = Target::Group("g".parse().expect("a name"));
+    request.extensions_mut().insert(Routed::new("all", target));
     request
 }
 
 #[tokio::test]
 async fn a_request_that_was_not_sent_goes_to_another_session() {
     let tasks = Tasks::default();
-    let (service, mut calls) = far::<Lent<Incoming>>();
+    let (service, mut calls) = far::<Lent<UploadBody<Incoming>>>();
     let (one, two) = (session(1, 1), session(2, 1));
     let stack = ServiceBuilder::new()
         .layer(TraceIdLayer::new())
