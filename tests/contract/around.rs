@@ -26,7 +26,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{balance, request, route},
+    http::{auth, balance, request, route},
     session::{Fixed, pair, routed},
 };
 
@@ -150,6 +150,7 @@ around! {
     trace_id: TraceIdLayer::new();
     rescue: RescueLayer::new();
     route_layer: route();
+    auth_layer: auth();
     deadline: DeadlineLayer::new();
     balance_layer: balance();
     target: TargetLayer::group("app".parse().expect("a name"));
@@ -164,6 +165,7 @@ async fn a_routers_own_layers() {
         .route("/path", any(async || "axum"))
         .layer(UpgradeLayer::new())
         .layer(DeadlineLayer::new())
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(TraceIdLayer::new());

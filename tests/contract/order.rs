@@ -23,7 +23,7 @@ use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{request, route},
+    http::{auth, request, route},
     inner::{Answer, Inner},
     session::{Fixed, Pair, pair},
 };
@@ -63,6 +63,7 @@ async fn the_recommended_order_among_towers_layers() {
         .load_shed()
         .concurrency_limit(2)
         .layer(route())
+        .layer(auth())
         .timeout(Duration::from_secs(3_600))
         .layer(DeadlineLayer::new())
         .map_err(|error: tunnel_core::TunnelError| -> BoxError { error.into() })
@@ -88,6 +89,7 @@ async fn another_order() {
         .layer(UpgradeLayer::new())
         .layer(DeadlineLayer::new())
         .concurrency_limit(1)
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(BalanceLayer::new(Fixed::new([&pair.gateway]), RoundRobin::new()))

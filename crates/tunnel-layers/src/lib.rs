@@ -12,7 +12,7 @@
 //! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
 //! | [`TargetLayer`](target) | one fixed target, for requests made in the process | in the place of route, outermost |
-//! | `AuthLayer` (planned) | puts a principal into the extensions | inside route, before limits by principal |
+//! | [`AuthLayer`](auth) | who calls: a principal in the extensions, or an answer | inside route, before limits by principal |
 //! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
 //! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
@@ -31,7 +31,8 @@
 //!
 //! # Features
 //!
-//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
+//! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
 //! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -43,6 +44,8 @@ mod macros;
 
 #[allow(dead_code)]
 mod admission;
+#[cfg(feature = "auth")]
+pub mod auth;
 #[cfg(feature = "balance")]
 pub mod balance;
 #[cfg(feature = "chunk")]
@@ -57,7 +60,7 @@ mod gate;
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]
 pub mod grpc_web;
-#[cfg(feature = "route")]
+#[cfg(any(feature = "auth", feature = "route"))]
 mod oneshot;
 pub mod reject;
 #[cfg(feature = "rescue")]
