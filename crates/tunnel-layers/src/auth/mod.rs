@@ -50,6 +50,7 @@
 //! | | takes | feature |
 //! | --- | --- | --- |
 //! | [`BearerTokens`] | tokens that are configured (RFC 6750) | `auth` |
+//! | [`Basic`] | names and passwords of an htpasswd file (RFC 7617), hashed by bcrypt or Argon2id | `auth-basic` |
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
@@ -74,13 +75,21 @@
 //! WebSocket) is asked for by a request like any other; what flows after it is not looked at.
 
 mod authorization;
+#[cfg(feature = "auth-basic")]
+mod basic;
 mod bearer;
+#[cfg(any(feature = "auth-basic", feature = "auth-introspection"))]
+mod cache;
 mod challenge;
 mod combine;
 mod error;
+#[cfg(any(feature = "auth-basic", feature = "auth-introspection", feature = "auth-jwt"))]
+mod flight;
 mod forward;
 pub mod future;
 mod layer;
+#[cfg(any(feature = "auth-basic", feature = "auth-introspection"))]
+mod lookup;
 mod mutual_tls;
 mod policies;
 mod require;
@@ -88,6 +97,8 @@ mod service;
 
 pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Rejection, auth_fn};
 
+#[cfg(feature = "auth-basic")]
+pub use self::basic::{Basic, BasicFuture, DEFAULT_REMEMBER, Htpasswd, MAX_USER_BYTES, MAX_USERS};
 pub use self::{
     bearer::{BearerToken, BearerTokens, MAX_TOKENS, MIN_TOKEN_BYTES},
     challenge::Realm,
