@@ -27,6 +27,13 @@ where
         })
     }
 
+    /// Whether somebody does the work for this key.
+    #[cfg(feature = "auth-jwt")]
+    pub(super) fn is_under_way(&self, key: &K) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.contains_key(key)
+    }
+
     /// Waits for the work for this key, which is begun if it is not under way; none if there is too much of it. If the work
     /// panics, the receiver fails.
     ///

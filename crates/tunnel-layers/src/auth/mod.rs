@@ -51,6 +51,7 @@
 //! | --- | --- | --- |
 //! | [`BearerTokens`] | tokens that are configured (RFC 6750) | `auth` |
 //! | [`Basic`] | names and passwords of an htpasswd file (RFC 7617), hashed by bcrypt or Argon2id | `auth-basic` |
+//! | [`Jwt`] | signed tokens (RFC 7519), by keys that are given or that the issuer publishes | `auth-jwt` |
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
@@ -83,10 +84,14 @@ mod cache;
 mod challenge;
 mod combine;
 mod error;
+#[cfg(any(feature = "auth-introspection", feature = "auth-jwt"))]
+mod fetch;
 #[cfg(any(feature = "auth-basic", feature = "auth-introspection", feature = "auth-jwt"))]
 mod flight;
 mod forward;
 pub mod future;
+#[cfg(feature = "auth-jwt")]
+mod jwt;
 mod layer;
 #[cfg(any(feature = "auth-basic", feature = "auth-introspection"))]
 mod lookup;
@@ -99,6 +104,13 @@ pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthentica
 
 #[cfg(feature = "auth-basic")]
 pub use self::basic::{Basic, BasicFuture, DEFAULT_REMEMBER, Htpasswd, MAX_USER_BYTES, MAX_USERS};
+#[cfg(any(feature = "auth-introspection", feature = "auth-jwt"))]
+pub use self::fetch::{FetchError, FetchLimits, HttpClient};
+#[cfg(feature = "auth-jwt")]
+pub use self::jwt::{
+    DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE, MAX_KEYS, MAX_LEEWAY,
+    MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
+};
 pub use self::{
     bearer::{BearerToken, BearerTokens, MAX_TOKENS, MIN_TOKEN_BYTES},
     challenge::Realm,
@@ -111,5 +123,7 @@ pub use self::{
     service::Auth,
 };
 
+#[cfg(all(test, feature = "full"))]
+mod test_server;
 #[cfg(all(test, feature = "full"))]
 mod tests;
