@@ -52,6 +52,7 @@
 //! | [`BearerTokens`] | tokens that are configured (RFC 6750) | `auth` |
 //! | [`Basic`] | names and passwords of an htpasswd file (RFC 7617), hashed by bcrypt or Argon2id | `auth-basic` |
 //! | [`Jwt`] | signed tokens (RFC 7519), by keys that are given or that the issuer publishes | `auth-jwt` |
+//! | [`Introspection`] | tokens that an authorization server calls active (RFC 7662) | `auth-introspection` |
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
@@ -90,6 +91,8 @@ mod fetch;
 mod flight;
 mod forward;
 pub mod future;
+#[cfg(feature = "auth-introspection")]
+mod introspection;
 #[cfg(feature = "auth-jwt")]
 mod jwt;
 mod layer;
@@ -106,6 +109,11 @@ pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthentica
 pub use self::basic::{Basic, BasicFuture, DEFAULT_REMEMBER, Htpasswd, MAX_USER_BYTES, MAX_USERS};
 #[cfg(any(feature = "auth-introspection", feature = "auth-jwt"))]
 pub use self::fetch::{FetchError, FetchLimits, HttpClient};
+#[cfg(feature = "auth-introspection")]
+pub use self::introspection::{
+    DEFAULT_ACTIVE_TIME, DEFAULT_CALL_TIMEOUT, DEFAULT_INACTIVE_TIME, Introspection, IntrospectionBuilder,
+    IntrospectionFuture,
+};
 #[cfg(feature = "auth-jwt")]
 pub use self::jwt::{
     DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE, MAX_KEYS, MAX_LEEWAY,
