@@ -16,6 +16,7 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 use tunnel_core::{BoxError, Session};
 use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::GrpcWebLayer,
     rescue::RescueLayer,
@@ -151,6 +152,7 @@ around! {
     rescue: RescueLayer::new();
     route_layer: route();
     auth_layer: auth();
+    credentials: CredentialsLayer::bearer("a-token").expect("a token");
     deadline: DeadlineLayer::new();
     balance_layer: balance();
     target: TargetLayer::group("app".parse().expect("a name"));

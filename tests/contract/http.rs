@@ -14,6 +14,7 @@ use tunnel_layers::{
         AnyOf, AuthLayer, AuthParts, Authenticator as _, BearerToken, BearerTokens, BoxAuthenticator, auth_fn,
     },
     balance::{BalanceLayer, RoundRobin},
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::{Cors, GrpcWebLayer},
     rescue::RescueLayer,
@@ -285,6 +286,11 @@ async fn route_keeps_the_contract() {
 #[tokio::test]
 async fn auth_keeps_the_contract() {
     contract(auth()).await;
+}
+
+#[tokio::test]
+async fn credentials_keep_the_contract() {
+    contract(CredentialsLayer::bearer(SECRET).expect("a token")).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@
 //! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
 //! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
 //!
+//! One more stands around clients, where requests leave: [`CredentialsLayer`](credentials) adds the credentials that we show to
+//! others.
+//!
 //! Every layer up to `ChunkLayer` is generic over request and response bodies and keeps the error of the service that it
 //! wraps: a layer that refuses answers at once, through [`reject`], so that it works around an axum `Router`, a tonic service
 //! or a `service_fn`, in any order. Only rescue changes the error, to `Infallible`.
@@ -32,7 +35,7 @@
 //! # Features
 //!
 //! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
-//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rescue`, `route`,
 //! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -52,15 +55,24 @@ pub mod balance;
 pub mod chunk;
 #[cfg(feature = "correlate")]
 pub mod correlate;
+#[cfg(feature = "credentials")]
+pub mod credentials;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(any(
+    feature = "auth-basic",
+    feature = "auth-introspection",
+    feature = "auth-jwt",
+    feature = "credentials"
+))]
+mod flight;
 #[cfg(any(feature = "target", feature = "upgrade"))]
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]
 pub mod grpc_web;
-#[cfg(any(feature = "auth", feature = "route"))]
+#[cfg(any(feature = "auth", feature = "credentials", feature = "route"))]
 mod oneshot;
 pub mod reject;
 #[cfg(feature = "rescue")]

@@ -87,8 +87,6 @@ mod combine;
 mod error;
 #[cfg(any(feature = "auth-introspection", feature = "auth-jwt"))]
 mod fetch;
-#[cfg(any(feature = "auth-basic", feature = "auth-introspection", feature = "auth-jwt"))]
-mod flight;
 mod forward;
 pub mod future;
 #[cfg(feature = "auth-introspection")]

@@ -24,9 +24,9 @@ use super::{
     Realm, authorization,
     cache::Cache,
     challenge,
-    flight::Flights,
     lookup::{Asked, Question, Verdict},
 };
+use crate::flight::Flights;
 
 /// How long a password that was right is not checked again, unless set otherwise. A check costs as much as the hash was made
 /// to cost, and browsers send the password with every request.

@@ -23,9 +23,9 @@ use super::{
     AuthConfigError, HttpClient, Realm,
     cache::Cache,
     challenge::BearerChallenge,
-    flight::Flights,
     lookup::{Asked, Question, Verdict},
 };
+use crate::flight::Flights;
 
 /// How long a token that is active is not asked about again, unless set otherwise: a token that is taken back still works for
 /// so long.

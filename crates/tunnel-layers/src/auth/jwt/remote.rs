@@ -13,8 +13,8 @@ use tokio::{sync::oneshot, time::Instant};
 use tunnel_core::auth::Rejection;
 
 use super::keys::JwtKeys;
-use crate::auth::{
-    fetch::{FetchLimits, HttpClient},
+use crate::{
+    auth::fetch::{FetchLimits, HttpClient},
     flight::Flights,
 };
 

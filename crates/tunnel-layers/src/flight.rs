@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Work that is under way, by what it is for. Each is a task of its own, so that it goes on when those who wait for it leave.
-pub(super) struct Flights<K, V> {
+pub(crate) struct Flights<K, V> {
     max: usize,
     waiting: Mutex<HashMap<K, Vec<oneshot::Sender<V>>>>,
 }
@@ -20,7 +20,7 @@ where
     V: Clone + Send + 'static,
 {
     /// At most so many at a time.
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self {
             max,
             waiting: Mutex::default(),
@@ -28,8 +28,8 @@ where
     }
 
     /// Whether somebody does the work for this key.
-    #[cfg(feature = "auth-jwt")]
-    pub(super) fn is_under_way(&self, key: &K) -> bool {
+    #[cfg(any(feature = "auth-jwt", feature = "credentials"))]
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.contains_key(key)
     }
@@ -38,7 +38,7 @@ where
     /// panics, the receiver fails.
     ///
     /// It spawns a task on the tokio runtime that polls it.
-    pub(super) fn join<F>(
+    pub(crate) fn join<F>(
         self: &Arc<Self>,
         key: &K,
         begin: impl FnOnce() -> F,
