@@ -66,7 +66,7 @@ pub mod deadline;
     feature = "credentials"
 ))]
 mod flight;
-#[cfg(any(feature = "target", feature = "upgrade"))]
+#[cfg(feature = "target")]
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;

@@ -9,3 +9,4 @@ mod lanes;
 mod leaving;
 mod registration;
 mod revoked;
+mod websocket;

@@ -7,7 +7,7 @@ use http::{
 
 use super::{RequestHead, ResponseHead};
 use crate::{
-    admit::{self, Canonical, Fault, Policy},
+    admit::{self, Canonical, Fault, Policy, UpgradeRequest},
     error::{Cause, Initiator, TunnelError},
 };
 
@@ -27,7 +27,10 @@ impl RequestHead {
         let uri = parts.uri.into_parts();
         let mut headers = parts.headers;
         headers.remove(header::HOST);
+        let upgrade = parts.extensions.get::<UpgradeRequest>();
+        let upgrade = upgrade.map(|asked| Box::new(asked.protocol.clone()));
         Ok(Self {
+            upgrade,
             method: parts.method,
             scheme: canonical.scheme().clone(),
             authority: uri.authority.or_else(|| canonical.authority().cloned()),
@@ -70,6 +73,10 @@ impl RequestHead {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method;
         parts.headers = self.headers;
+        if let Some(protocol) = self.upgrade {
+            let protocol = *protocol;
+            parts.extensions.insert(UpgradeRequest { protocol });
+        }
         parts.headers.remove(header::HOST);
         admit::fold_content_length(&mut parts.headers);
         admit::strip_request(&mut parts.headers);
@@ -107,10 +114,17 @@ impl ResponseHead {
     /// # Errors
     ///
     /// [`Cause::Upstream`], from the peer, for an informational status but 101: none of them is an answer.
+    /// [`Cause::BadUpgrade`], from the peer, for a 101 that does not say to what it switches (RFC 9110, section 15.2.2).
     pub fn from_parts(mut parts: response::Parts) -> Result<Self, TunnelError> {
         check_final(parts.status, Cause::Upstream)?;
         admit::clean_response(&mut parts);
+        let upgrade = parts.headers.remove(header::UPGRADE).map(Box::new);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
+            let text = "a 101 came that names no protocol";
+            return Err(TunnelError::new(Cause::BadUpgrade, Initiator::Peer, text));
+        }
         Ok(Self {
+            upgrade,
             status: parts.status,
             headers: parts.headers,
         })
@@ -127,6 +141,9 @@ impl ResponseHead {
         parts.status = self.status;
         parts.headers = self.headers;
         admit::clean_response(&mut parts);
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) = (parts.status, self.upgrade) {
+            parts.headers.insert(header::UPGRADE, *protocol);
+        }
         Ok(parts)
     }
 
