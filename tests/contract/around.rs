@@ -16,6 +16,7 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 use tunnel_core::{BoxError, Session};
 use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::GrpcWebLayer,
     rescue::RescueLayer,
@@ -26,7 +27,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{balance, concurrency, rate_limit, request, route},
+    http::{auth, balance, concurrency, rate_limit, request, route},
     session::{Fixed, pair, routed},
 };
 
@@ -150,6 +151,8 @@ around! {
     trace_id: TraceIdLayer::new();
     rescue: RescueLayer::new();
     route_layer: route();
+    auth_layer: auth();
+    credentials: CredentialsLayer::bearer("a-token").expect("a token");
     deadline: DeadlineLayer::new();
     rate_limit_layer: rate_limit();
     concurrency_layer: concurrency();
@@ -168,6 +171,7 @@ async fn a_routers_own_layers() {
         .layer(DeadlineLayer::new())
         .layer(concurrency())
         .layer(rate_limit())
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(TraceIdLayer::new());

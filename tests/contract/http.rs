@@ -8,10 +8,14 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio_test::task;
 use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, Principal};
 use tunnel_layers::{
+    auth::{
+        AnyOf, AuthLayer, AuthParts, Authenticator as _, BearerToken, BearerTokens, BoxAuthenticator, auth_fn,
+    },
     balance::{BalanceLayer, RoundRobin},
     concurrency::ConcurrencyLayer,
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::{Cors, GrpcWebLayer},
     key::{ByAddress, ByHeader},
@@ -56,6 +60,23 @@ pub(crate) fn rate_limit() -> RateLimitLayer<ByHeader> {
 /// More places than any test takes.
 pub(crate) fn concurrency() -> ConcurrencyLayer<ByAddress> {
     ConcurrencyLayer::new().per_key(ByAddress::new(), 100)
+}
+
+/// Authentication with a secret that the request shows, by somebody who needs a moment for it.
+pub(crate) fn auth() -> AuthLayer<BoxAuthenticator> {
+    let slow = auth_fn(async |parts: AuthParts| {
+        tokio::task::yield_now().await;
+        match parts.headers.get("cookie").map(|cookie| cookie.as_bytes()) {
+            Some(cookie) if cookie == SECRET.as_bytes() => Ok(Principal::new("secretary", "cookie")),
+            _ => Ok(Principal::new("anybody", "none")),
+        }
+    });
+    let token = BearerToken::new("other", "a token that is not shown".replace(' ', "-").as_str());
+    let tokens = BearerTokens::new([token.expect("a token")]).expect("one is enough");
+    let any = AnyOf::new([tokens.boxed(), slow.boxed()]).expect("two are enough");
+    AuthLayer::new(any.boxed())
+        .principal_header("x-caller".parse().expect("a name"))
+        .expect("a name of our own")
 }
 
 /// Balancing over two sessions that nothing is sent into.
@@ -274,6 +295,16 @@ async fn rescue_keeps_the_contract() {
 #[tokio::test]
 async fn route_keeps_the_contract() {
     contract(route()).await;
+}
+
+#[tokio::test]
+async fn auth_keeps_the_contract() {
+    contract(auth()).await;
+}
+
+#[tokio::test]
+async fn credentials_keep_the_contract() {
+    contract(CredentialsLayer::bearer(SECRET).expect("a token")).await;
 }
 
 #[tokio::test]

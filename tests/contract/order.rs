@@ -23,7 +23,7 @@ use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{concurrency, rate_limit, request, route},
+    http::{auth, concurrency, rate_limit, request, route},
     inner::{Answer, Inner},
     session::{Fixed, Pair, pair},
 };
@@ -63,6 +63,7 @@ async fn the_recommended_order_among_towers_layers() {
         .load_shed()
         .concurrency_limit(2)
         .layer(route())
+        .layer(auth())
         .layer(rate_limit())
         .layer(concurrency())
         .timeout(Duration::from_secs(3_600))
@@ -92,6 +93,7 @@ async fn another_order() {
         .layer(DeadlineLayer::new())
         .layer(rate_limit())
         .concurrency_limit(1)
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(BalanceLayer::new(Fixed::new([&pair.gateway]), RoundRobin::new()))

@@ -9,6 +9,7 @@
 
 pub mod admit;
 pub mod agents;
+pub mod auth;
 pub mod body;
 pub mod error;
 pub mod exchange;
@@ -35,6 +36,7 @@ pub mod ws;
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
+    auth::{Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
@@ -50,7 +52,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
-    route::{Routed, Target, Timeouts},
+    route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},

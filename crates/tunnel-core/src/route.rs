@@ -21,6 +21,8 @@ pub struct Routed {
     pub timeouts: Timeouts,
     /// The limits that the rule sets in the place of the layers' own, if it sets any.
     pub limits: Option<Arc<Limits>>,
+    /// Who may call.
+    pub access: Access,
 }
 
 impl Routed {
@@ -32,8 +34,21 @@ impl Routed {
             target,
             timeouts: Timeouts::default(),
             limits: None,
+            access: Access::Default,
         }
     }
+}
+
+/// Who may call what a rule matches. The authenticating layer sees to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whom the layer's default takes.
+    #[default]
+    Default,
+    /// Everybody.
+    Public,
+    /// Whom the policy with this name takes.
+    Policy(Arc<str>),
 }
 
 /// Who serves a request.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
-    Routed, Target,
+    Access, Routed, Target,
     admit::{Policy, UpgradeRequest, canonical_path},
 };
 
@@ -122,13 +122,15 @@ impl Compiled {
             response: check_edits(rule.response)?,
         };
         check_timeouts(&rule.timeouts)?;
+        let access = rule.access;
         let routed = |target| Routed {
+            access: access.clone(),
             timeouts: rule.timeouts,
             limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
             ..Routed::new(id.clone(), target)
         };
         Ok(Self {
-            answer: Answer::of(rule.action, routed)?,
+            answer: Answer::of(rule.action, &access, routed)?,
             id,
             priority: rule.priority,
             host,
@@ -169,15 +171,36 @@ impl Compiled {
             _ => None,
         }
     }
+
+    /// The policy that this asks for.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Routed(Routed {
+                access: Access::Policy(name),
+                ..
+            }) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl Answer {
-    fn of(action: Action, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
+    fn of(action: Action, access: &Access, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
+        if let Access::Policy(name) = access {
+            check_name("policy", name)?;
+        }
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
                 check_name("action", &name)?;
                 Target::Upstream(name.into())
+            }
+            Action::Direct(_) if matches!(access, Access::Policy(_)) => {
+                return Err(Fault::new(
+                    "policy",
+                    "a rule that answers itself does so before anybody is asked for credentials: leave the policy out, \
+                     or send the request to a group",
+                ));
             }
             Action::Direct(answer) => return direct(answer),
         };
