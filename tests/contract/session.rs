@@ -4,7 +4,7 @@ use std::{future::poll_fn, sync::Arc, time::Instant};
 
 use rand::random;
 use tunnel_core::{
-    Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
+    Access, Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
     Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
 };
 use tunnel_transport::AgentService;
@@ -112,5 +112,6 @@ pub(crate) fn routed() -> Routed {
         rule: "all".into(),
         target,
         timeouts: Timeouts::default(),
+        access: Access::default(),
     }
 }

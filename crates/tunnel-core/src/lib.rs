@@ -9,6 +9,7 @@
 
 pub mod admit;
 pub mod agents;
+pub mod auth;
 pub mod body;
 pub mod error;
 pub mod exchange;
@@ -32,6 +33,7 @@ mod sync;
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
+    auth::{Authenticator, Principal, TlsIdentity},
     body::{Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
@@ -46,7 +48,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
-    route::{Routed, Target, Timeouts},
+    route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::Settings,

@@ -16,6 +16,20 @@ pub struct Routed {
     pub target: Target,
     /// The rule's timeouts.
     pub timeouts: Timeouts,
+    /// Who may call.
+    pub access: Access,
+}
+
+/// Who may call what a rule matches. The authenticating layer sees to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whom the layer's default takes.
+    #[default]
+    Default,
+    /// Everybody.
+    Public,
+    /// Whom the policy with this name takes.
+    Policy(Arc<str>),
 }
 
 /// Who serves a request.

@@ -5,7 +5,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tunnel_core::{
-    Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, Timeouts, TunnelError,
+    Access, Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, Timeouts,
+    TunnelError,
 };
 
 use super::*;
@@ -23,6 +24,7 @@ fn request(body: &'static [u8]) -> Request<Full<Bytes>> {
         rule: "all".into(),
         target,
         timeouts: Timeouts::default(),
+        access: Access::default(),
     };
     request.extensions_mut().unwrap().insert(routed);
     request.body(Full::new(Bytes::from_static(body))).unwrap()

@@ -6,7 +6,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tunnel_core::{BoxError, Cause, Routed, Target, Timeouts, TunnelError};
+use tunnel_core::{Access, BoxError, Cause, Routed, Target, Timeouts, TunnelError};
 
 use super::*;
 use crate::test_util::{
@@ -69,6 +69,7 @@ async fn the_rules_timeout_goes_before_the_default() {
         timeouts: Timeouts {
             whole: Some(3 * SECOND),
         },
+        access: Access::default(),
     });
     let start = Instant::now();
     let service = layer().layer(silent(Arc::default()));
@@ -179,6 +180,7 @@ fn call(asked: Option<&'static str>, rule: Option<Duration>) -> Request<Scripted
             rule: "r".into(),
             target: Target::Upstream("u".into()),
             timeouts: Timeouts { whole: Some(rule) },
+            access: Access::default(),
         });
     }
     request

@@ -1,5 +1,5 @@
-use http::{HeaderMap, Method, Request, Response};
-use tunnel_core::{Protocol, TunnelError};
+use http::{HeaderMap, Method, Request, Response, header};
+use tunnel_core::{Protocol, TunnelError, auth::Rejection};
 
 use super::{Direct, ResponseBody, grpc, problem};
 use crate::trace_context::{TraceContext, TraceId};
@@ -59,6 +59,23 @@ impl Caller {
         };
         self.put_trace_id(response.headers_mut());
         response.extensions_mut().insert(error.clone());
+        response
+    }
+
+    /// The answer that says why a caller was not taken, and, in plain HTTP, what would be taken: each challenge is a value of
+    /// `WWW-Authenticate`. A 401 without any has the one that [`reject`](Self::reject) puts there.
+    #[must_use]
+    pub fn refuse<B>(&self, rejection: &Rejection) -> Response<ResponseBody<B>> {
+        let mut response = self.reject(&rejection.to_error());
+        let challenges = rejection.challenges();
+        if self.dialect == Dialect::Http && !challenges.is_empty() {
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            for challenge in challenges {
+                response
+                    .headers_mut()
+                    .append(header::WWW_AUTHENTICATE, challenge.clone());
+            }
+        }
         response
     }
 

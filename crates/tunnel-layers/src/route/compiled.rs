@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
-    Routed, Target, Timeouts,
+    Access, Routed, Target, Timeouts,
     admit::{Policy, canonical_path},
 };
 
@@ -111,7 +111,7 @@ impl Compiled {
         }
         let timeouts = Timeouts { whole: rule.timeout };
         Ok(Self {
-            answer: Answer::of(rule.action, id.clone(), timeouts)?,
+            answer: Answer::of(rule.action, id.clone(), timeouts, rule.access)?,
             id,
             priority: rule.priority,
             host,
@@ -150,15 +150,36 @@ impl Compiled {
             _ => None,
         }
     }
+
+    /// The policy that this asks for.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Routed(Routed {
+                access: Access::Policy(name),
+                ..
+            }) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl Answer {
-    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts) -> Result<Self, Fault> {
+    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts, access: Access) -> Result<Self, Fault> {
+        if let Access::Policy(name) = &access {
+            check_name("policy", name)?;
+        }
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
                 check_name("action", &name)?;
                 Target::Upstream(name.into())
+            }
+            Action::Direct(_) if matches!(access, Access::Policy(_)) => {
+                return Err(Fault::new(
+                    "policy",
+                    "a rule that answers itself does so before anybody is asked for credentials: leave the policy out, \
+                     or send the request to a group",
+                ));
             }
             Action::Direct(answer) => return direct(answer),
         };
@@ -166,6 +187,7 @@ impl Answer {
             rule,
             target,
             timeouts,
+            access,
         }))
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::Request;
-use tunnel_core::{GroupName, Routed, Target, Timeouts, admit::Canonical, agents::Services};
+use tunnel_core::{Access, GroupName, Routed, Target, Timeouts, admit::Canonical, agents::Services};
 
 use super::{compiled::MAX_ID_BYTES, grpc};
 
@@ -34,6 +34,7 @@ impl Registered {
             target: Target::Group(find(service)?),
             rule: id(service),
             timeouts: Timeouts::default(),
+            access: Access::default(),
         })
     }
 }

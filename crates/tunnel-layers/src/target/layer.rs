@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tunnel_core::{GroupName, Routed, Target, Timeouts};
+use tunnel_core::{Access, GroupName, Routed, Target, Timeouts};
 
 use super::ToTarget;
 
@@ -24,6 +24,7 @@ impl TargetLayer {
                 rule: group.as_str().into(),
                 target: Target::Group(group),
                 timeouts: Timeouts::default(),
+                access: Access::default(),
             },
         }
     }

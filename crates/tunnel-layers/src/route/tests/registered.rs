@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-use tunnel_core::{GroupName, Routed, Target, Timeouts, agents::Services};
+use tunnel_core::{Access, GroupName, Routed, Target, Timeouts, agents::Services};
 
 use super::*;
 use crate::test_util::{Probe, Scripted, assert_send, assert_shareable, grpc_request, ready};
@@ -42,6 +42,7 @@ async fn a_call_that_no_rule_matches_goes_to_the_services_group() {
         rule: "service:pkg.Service".into(),
         target: Target::Group("registered".parse().unwrap()),
         timeouts: Timeouts::default(),
+        access: Access::default(),
     };
     assert_eq!(found, Some(expected));
 }
