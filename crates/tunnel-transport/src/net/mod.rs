@@ -5,9 +5,10 @@ pub mod windows;
 mod accept;
 mod frames;
 mod listen;
+mod maybe_tls;
 mod socket;
 
-pub(crate) use self::{accept::Acceptor, frames::poll_nonempty_frame};
+pub(crate) use self::{accept::Acceptor, frames::poll_nonempty_frame, maybe_tls::MaybeTls};
 pub use self::{
     listen::{DEFAULT_BACKLOG, Listener, Socket, bind},
     socket::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SocketOptions},
