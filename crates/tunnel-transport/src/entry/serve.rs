@@ -22,6 +22,7 @@ use crate::{
     entry::{
         Entry, RequestBody, connection,
         io::{AbortFlag, EntryIo, Held, WatchFlag},
+        secure::Security,
         service::EntryService,
     },
     net::{Acceptor, Listener},
@@ -112,6 +113,7 @@ where
     B::Error: Into<BoxError>,
 {
     let connections = Connections::new(&serve.entry);
+    connections.security.watch();
     let mut acceptor = Acceptor::new(serve.listener);
     let mut signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
     loop {
@@ -134,6 +136,7 @@ where
 struct Connections {
     codec: auto::Builder<TokioExecutor>,
     first_bytes_timeout: Duration,
+    security: Security,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
     drain: CancellationToken,
@@ -145,6 +148,7 @@ impl Connections {
         Self {
             codec: entry.codec(),
             first_bytes_timeout: entry.first_bytes_timeout,
+            security: entry.security.clone(),
             permits: Arc::new(Semaphore::new(entry.max_connections)),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
@@ -169,22 +173,36 @@ impl Connections {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (abort, watch) = (AbortFlag::default(), WatchFlag::default());
         let held = Held {
             _permit: permit,
             _tracked: self.tracker.token(),
         };
-        let io =
-            EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held)).watched(watch.clone());
-        let service = EntryService {
-            inner: service,
-            peer,
-            abort,
-            watch,
-        };
         // Tokens of their own, so that connections do not meet at one lock each time they are polled.
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
-        tokio::spawn(connection::run(self.codec.clone(), io, service, drain, cut));
+        let (codec, security, first_bytes_timeout) = (
+            self.codec.clone(),
+            self.security.clone(),
+            self.first_bytes_timeout,
+        );
+        tokio::spawn(async move {
+            // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
+            let secured = tokio::select! {
+                biased;
+                secured = security.handshake(socket, peer) => secured,
+                () = drain.cancelled() => return,
+            };
+            let Some((socket, peer)) = secured else { return };
+            let (abort, watch) = (AbortFlag::default(), WatchFlag::default());
+            let io =
+                EntryIo::new(socket, first_bytes_timeout, abort.clone(), Some(held)).watched(watch.clone());
+            let service = EntryService {
+                inner: service,
+                peer,
+                abort,
+                watch,
+            };
+            connection::run(codec, io, service, drain, cut).await;
+        });
     }
 
     async fn drain(&self, deadline: Duration) {

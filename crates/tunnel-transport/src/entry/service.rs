@@ -7,18 +7,19 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{PeerInfo, admit::ExtendedConnect};
+use tunnel_core::admit::ExtendedConnect;
 
 use crate::entry::{
     RequestBody,
     body::EntryBody,
     io::{AbortFlag, WatchFlag},
+    secure::Peer,
 };
 
 /// A tower service as hyper calls it, for one connection.
 pub(super) struct EntryService<S> {
     pub(super) inner: S,
-    pub(super) peer: PeerInfo,
+    pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
     pub(super) watch: WatchFlag,
 }
@@ -40,7 +41,7 @@ where
                 request.extensions_mut().insert(ExtendedConnect { protocol });
             }
         }
-        request.extensions_mut().insert(self.peer.clone());
+        self.peer.put_into(request.extensions_mut());
         // Over HTTP/2 the codec always reads, and sees for itself.
         let watch = (request.version() <= Version::HTTP_11).then(|| self.watch.clone());
         if let Some(watch) = &watch {

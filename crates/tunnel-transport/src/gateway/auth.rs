@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, future::Future, net::SocketAddr, pin::Pin,
 
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
-use tunnel_core::GroupName;
+use tunnel_core::{GroupName, TlsIdentity};
 
 /// What an agent showed when it opened its session.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct AgentCredentials {
     pub headers: HeaderMap,
     /// The address that it came from, if the server said so.
     pub peer: Option<SocketAddr>,
+    /// What its certificate says, if it came by TLS and showed one that was verified.
+    pub tls: Option<TlsIdentity>,
 }
 
 /// Who an agent is, and what it may do.

@@ -85,6 +85,7 @@ impl Service {
         let credentials = AgentCredentials {
             headers,
             peer: peer_of(request),
+            tls: request.extensions().get().cloned(),
         };
         let identity = self.gateway.0.auth.authenticate(credentials).await;
         identity.map_err(|rejection| {
