@@ -42,6 +42,12 @@ impl AgentError {
         Self::new(Kind::Config, message)
     }
 
+    /// The certificates or keys are wrong; the text of the source is in the message.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(error: crate::tls::TlsError) -> Self {
+        Self::config(error.to_string()).with_source(error)
+    }
+
     pub(super) fn connect(message: impl Into<String>) -> Self {
         Self::new(Kind::Connect, message)
     }
