@@ -4,6 +4,7 @@
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
+//! * [`pki`]: a certificate authority, and clients that speak TLS by an implementation of their own choice.
 //! * [`raw`]: scripted peers, which speak the wire and nothing else, and break its rules when told to.
 //! * [`call`]: requests through a session, without the layers.
 //! * [`wait`]: waiting for events, and a bound for every test.
@@ -12,6 +13,7 @@ pub mod body;
 pub mod call;
 pub mod client;
 pub mod origin;
+pub mod pki;
 pub mod raw;
 pub mod tunnel;
 pub mod wait;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, error::cause_ref};
 
 use crate::generated::error_message::Code;
 
@@ -75,6 +75,17 @@ impl AgentError {
             }
             _ => Self::connect(format!("the gateway opened no session: {text}")).with_source(status),
         }
+    }
+
+    /// Says more of a connection without TLS that broke before the gateway had said anything.
+    pub(super) fn at(mut self, gateway: &http::Uri) -> Self {
+        let source = self.source.as_deref();
+        let broke = source.is_some_and(|source| cause_ref::<hyper::Error>(source).is_some());
+        if self.kind == Kind::Connect && gateway.scheme() == Some(&http::uri::Scheme::HTTP) && broke {
+            self.message
+                .push_str(" (if that port speaks TLS, write https instead of http)");
+        }
+        self
     }
 
     /// What the gateway said instead of opening the session.

@@ -3,10 +3,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use rustls::{ProtocolVersion, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tunnel_core::TlsIdentity;
 
@@ -17,6 +21,9 @@ use crate::{
         x509,
     },
 };
+
+/// How long a client whose handshake failed may take to hang up.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What is said to a client that speaks HTTP/1 to a port that speaks TLS.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
@@ -48,8 +55,9 @@ pub(crate) async fn accept<T: Socket>(
         Err((error, mut socket)) => {
             if NotTls::find(&error) == Some(NotTls::Http1) {
                 socket.write_all(PLAIN_HTTP).await?;
-                socket.shutdown().await?;
             }
+            // Whatever becomes of it, the error is the one that there was first.
+            let _ = timeout(LINGER, hear_out(socket.get_mut())).await;
             return Err(error);
         }
     };
@@ -68,6 +76,15 @@ pub(crate) async fn accept<T: Socket>(
         client_common_name: common_name.flatten().map(Into::into),
     };
     Ok((TlsStream::Server(stream), info, identity))
+}
+
+/// Ends our direction, and reads until the client ends its own: closing over what nobody has read would be a reset, which may
+/// overtake the alert that says what was wrong.
+async fn hear_out<T: Socket>(socket: &mut T) -> io::Result<()> {
+    socket.shutdown().await?;
+    let mut unwanted = [0; 1024];
+    while socket.read(&mut unwanted).await? > 0 {}
+    Ok(())
 }
 
 /// [`Socket::poll_left`] of a connection with TLS: what comes is decrypted to find the end, and kept for the reader.

@@ -67,10 +67,21 @@ impl First {
         let Some(first) = bytes.first() else { return Ok(()) };
         match (self, first) {
             (Self::Seen, _) | (_, 22) | (Self::FromServer, 21) => Ok(()),
-            (Self::FromClient, b'A'..=b'Z') if !bytes.starts_with(b"PRI * HTTP/2") => Err(NotTls::Http1),
+            (Self::FromClient, _) if is_http1(bytes) => Err(NotTls::Http1),
             _ => Err(NotTls::Other),
         }
     }
+}
+
+/// Whether a method and a space come first, and not the preface of HTTP/2.
+fn is_http1(bytes: &[u8]) -> bool {
+    let method = bytes
+        .iter()
+        .position(|byte| *byte == b' ')
+        .map(|end| &bytes[..end]);
+    method.is_some_and(|method| {
+        !method.is_empty() && method != b"PRI" && method.iter().all(u8::is_ascii_uppercase)
+    })
 }
 
 impl<T: Socket> AsyncRead for Sniff<T> {
