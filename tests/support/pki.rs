@@ -70,7 +70,7 @@ impl Ca {
     /// A server's certificate with these names, IP addresses among them.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> Issued {
-        self.issue(server(names))
+        self.issue(&server(names))
     }
 
     /// A server's certificate that was valid until the end of the year 2000.
@@ -78,14 +78,14 @@ impl Ca {
     pub fn expired_server(&self, names: &[&str]) -> Issued {
         let mut params = server(names);
         params.not_after = date_time_ymd(2000, 12, 31);
-        self.issue(params)
+        self.issue(&params)
     }
 
     /// A client's certificate with a name of each kind: `NAME.clients.test`, `spiffe://test/NAME`, `NAME@clients.test`, and the
     /// common name `NAME`.
     #[must_use]
     pub fn client(&self, name: &str) -> Issued {
-        self.issue(client(name))
+        self.issue(&client(name))
     }
 
     /// The same, valid until the end of the year 2000.
@@ -93,10 +93,10 @@ impl Ca {
     pub fn expired_client(&self, name: &str) -> Issued {
         let mut params = client(name);
         params.not_after = date_time_ymd(2000, 12, 31);
-        self.issue(params)
+        self.issue(&params)
     }
 
-    fn issue(&self, params: CertificateParams) -> Issued {
+    fn issue(&self, params: &CertificateParams) -> Issued {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Issued {
@@ -173,8 +173,14 @@ impl TlsClient {
     /// One that believes this CA, and speaks TLS 1.3 and HTTP/1.1.
     #[must_use]
     pub fn new(ca: &Ca) -> Self {
+        Self::believing(&ca.pem)
+    }
+
+    /// One that believes the CA in this PEM.
+    #[must_use]
+    pub fn believing(ca: &str) -> Self {
         Self {
-            ca: ca.pem.clone(),
+            ca: ca.to_owned(),
             identity: None,
             alpn: vec!["http/1.1"],
             version: &TLS13,

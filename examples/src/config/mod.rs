@@ -14,6 +14,7 @@ mod pairs;
 mod rules;
 mod secret;
 mod text_or;
+mod tls;
 mod units;
 mod yaml;
 
@@ -26,6 +27,7 @@ pub use self::{
     agent::AgentConfig,
     error::ConfigError,
     gateway::{Access, Balance, GatewayConfig},
+    tls::PortTls,
 };
 
 /// What a file refers to outside of itself.

@@ -22,6 +22,7 @@ const MAX_LANES: u32 = 8;
 const MAX_SERVICES: usize = 1_000;
 
 /// An agent that is being described.
+#[derive(Clone)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct AgentBuilder {
     gateway: String,

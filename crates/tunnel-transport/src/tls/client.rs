@@ -199,7 +199,7 @@ impl Source for ClientSource {
         let Some(identity) = &self.identity else {
             return Ok(builder.with_no_client_auth());
         };
-        let certified = identity.load(contents, &provider)?.certified;
+        let certified = identity.load_for_use(contents, &provider)?.certified;
         let shown = SingleCertAndKey::from(Arc::unwrap_or_clone(certified));
         Ok(builder.with_client_cert_resolver(Arc::new(shown)))
     }

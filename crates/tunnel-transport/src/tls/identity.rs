@@ -59,17 +59,18 @@ impl Identity {
         [&self.certificate, &self.key]
     }
 
-    pub(super) fn load(&self, contents: &Contents, provider: &CryptoProvider) -> Result<Loaded, TlsError> {
+    fn load(&self, contents: &Contents, provider: &CryptoProvider) -> Result<Loaded, TlsError> {
         let chain = contents.certificates(&self.certificate)?;
         let key = contents.key(&self.key)?;
         let wrong = |message: &str| TlsError::of(self.certificate.path(), message);
         let details = x509::details(&chain[0])
             .map_err(|error| wrong(&format!("the first certificate in it cannot be read: {error}")))?;
         let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| self.explain(&error))?;
-        self.warn_of_expiry(&details);
         Ok(Loaded {
             certified: Arc::new(certified),
             names: self.names(&details)?,
+            not_before: details.not_before,
+            not_after: details.not_after,
         })
     }
 
@@ -108,19 +109,26 @@ impl Identity {
         Ok(names.iter().map(|name| name.to_lowercase()).collect())
     }
 
-    /// It is used all the same: the clock may be wrong, and who connects decides.
-    fn warn_of_expiry(&self, details: &Details) {
+    /// What was loaded, for use. One that is not valid now is used all the same, and logged: the clock may be wrong, and who
+    /// connects decides.
+    pub(super) fn load_for_use(
+        &self,
+        contents: &Contents,
+        provider: &CryptoProvider,
+    ) -> Result<Loaded, TlsError> {
+        let loaded = self.load(contents, provider)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         let file = self.certificate.path();
-        if details.not_after < now {
+        if loaded.not_after < now {
             tracing::warn!(?file, "a certificate has expired; who verifies it will refuse it");
-        } else if details.not_before > now {
+        } else if loaded.not_before > now {
             tracing::warn!(
                 ?file,
                 "a certificate is not valid yet; who verifies it will refuse it"
             );
         }
+        Ok(loaded)
     }
 }
 
@@ -129,4 +137,6 @@ pub(super) struct Loaded {
     pub(super) certified: Arc<CertifiedKey>,
     /// In lower case.
     pub(super) names: Vec<String>,
+    not_before: i64,
+    not_after: i64,
 }

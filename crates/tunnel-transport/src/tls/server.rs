@@ -170,7 +170,7 @@ impl Source for ServerSource {
         let provider = provider();
         let mut certificates = BySni::default();
         for identity in &self.identities {
-            certificates.add(identity.load(contents, &provider)?);
+            certificates.add(identity.load_for_use(contents, &provider)?);
         }
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)

@@ -22,7 +22,7 @@ pub(super) struct BySni {
 
 impl BySni {
     pub(super) fn add(&mut self, loaded: Loaded) {
-        let Loaded { certified, names } = loaded;
+        let Loaded { certified, names, .. } = loaded;
         for name in names {
             let candidates = match name.strip_prefix("*.") {
                 Some(parent) => self.wildcard.entry(parent.to_owned()).or_default(),
