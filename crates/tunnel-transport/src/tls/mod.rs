@@ -46,6 +46,8 @@ mod roots;
 mod server;
 mod sni;
 mod sniff;
+#[cfg(test)]
+mod tests;
 mod versions;
 mod x509;
 
