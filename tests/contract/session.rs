@@ -4,8 +4,8 @@ use std::{future::poll_fn, sync::Arc, time::Instant};
 
 use rand::random;
 use tunnel_core::{
-    Access, Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
-    Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
+    Access, Agents, BoxTask, CreditBudget, Direction, Features, GroupName, InstanceId, Lane, Member,
+    RequestId, Routed, Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
 };
 use tunnel_transport::AgentService;
 
@@ -52,6 +52,7 @@ pub(crate) fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
             opens,
             local: Settings::default(),
             remote: Settings::default(),
+            features: Features::ALL,
             budget: CreditBudget::default(),
             runtime: Arc::new(Tokio),
         })

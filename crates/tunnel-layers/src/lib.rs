@@ -51,7 +51,7 @@ pub mod chunk;
 pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
-#[cfg(any(feature = "target", feature = "upgrade"))]
+#[cfg(feature = "target")]
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;

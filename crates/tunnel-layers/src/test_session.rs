@@ -9,8 +9,8 @@ use std::{
 };
 
 use tunnel_core::{
-    AgentId, Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Member, RequestId, Runtime,
-    Session, SessionConfig, SessionId, Settings,
+    AgentId, Agents, BoxTask, CreditBudget, Direction, Features, GroupName, InstanceId, Member, RequestId,
+    Runtime, Session, SessionConfig, SessionId, Settings,
 };
 
 #[derive(Debug, Default)]
@@ -60,6 +60,7 @@ pub(crate) fn session(number: u8, lanes: u32) -> Session {
             max_exchanges: 2,
             ..Settings::default()
         },
+        features: Features::ALL,
         budget: CreditBudget::default(),
         runtime: Arc::new(TestRuntime::default()),
     });

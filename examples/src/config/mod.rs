@@ -11,11 +11,13 @@ mod gateway;
 mod grpc;
 mod limits;
 mod pairs;
+mod protocol;
 mod rules;
 mod secret;
 mod text_or;
 mod tls;
 mod units;
+mod websocket;
 mod yaml;
 
 #[cfg(test)]

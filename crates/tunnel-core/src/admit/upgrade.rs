@@ -40,18 +40,50 @@ impl std::fmt::Debug for UpgradeRequest {
     }
 }
 
-/// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore a choice of several
+/// The longest name of a protocol to switch to that the tunnel carries, in bytes.
+const MAX_PROTOCOL_BYTES: usize = 256;
+
+/// Whether `name` is what the tunnel carries as the name of one protocol to switch to: a token of RFC 9110, section 5.6.2, with a
+/// version behind a slash or without, of at most 256 bytes.
+#[must_use]
+pub fn is_protocol_name(name: &[u8]) -> bool {
+    (1..=MAX_PROTOCOL_BYTES).contains(&name.len()) && name.iter().all(|byte| is_of_protocol(*byte))
+}
+
+const fn is_of_protocol(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+                | b'/'
+        )
+}
+
+/// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore what names no protocol, a choice of several
 /// protocols, and `h2c`, which would take whoever grants it out of our sight.
 pub(super) fn requested(parts: &request::Parts) -> Option<UpgradeRequest> {
     if let (&Method::CONNECT, Some(connect)) = (&parts.method, parts.extensions.get::<ExtendedConnect>()) {
         let protocol = connect.protocol.clone();
-        return Some(UpgradeRequest { protocol });
+        return is_protocol_name(protocol.as_bytes()).then_some(UpgradeRequest { protocol });
     }
     let mut fields = parts.headers.get_all(header::UPGRADE).iter();
     let protocol = fields.next()?;
     let bytes = protocol.as_bytes();
     let name = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
-    let is_one = fields.next().is_none() && !bytes.is_empty() && !bytes.contains(&b',');
+    let is_one = fields.next().is_none() && is_protocol_name(bytes);
     let is_asked = parts.version == Version::HTTP_11
         && is_one
         && !name.trim_ascii().eq_ignore_ascii_case(b"h2c")

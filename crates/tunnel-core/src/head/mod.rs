@@ -32,6 +32,15 @@ impl Protocol {
             Self::Http
         }
     }
+
+    /// The protocol of a request with this head: [`WebSocket`](Self::WebSocket) if it asks to switch to another protocol.
+    #[must_use]
+    pub fn of_head(head: &RequestHead) -> Self {
+        match head.upgrade {
+            Some(_) => Self::WebSocket,
+            None => Self::of(&head.headers),
+        }
+    }
 }
 
 fn is_grpc(value: &HeaderValue) -> bool {

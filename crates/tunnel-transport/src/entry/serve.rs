@@ -16,12 +16,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
-use tunnel_core::{BoxError, PeerInfo};
+use tunnel_core::{BoxError, PeerInfo, upgrade::Stopping};
 
 use crate::{
     entry::{
         Entry, RequestBody, connection,
-        io::{AbortFlag, EntryIo, Held, WatchFlag},
+        io::{AbortFlag, EntryIo, Held, UseFlag},
         secure::Security,
         service::EntryService,
     },
@@ -49,8 +49,8 @@ impl<L, S> Serve<L, S> {
         }
     }
 
-    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, waits for them
-    /// and for upgraded streams until the [drain deadline](Entry::drain), and then cuts what is left.
+    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, and upgraded
+    /// streams by the [`Stopping`] of their requests, waits for all of them until the [drain deadline](Entry::drain), and then cuts what is left.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.signal = Some(Box::pin(signal));
         self
@@ -84,8 +84,8 @@ where
 
 /// Serves until the signal, then drains. Without a signal it never ends.
 ///
-/// Dropping it stops accepting and cuts every connection, but not streams that were upgraded: those belong to whoever
-/// holds them. The drain's deadline does the same.
+/// Dropping it stops accepting and cuts every connection, streams that were upgraded included. The drain's deadline does the
+/// same.
 #[must_use = "an entry serves only while it is awaited"]
 pub struct ServeFuture(BoxFuture);
 
@@ -192,14 +192,20 @@ impl Connections {
                 () = drain.cancelled() => return,
             };
             let Some((socket, peer)) = secured else { return };
-            let (abort, watch) = (AbortFlag::default(), WatchFlag::default());
-            let io =
-                EntryIo::new(socket, first_bytes_timeout, abort.clone(), Some(held)).watched(watch.clone());
+            let stopping = {
+                let drain = drain.clone();
+                Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
+            };
+            let (abort, usage) = (AbortFlag::default(), UseFlag::default());
+            let io = EntryIo::new(socket, first_bytes_timeout, abort.clone(), Some(held))
+                .used_as(usage.clone())
+                .cut_by(cut.clone());
             let service = EntryService {
                 inner: service,
                 peer,
                 abort,
-                watch,
+                usage,
+                stopping,
             };
             connection::run(codec, io, service, drain, cut).await;
         });

@@ -3,17 +3,21 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::admit::ExtendedConnect;
+use tunnel_core::{
+    admit::ExtendedConnect,
+    upgrade::{Relayed, Stopping},
+};
 
 use crate::entry::{
     RequestBody,
     body::EntryBody,
-    io::{AbortFlag, WatchFlag},
+    io::{AbortFlag, Use, UseFlag},
     secure::Peer,
+    upgrade,
 };
 
 /// A tower service as hyper calls it, for one connection.
@@ -21,7 +25,8 @@ pub(super) struct EntryService<S> {
     pub(super) inner: S,
     pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
-    pub(super) watch: WatchFlag,
+    pub(super) usage: UseFlag,
+    pub(super) stopping: Stopping,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
@@ -42,13 +47,16 @@ where
             }
         }
         self.peer.put_into(request.extensions_mut());
-        // Over HTTP/2 the codec always reads, and sees for itself.
-        let watch = (request.version() <= Version::HTTP_11).then(|| self.watch.clone());
-        if let Some(watch) = &watch {
-            // After a CONNECT the stream belongs to somebody else, as it does after a 101.
-            watch.set(request.method() != Method::CONNECT);
-        }
+        request.extensions_mut().insert(self.stopping.clone());
         let version = request.version();
+        let http1 = (version <= Version::HTTP_11).then(|| {
+            self.usage.set(Use::Watched);
+            OnHttp1 {
+                usage: self.usage.clone(),
+                is_connect: request.method() == Method::CONNECT,
+                is_upgrade: upgrade::is_asked(&request),
+            }
+        });
         let request = request.map(|body| RequestBody::new(body, version));
         EntryFuture {
             state: State::Ready {
@@ -56,7 +64,28 @@ where
                 request: Some(request),
             },
             abort,
-            watch,
+            http1,
+        }
+    }
+}
+
+/// What becomes of a connection of HTTP/1.1 with the answer.
+struct OnHttp1 {
+    usage: UseFlag,
+    is_connect: bool,
+    is_upgrade: bool,
+}
+
+impl OnHttp1 {
+    fn answered<B>(&self, response: &mut Response<B>) {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
+            let is_relayed = response.extensions().get::<Relayed>().is_some();
+            self.usage
+                .set(if is_relayed { Use::Relayed } else { Use::Upgraded });
+        } else if self.is_upgrade {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
     }
 }
@@ -67,7 +96,7 @@ pub(super) struct EntryFuture<S: Service<Request<RequestBody>>> {
     #[pin]
     state: State<S, S::Future>,
     abort: Option<AbortFlag>,
-    watch: Option<WatchFlag>,
+    http1: Option<OnHttp1>,
 }
 
 /// It becomes a `Called` at its first poll, almost always, so a box for the request would only cost.
@@ -100,9 +129,9 @@ where
                     this.state.set(State::Called(future));
                 }
                 StateProjection::Called(future) => {
-                    let response = ready!(future.poll(cx))?;
-                    if let (StatusCode::SWITCHING_PROTOCOLS, Some(watch)) = (response.status(), &this.watch) {
-                        watch.set(false);
+                    let mut response = ready!(future.poll(cx))?;
+                    if let Some(http1) = this.http1 {
+                        http1.answered(&mut response);
                     }
                     let abort = this.abort.take();
                     return Poll::Ready(Ok(response.map(|body| EntryBody::new(body, abort))));

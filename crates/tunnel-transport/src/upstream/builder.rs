@@ -38,7 +38,8 @@ pub enum UpstreamProtocol {
     /// HTTP/2 over TLS; an upstream that does not offer it by ALPN cannot be reached.
     #[cfg(feature = "tls")]
     Http2,
-    /// What an upstream with TLS chooses by ALPN: HTTP/2, else HTTP/1.1.
+    /// What an upstream with TLS chooses by ALPN: HTTP/2, else HTTP/1.1. Requests that switch protocols, as those of WebSocket, go
+    /// over HTTP/1.1.
     #[cfg(feature = "tls")]
     Negotiated,
 }
@@ -119,7 +120,7 @@ impl UpstreamBuilder {
     }
 
     /// Connections at once (default 1,024 of HTTP/1.1, each with one exchange; 8 of HTTP/2, each with at most 100; at
-    /// least 1).
+    /// least 1). Upgraded ones, such as WebSockets, count for as long as they last.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
         self

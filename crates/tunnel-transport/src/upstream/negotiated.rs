@@ -38,6 +38,11 @@ impl Negotiated {
         }
     }
 
+    /// The pool of HTTP/1.1 alone, for what needs that.
+    pub(super) fn http1(&self) -> &Http1Pool {
+        &self.http1
+    }
+
     pub(super) async fn send(
         &self,
         upstream: &Inner,

@@ -6,6 +6,7 @@ mod http2;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
+mod upgrade;
 
 use std::{convert::Infallible, io};
 

@@ -1,9 +1,11 @@
 //! The forwarder in front of real servers on port 0: hyper for both versions, and scripted sockets for what hyper never does.
 
 mod cancel;
+mod connect;
 mod faults;
 mod flow;
 mod pool;
+mod upgrade;
 
 use std::{
     net::SocketAddr,
