@@ -33,7 +33,7 @@ async fn every_connection_by_tls() {
         )
         .replace(
             "  tokens:",
-            &format!("  tls:\n    {certificates}\n    client_certificates: {{ca: certs/ca.pem}}\n  tokens:"),
+            &format!("  tls:\n    {certificates}\n    client_certificates: {{ca: certs/ca.pem, optional: true}}\n  tokens:"),
         );
     let file = files.write("gateway.yaml", &gateway);
     let gateway = RunningGateway::start("gateway", &["--config", &file]).await;
@@ -47,6 +47,23 @@ async fn every_connection_by_tls() {
     let mut agent = Running::start(program("agent", &["--config", &file]));
     let ready = agent.line("ready ").await;
     assert_eq!(ready, format!("agent=web-1 gateway=https://{}", gateway.agents));
+
+    // Another one that believes what the system believes.
+    let by_name = format!("gateway: https://localhost:{}", gateway.agents.port());
+    let file = files.write(
+        "by_name.yaml",
+        &agent_file(gateway.agents, "{url: http://127.0.0.1:3000}")
+            .replace(&plain, &by_name)
+            .replace("web-1", "web-2"),
+    );
+    let mut command = program("agent", &["--config", &file]);
+    command
+        .env("SSL_CERT_FILE", files.path("certs/ca.pem"))
+        .env_remove("SSL_CERT_DIR");
+    let mut second = Running::start(command);
+    second.line("ready ").await;
+    second.signal("TERM");
+    assert_eq!(within_limit(second.ended()).await.code, Some(0));
 
     within_limit(async {
         let ca = files.read("certs/ca.pem");

@@ -6,5 +6,6 @@ mod curl;
 mod entry;
 mod plaintext;
 mod reload;
+mod through;
 mod upstream;
 mod world;
