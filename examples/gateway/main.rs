@@ -27,7 +27,6 @@ use tunnel_examples::{
 use tunnel_layers::{
     balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, deadline::DeadlineLayer,
     grpc_web::GrpcWebLayer, rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
-    upgrade::UpgradeLayer,
 };
 
 #[tokio::main]
@@ -76,7 +75,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         .layer(route)
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), config.balance))
-        .layer(UpgradeLayer::new())
+        .layer(config.upgrade)
         .layer(ChunkLayer::new())
         .layer(CorrelateLayer::new())
         .service(gateway.transport());

@@ -6,12 +6,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::{task::JoinSet, time::Instant};
 use tunnel_core::BoxError;
+use tunnel_examples::client::{Answer, Client};
 
-use crate::{
-    calls,
-    client::{Answer, Client},
-    upstream,
-};
+use crate::{calls, sockets, upstream};
 
 /// Size of the upload, in bytes.
 const UPLOAD: usize = 1 << 20;
@@ -32,6 +29,7 @@ pub(crate) async fn run(gateway: SocketAddr) -> Result<(), BoxError> {
     events(&client).await?;
     parallel(&client).await?;
     calls::run(gateway).await?;
+    sockets::run(gateway).await?;
     direct(&client).await?;
     no_route(&client).await?;
     println!();

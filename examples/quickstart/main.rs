@@ -5,14 +5,14 @@
 //! cargo run --release -p tunnel-examples --bin quickstart
 //! ```
 //!
-//! It sends requests and gRPC calls of all four kinds through the tunnel, prints what came back (status, bytes, time), and then stays up for `curl`, until
-//! Ctrl-C. With `--once` it ends after the demonstration, with the code 1 if anything came out wrong. `RUST_LOG=info` shows
+//! It sends requests, gRPC calls of all four kinds and messages of a WebSocket through the tunnel, prints what came back (status, bytes, time), and then
+//! stays up for `curl`, until Ctrl-C. With `--once` it ends after the demonstration, with the code 1 if anything came out wrong. `RUST_LOG=info` shows
 //! what the tunnel does meanwhile.
 
 mod calls;
-mod client;
 mod demo;
 mod ports;
+mod sockets;
 mod upstream;
 
 use std::{net::SocketAddr, process::ExitCode};

@@ -5,10 +5,13 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Router,
     body::Body,
-    extract::Path,
+    extract::{
+        Path,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -29,6 +32,22 @@ pub(crate) fn app() -> Router {
         .route("/echo", post(|body: Body| async { body }))
         .route("/bytes/{count}", get(bytes))
         .route("/events", get(events))
+        .route("/socket", any(socket))
+}
+
+/// A WebSocket that says everything back.
+async fn socket(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(repeat)
+}
+
+async fn repeat(mut socket: WebSocket) {
+    // The socket answers pings and the close by itself.
+    while let Some(Ok(message)) = socket.recv().await {
+        let is_data = matches!(message, Message::Text(_) | Message::Binary(_));
+        if is_data && socket.send(message).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// So many bytes, in pieces, without a length ahead.

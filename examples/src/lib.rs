@@ -2,6 +2,7 @@
 //!
 //! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
 
+pub mod client;
 pub mod config;
 pub mod greeter;
 pub mod program;

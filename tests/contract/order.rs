@@ -17,7 +17,7 @@ use tunnel_layers::{
     deadline::DeadlineLayer,
     rescue::RescueLayer,
     trace_id::TraceIdLayer,
-    upgrade::UpgradeLayer,
+    upgrade::{UpgradeBody, UpgradeLayer},
 };
 use tunnel_transport::TunnelTransport;
 
@@ -109,7 +109,7 @@ async fn only_what_is_needed() {
     let session = pair.gateway.clone();
     let stack = ServiceBuilder::new()
         .layer(UpgradeLayer::new())
-        .map_request(move |mut request: Request<TestBody>| {
+        .map_request(move |mut request: Request<UpgradeBody<TestBody>>| {
             request.extensions_mut().insert(session.clone());
             request
         })

@@ -20,13 +20,12 @@ use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
-    upgrade::UpgradeLayer,
 };
 use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{assert_silent, request},
+    http::{assert_silent, rate_limit, request},
     session::{Fixed, Pair, pair},
 };
 
@@ -78,6 +77,7 @@ impl<B> Service<ExchangeRequest<B>> for Exchanges {
             SECRET.parse().expect("a value"),
         )]);
         let head = ResponseHead {
+            upgrade: None,
             status: StatusCode::OK,
             headers,
         };
@@ -116,7 +116,7 @@ fn echo() -> Pair {
 
 /// A request that was admitted, for this session.
 async fn admitted(session: &Session) -> Request<TestBody> {
-    let (kept, admit) = (std::sync::Mutex::new(None), UpgradeLayer::new());
+    let (kept, admit) = (std::sync::Mutex::new(None), rate_limit());
     let keep = service_fn(|request: Request<TestBody>| {
         *kept.lock().expect("nobody panics with it") = Some(request);
         ready(Ok::<_, TunnelError>(Response::new(String::new())))

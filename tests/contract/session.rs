@@ -4,8 +4,8 @@ use std::{future::poll_fn, sync::Arc, time::Instant};
 
 use rand::random;
 use tunnel_core::{
-    Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Lane, Member, RequestId, Routed,
-    Runtime, Session, SessionConfig, SessionId, Settings, Target,
+    Agents, BoxTask, CreditBudget, Direction, Features, GroupName, InstanceId, Lane, Member, RequestId,
+    Routed, Runtime, Session, SessionConfig, SessionId, Settings, Target,
 };
 use tunnel_transport::AgentService;
 
@@ -21,8 +21,16 @@ impl Runtime for Tokio {
         tokio::time::Instant::now().into_std()
     }
 
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        Box::pin(tokio::time::sleep_until(at.into()))
+    }
+
     fn request_id(&self) -> RequestId {
         RequestId::from_parts(0, random())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        random()
     }
 }
 
@@ -44,6 +52,7 @@ pub(crate) fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
             opens,
             local: Settings::default(),
             remote: Settings::default(),
+            features: Features::ALL,
             budget: CreditBudget::default(),
             runtime: Arc::new(Tokio),
         })

@@ -1,9 +1,16 @@
 //! What goes through the gateway and the agent of operators.
 
-use axum::{Router, routing::get as on_get};
-use futures_util::stream;
+use axum::{
+    Router,
+    extract::ws::WebSocketUpgrade,
+    routing::{any, get as on_get},
+};
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use tonic::transport::{Endpoint, Server, server::TcpIncoming};
-use tunnel_examples::greeter::{GreetRequest, GreeterClient, GreeterServer, Hello};
+use tunnel_examples::{
+    client::{tungstenite::Message, websocket},
+    greeter::{GreetRequest, GreeterClient, GreeterServer, Hello},
+};
 use tunnel_tests::{
     origin::Origin,
     tunnel::{address, listener},
@@ -70,6 +77,38 @@ async fn calls_of_grpc_go_to_the_service_that_they_ask_for() {
             (status.code(), status.message()),
             (tonic::Code::NotFound, "no matching rule")
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn handshakes_of_websocket_go_where_their_rule_says() {
+    let rules = "  - id: sockets
+    path: /chat
+    protocol: websocket
+    group: web
+    rewrite: {strip_prefix: true}
+websocket: {idle_timeout: 5m, ping_interval: 30s}
+";
+    let greet = |upgrade: WebSocketUpgrade| async {
+        upgrade.on_upgrade(|mut socket| async move {
+            let name = socket.recv().await.expect("a name").expect("a message");
+            let greeting = format!("hello {}", name.to_text().expect("a text"));
+            let _ = socket.send(greeting.into()).await;
+        })
+    };
+    let app = Router::new().route("/room", any(greet));
+    let listener = listener().await;
+    let upstream = format!("{{url: \"http://{}\"}}", address(&listener));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let pair = Pair::start(rules, &upstream).await;
+    within_limit(async {
+        let gateway = pair.gateway.listen;
+        let mut socket = websocket(gateway, "/chat/room").await.unwrap();
+        socket.send(Message::text("Ada")).await.unwrap();
+        let greeting = socket.next().await.unwrap().unwrap();
+        assert_eq!(greeting, Message::text("hello Ada"));
+        assert_eq!(get(gateway, "/chat/room").await.0, 404, "no handshake");
     })
     .await;
 }

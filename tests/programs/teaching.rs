@@ -1,8 +1,14 @@
 //! The programs that teach.
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use tonic::transport::Endpoint;
-use tunnel_examples::greeter::{GreetEachRequest, GreeterClient};
+use tunnel_examples::{
+    client::{
+        tungstenite::{Message, protocol::frame::coding::CloseCode},
+        websocket,
+    },
+    greeter::{GreetEachRequest, GreeterClient},
+};
 use tunnel_tests::wait::within_limit;
 
 use crate::{
@@ -14,7 +20,7 @@ use crate::{
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--agents-listen", "127.0.0.1:0"];
 
 #[tokio::test]
-async fn the_quickstart_shows_requests_and_calls_of_every_kind() {
+async fn the_quickstart_shows_requests_calls_and_sockets_of_every_kind() {
     let [a, b, c, d] = PORTS;
     let ended = within_limit(output("quickstart", &["--once", a, b, c, d])).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -29,12 +35,51 @@ async fn the_quickstart_shows_requests_and_calls_of_every_kind() {
         ("gRPC GreetOften", "OK"),
         ("gRPC GreetAll", "OK"),
         ("gRPC GreetEach", "OK"),
+        ("WebSocket /app/socket", "101"),
+        ("1000 x a small message", "101"),
+        ("a message of 1 MiB", "101"),
+        ("a close", "101"),
         ("GET /robots.txt", "200"),
         ("GET /nowhere", "404"),
     ] {
         let line = format!("\n{request:<26} {status:>6} ");
         assert!(ended.stdout.contains(&line), "{request}\n{}", ended.stdout);
     }
+}
+
+#[tokio::test]
+async fn two_people_talk_in_a_chat_room_without_a_port() {
+    let [a, b, c, d] = PORTS;
+    let ended = within_limit(output("chat", &["--once", a, b, c, d])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stderr, "", "{ended:?}");
+    for step in [
+        "\nGrace  is in the room, and both see both\n",
+        "\nAda    said 100 things, ",
+        "\nGrace  said too much: 1009, a message has at most 4 KiB\n",
+        "\nAda    sees that she is alone\n",
+        "\nAda    closed with 1000, and that came back\n",
+    ] {
+        assert!(ended.stdout.contains(step), "{step}\n{}", ended.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_chat_room_that_stops_closes_its_sockets() {
+    let room = RunningGateway::start("chat", &PORTS).await;
+    within_limit(async {
+        let mut socket = websocket(room.listen, "/ws").await.unwrap();
+        room.program.signal("TERM");
+        let message = socket.next().await.unwrap().unwrap();
+        let Message::Close(Some(frame)) = &message else {
+            panic!("{message:?}");
+        };
+        assert_eq!(frame.code, CloseCode::Away);
+        drop(socket);
+        let ended = room.program.ended().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -45,6 +90,15 @@ async fn an_axum_app_without_a_port() {
         assert_eq!(get(gateway.listen, "/healthz").await, (200, "ok\n".to_owned()));
         let expected = (200, "hello world, you come from 127.0.0.1\n".to_owned());
         until(|| get(gateway.listen, "/hello/world"), expected).await;
+
+        // The gateway's stack stands in an axum router, as its fallback.
+        let mut socket = websocket(gateway.listen, "/echo").await.unwrap();
+        for sent in [Message::text("hello"), Message::binary(vec![7; 100_000])] {
+            socket.send(sent.clone()).await.unwrap();
+            assert_eq!(socket.next().await.unwrap().unwrap(), sent);
+        }
+        socket.close(None).await.unwrap();
+        assert!(socket.next().await.unwrap().unwrap().is_close());
     })
     .await;
 }

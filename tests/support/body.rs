@@ -96,8 +96,13 @@ where
     whole.expect("the body does not break off").to_bytes()
 }
 
-/// At most a period.
-fn at(offset: u64, len: usize) -> Bytes {
+/// `len` bytes of the pattern from this offset on, at most a period.
+///
+/// # Panics
+///
+/// When it is longer.
+#[must_use]
+pub fn at(offset: u64, len: usize) -> Bytes {
     let start = (offset % PERIOD as u64) as usize;
     TABLE.slice(start..start + len)
 }

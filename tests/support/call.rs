@@ -18,6 +18,7 @@ use tunnel_transport::TunnelTransport;
 #[must_use]
 pub fn request(method: Method, path: &str) -> RequestHead {
     RequestHead {
+        upgrade: None,
         method,
         scheme: Scheme::HTTP,
         authority: Some("demo.example".parse().expect("a valid authority")),
@@ -70,8 +71,8 @@ where
     B::Error: Into<BoxError>,
 {
     let is_eager = body.is_end_stream() || !head.expects_continue();
-    let protocol = Protocol::of(&head.headers);
-    let (credit, send, recv) = session.open(protocol, is_eager)?;
+    let protocol = Protocol::of_head(&head);
+    let (credit, send, recv) = session.open(protocol, head.upgrade.as_deref(), is_eager)?;
     let start = Start::Request(Box::new(RequestStart {
         head,
         data: Bytes::new(),

@@ -226,7 +226,8 @@ impl RawClient {
         }
     }
 
-    async fn content(&mut self, (status, headers): (StatusCode, HeaderMap)) -> RawResponse {
+    /// The content of a final response whose head was read.
+    pub(crate) async fn content(&mut self, (status, headers): (StatusCode, HeaderMap)) -> RawResponse {
         let mut trailers = HeaderMap::new();
         let body = if headers.contains_key(header::TRANSFER_ENCODING) {
             let body = self.chunked().await;
@@ -244,6 +245,12 @@ impl RawClient {
             body,
             trailers,
         }
+    }
+
+    /// The socket, and what was read from it and not taken.
+    #[must_use]
+    pub fn into_parts(self) -> (TcpStream, BytesMut) {
+        (self.socket, self.read)
     }
 
     /// Asserts that the other end closes the connection, and sends nothing before that.

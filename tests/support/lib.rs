@@ -1,20 +1,24 @@
 //! What the test suites share.
 //!
 //! * [`tunnel`]: a gateway and its agents over real sockets, with the recommended stack.
+//! * [`browser`]: a real browser, where there is one.
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
 //! * [`raw`]: scripted peers, which speak the wire and nothing else, and break its rules when told to.
 //! * [`call`]: requests through a session, without the layers.
+//! * [`websocket`]: WebSocket frame by frame, with either end in the test's hands.
 //! * [`wait`]: waiting for events, and a bound for every test.
 
 pub mod body;
+pub mod browser;
 pub mod call;
 pub mod client;
 pub mod origin;
 pub mod raw;
 pub mod tunnel;
 pub mod wait;
+pub mod websocket;
 
 /// The code of the README, which is run.
 #[cfg(doctest)]

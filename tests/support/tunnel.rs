@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceBuilder};
 use tunnel_core::{Agents as _, BoxError, GroupName, Session, Settings};
 use tunnel_layers::{
@@ -40,6 +41,7 @@ pub struct Tunnel {
     pub gateway: Gateway,
     /// The agents, in the order in which they were added.
     pub agents: Vec<Agent>,
+    stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
@@ -89,6 +91,11 @@ impl Tunnel {
         agent.connected().await;
         self.agents.push(agent.clone());
         agent
+    }
+
+    /// Tells the port for outside traffic to stop, and goes on.
+    pub fn begin_to_stop(&self) {
+        self.stop.cancel();
     }
 
     /// The URL of this path, for a client outside.
@@ -159,13 +166,20 @@ impl TunnelBuilder {
         let (outside, agents) = (listener().await, listener().await);
         let (addr, agents_addr) = (address(&outside), address(&agents));
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.entry.serve(outside, stack).into_future());
+        let stop = CancellationToken::new();
+        let entry = self.entry.serve(outside, stack);
+        tasks.spawn(
+            entry
+                .with_graceful_shutdown(stop.clone().cancelled_owned())
+                .into_future(),
+        );
         tasks.spawn(gateway.serve_agents(agents).into_future());
         Tunnel {
             addr,
             agents_addr,
             gateway,
             agents: Vec::new(),
+            stop,
             tasks,
         }
     }

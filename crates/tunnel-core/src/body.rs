@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -13,6 +14,7 @@ use pin_project::pin_project;
 use crate::{
     error::{Cause, Initiator, TunnelError},
     exchange::RecvHalf,
+    sync::lock,
 };
 
 /// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
@@ -26,18 +28,70 @@ pub struct TunnelBody {
     recv: Option<RecvHalf>,
     /// What `content-length` promised and has not come yet.
     promised: Option<u64>,
+    /// Where `recv` is until somebody wants it, if the body is lent.
+    lent: Option<Arc<Mutex<Option<RecvHalf>>>>,
+}
+
+/// The other claim to a [lent](TunnelBody::lent) body. Dropping it leaves the body to whoever has it.
+#[derive(Debug)]
+pub struct BodyLoan(Arc<Mutex<Option<RecvHalf>>>);
+
+impl BodyLoan {
+    /// The body, unless it was polled: then it belongs to whoever did so. The lent body, if it is still there, fails from now on.
+    #[must_use]
+    pub fn reclaim(self) -> Option<TunnelBody> {
+        let recv = lock(&self.0).take()?;
+        Some(TunnelBody {
+            recv: Some(recv),
+            promised: None,
+            lent: None,
+        })
+    }
 }
 
 impl TunnelBody {
-    /// The body that `recv` receives, under a head with these headers.
+    /// The body that `recv` receives, under a head with these headers. A `content-length` promises nothing about the bytes that
+    /// follow an upgrade.
     #[must_use]
     pub fn new(recv: RecvHalf, headers: &HeaderMap) -> Self {
         let promised = headers
             .get(header::CONTENT_LENGTH)
-            .and_then(|len| len.to_str().ok()?.parse().ok());
+            .and_then(|len| len.to_str().ok()?.parse().ok())
+            .filter(|_| !recv.is_upgraded());
         Self {
             recv: Some(recv),
             promised,
+            lent: None,
+        }
+    }
+
+    /// A body of unknown length that belongs to whoever polls it, or else to whoever
+    /// [reclaims](BodyLoan::reclaim) it: the client's bytes of an upgrade, which a service reads by itself or through a stream
+    /// that somebody else feeds with them. Until either happens, dropping one of the two does nothing.
+    #[must_use]
+    pub fn lent(recv: RecvHalf) -> (Self, BodyLoan) {
+        let slot = Arc::new(Mutex::new(Some(recv)));
+        let body = Self {
+            recv: None,
+            promised: None,
+            lent: Some(Arc::clone(&slot)),
+        };
+        (body, BodyLoan(slot))
+    }
+
+    /// Takes hold of a lent body.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else has it.
+    fn claim(&mut self) -> Result<(), TunnelError> {
+        let Some(slot) = self.lent.take() else {
+            return Ok(());
+        };
+        self.recv = lock(&slot).take();
+        match &self.recv {
+            Some(_) => Ok(()),
+            None => Err(TunnelError::canceled()),
         }
     }
 
@@ -54,6 +108,7 @@ impl TunnelBody {
         Self {
             recv: None,
             promised: None,
+            lent: None,
         }
     }
 }
@@ -72,6 +127,9 @@ impl Body for TunnelBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        if let Err(error) = self.claim() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let Some(recv) = &mut self.recv else {
             return Poll::Ready(None);
         };
@@ -98,10 +156,13 @@ impl Body for TunnelBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.recv.as_ref().is_none_or(RecvHalf::is_end_stream)
+        self.lent.is_none() && self.recv.as_ref().is_none_or(RecvHalf::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.lent.is_some() {
+            return SizeHint::default();
+        }
         match (self.promised, &self.recv) {
             (_, None) => SizeHint::with_exact(0),
             (Some(promised), Some(_)) => SizeHint::with_exact(promised),
@@ -242,6 +303,51 @@ mod tests {
         pair.cut(0);
         let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
         assert!(matches!(frame, Poll::Ready(Some(Err(_)))) && !body.is_end_stream());
+    }
+
+    /// A lent body of which three bytes have come.
+    fn lent(pair: &mut Pair) -> (TunnelBody, BodyLoan) {
+        let (_, send, recv) = pair.gateway.open(get()).unwrap();
+        let id = send.id();
+        send.finish();
+        pair.forge_up(id, response()).unwrap();
+        pair.forge_up(id, data(3, false)).unwrap();
+        TunnelBody::lent(recv)
+    }
+
+    fn is_data(body: &mut TunnelBody) -> bool {
+        matches!(
+            poll_once(|cx| Pin::new(body).poll_frame(cx)),
+            Poll::Ready(Some(Ok(_)))
+        )
+    }
+
+    #[test]
+    fn a_lent_body_that_nobody_polled_comes_back() {
+        let mut pair = Pair::new();
+        let (body, loan) = lent(&mut pair);
+        assert!(!body.is_end_stream() && body.size_hint().exact().is_none());
+        drop(body);
+        assert!(is_data(&mut loan.reclaim().unwrap()));
+        pair.gateway.assert_empty();
+    }
+
+    #[test]
+    fn a_lent_body_belongs_to_whoever_polls_it() {
+        let mut pair = Pair::new();
+        let (mut body, loan) = lent(&mut pair);
+        assert!(is_data(&mut body));
+        assert!(loan.reclaim().is_none());
+        assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_pending());
+    }
+
+    #[test]
+    fn a_lent_body_that_was_taken_back_fails() {
+        let mut pair = Pair::new();
+        let (mut body, loan) = lent(&mut pair);
+        let _ours = loan.reclaim().unwrap();
+        let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+        assert!(matches!(frame, Poll::Ready(Some(Err(_)))));
     }
 
     #[test]

@@ -84,6 +84,16 @@ impl SendCredit {
         Some(piece)
     }
 
+    /// Takes credit for a piece of a frame, with at most `wanted` bytes: as [`take`](Self::take), but an empty frame costs its
+    /// message too.
+    pub fn take_frame(&mut self, wanted: usize) -> Option<usize> {
+        if wanted > 0 {
+            return self.take(wanted);
+        }
+        self.available = self.available.checked_sub(MESSAGE_COST)?;
+        Some(0)
+    }
+
     /// Gives back what was taken and not sent.
     pub fn refund(&mut self, bytes: usize) {
         self.available += bytes;
@@ -380,6 +390,19 @@ mod tests {
         credit.receive(all).unwrap();
         credit.read(all);
         credit.claim(now, Some(round_trip))
+    }
+
+    #[test]
+    fn an_empty_frame_waits_for_the_credit_of_its_message() {
+        let mut credit = SendCredit::new(2 * MESSAGE_COST as u32 + 10, 1024);
+        assert_eq!(credit.take_frame(10), Some(10));
+        assert_eq!(
+            credit.take_frame(1),
+            None,
+            "what is left is the cost of a message"
+        );
+        assert_eq!(credit.take_frame(0), Some(0));
+        assert_eq!((credit.take_frame(0), credit.available()), (None, 0));
     }
 
     #[test]

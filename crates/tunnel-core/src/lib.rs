@@ -29,11 +29,13 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod upgrade;
+pub mod ws;
 
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
-    body::{Chunked, TunnelBody},
+    body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},
@@ -51,5 +53,6 @@ pub use crate::{
     route::{Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
-    settings::Settings,
+    settings::{Features, Settings},
+    ws::WsFrame,
 };

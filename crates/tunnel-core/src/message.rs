@@ -9,6 +9,7 @@ use crate::{
     head::{Protocol, RequestHead, ResponseHead},
     id::RequestId,
     reason::ResetReason,
+    ws::WsFrame,
 };
 
 /// What every data message costs in credit beside its payload, in bytes: about its envelope, so that tiny messages cannot
@@ -46,6 +47,8 @@ pub enum Payload {
     Response(Box<ResponseStart>),
     /// More of a body, or its end.
     Data(Data),
+    /// A WebSocket frame, or a piece of one; only after an upgrade, in a session that has the feature.
+    Frame(WsFrame),
     /// The receiver allows this many more bytes.
     Window(u32),
     /// Ends an exchange.
@@ -121,16 +124,19 @@ impl Payload {
             Self::Request(start) => start.data.len(),
             Self::Response(start) => start.data.len(),
             Self::Data(data) => data.data.len(),
+            Self::Frame(frame) => frame.data.len(),
             Self::Window(_) | Self::Reset(_) | Self::Ping(_) | Self::Pong(_) => 0,
         }
     }
 
-    /// What this costs in credit: nothing without body bytes, else their length and [`MESSAGE_COST`].
+    /// What this costs in credit: nothing without body bytes, else their length and [`MESSAGE_COST`]. A frame costs that even when it
+    /// is empty.
     #[must_use]
     pub fn cost(&self) -> usize {
-        match self.data_len() {
-            0 => 0,
-            len => len + MESSAGE_COST,
+        match (self, self.data_len()) {
+            (Self::Frame(_), len) => len + MESSAGE_COST,
+            (_, 0) => 0,
+            (_, len) => len + MESSAGE_COST,
         }
     }
 }

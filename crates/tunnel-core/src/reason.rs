@@ -67,6 +67,8 @@ reasons! {
     HeadTooLarge = 10, HeadTooLarge, "the head is larger than the other end takes";
     /// The sender's own body broke off, so that what was sent is not the whole.
     BodyBroken = 11, Canceled, "the body broke off";
+    /// The upstream answered an upgrade wrongly.
+    BadUpgrade = 12, BadUpgrade, "the upstream answered an upgrade wrongly";
 }
 
 impl ResetReason {
@@ -95,6 +97,7 @@ impl ResetReason {
             Cause::Deadline => Self::Deadline,
             Cause::HeadTooLarge => Self::HeadTooLarge,
             Cause::Protocol => Self::Protocol,
+            Cause::BadUpgrade => Self::BadUpgrade,
             Cause::Overloaded if error.sent() != Sent::Yes => Self::Refused,
             _ => Self::Internal,
         }

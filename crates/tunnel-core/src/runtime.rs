@@ -16,6 +16,12 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// A monotonic clock.
     fn now(&self) -> Instant;
 
+    /// Ends when the clock has reached `at`.
+    fn sleep_until(&self, at: Instant) -> BoxTask;
+
     /// An id that nobody has used before.
     fn request_id(&self) -> RequestId;
+
+    /// Random bytes that nobody can guess: for the masks and handshake keys of WebSocket (RFC 6455, section 10.3).
+    fn random(&self) -> [u8; 16];
 }

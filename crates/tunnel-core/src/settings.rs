@@ -52,6 +52,43 @@ impl Default for Settings {
     }
 }
 
+/// What an end can do beyond the first revision of the protocol; each bit stands for one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features(u64);
+
+impl Features {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Bit 0: frames of WebSocket travel as frames, and not as bytes.
+    pub const WEBSOCKET_FRAMES: Self = Self(1);
+    /// All that this program has.
+    pub const ALL: Self = Self::WEBSOCKET_FRAMES;
+
+    /// The features that stand in a message, without those that nobody here knows.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+
+    /// As they stand in a message.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Those that are among these and among `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether all of `other` are among these.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +96,14 @@ mod tests {
     #[test]
     fn the_defaults_are_within_the_bounds() {
         assert_eq!(Settings::default().clamped(), Settings::default());
+    }
+
+    #[test]
+    fn features_are_in_force_when_both_have_them() {
+        let theirs = Features::from_bits(u64::MAX);
+        assert_eq!(theirs, Features::ALL, "bits that nobody knows are left out");
+        assert!(theirs.contains(Features::WEBSOCKET_FRAMES));
+        assert_eq!(theirs.and(Features::NONE).bits(), 0);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
     find_peer(&mut parts.extensions);
     #[cfg(feature = "deadline")]
     note_arrival(&mut parts.extensions);
+    #[cfg(feature = "upgrade")]
+    find_protocol(&mut parts.extensions);
     admit::ensure(&mut parts)?;
     Ok(Request::from_parts(parts, body))
 }
@@ -37,6 +39,20 @@ fn note_arrival(extensions: &mut http::Extensions) {
 
     if extensions.get::<Arrival>().is_none() {
         extensions.insert(Arrival(tokio::time::Instant::now().into_std()));
+    }
+}
+
+/// Behind a server of hyper, such as `axum::serve`, an extended CONNECT is known by hyper's `Protocol`.
+#[cfg(feature = "upgrade")]
+fn find_protocol(extensions: &mut http::Extensions) {
+    use tunnel_core::admit::ExtendedConnect;
+
+    if extensions.get::<ExtendedConnect>().is_none()
+        && let Some(protocol) = extensions.get::<hyper::ext::Protocol>()
+        // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
+        && let Ok(protocol) = http::HeaderValue::from_bytes(protocol.as_ref())
+    {
+        extensions.insert(ExtendedConnect { protocol });
     }
 }
 

@@ -54,7 +54,7 @@ pub mod concurrency;
 pub mod correlate;
 #[cfg(feature = "deadline")]
 pub mod deadline;
-#[cfg(any(feature = "target", feature = "upgrade"))]
+#[cfg(feature = "target")]
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use tunnel_core::{
-    AgentId, Agents, BoxTask, CreditBudget, Direction, GroupName, InstanceId, Member, RequestId, Runtime,
-    Session, SessionConfig, SessionId, Settings,
+    AgentId, Agents, BoxTask, CreditBudget, Direction, Features, GroupName, InstanceId, Member, RequestId,
+    Runtime, Session, SessionConfig, SessionId, Settings,
 };
 
 #[derive(Debug, Default)]
@@ -25,8 +25,16 @@ impl Runtime for TestRuntime {
         tokio::time::Instant::now().into_std()
     }
 
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        Box::pin(tokio::time::sleep_until(at.into()))
+    }
+
     fn request_id(&self) -> RequestId {
         RequestId::from_parts(self.0.fetch_add(1, Ordering::Relaxed), [0; 10])
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [7; 16]
     }
 }
 
@@ -52,6 +60,7 @@ pub(crate) fn session(number: u8, lanes: u32) -> Session {
             max_exchanges: 2,
             ..Settings::default()
         },
+        features: Features::ALL,
         budget: CreditBudget::default(),
         runtime: Arc::new(TestRuntime::default()),
     });

@@ -21,7 +21,7 @@ use crate::{
     rescue::RescueLayer,
     target::TargetLayer,
     test_session::{group, session},
-    upgrade::UpgradeLayer,
+    upgrade::{UpgradeBody, UpgradeLayer},
 };
 
 /// Messages that are texts.
@@ -65,7 +65,7 @@ impl Decoder for Text {
 }
 
 /// The body of a call where the server gets it.
-type Carried = Lent<UploadBody<Body>>;
+type Carried = UpgradeBody<Lent<UploadBody<Body>>>;
 
 type Channel = BoxCloneService<http::Request<Body>, http::Response<Body>, Infallible>;
 

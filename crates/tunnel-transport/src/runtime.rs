@@ -28,10 +28,18 @@ impl Runtime for TokioRuntime {
         tokio::time::Instant::now().into_std()
     }
 
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        Box::pin(tokio::time::sleep_until(at.into()))
+    }
+
     fn request_id(&self) -> RequestId {
         // A clock before 1970 costs the ids their order and nothing else.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         RequestId::from_parts(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), random())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        random()
     }
 }
 

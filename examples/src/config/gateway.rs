@@ -12,6 +12,7 @@ use tunnel_layers::{
     balance::{LeastPending, Pick, RoundRobin},
     grpc_web::Cors,
     route::Rules,
+    upgrade::UpgradeLayer,
 };
 use tunnel_transport::{AgentTokens, AllowedGroups, Gateway, entry::Entry};
 
@@ -22,6 +23,7 @@ use super::{
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     units::{Secret, Time},
+    websocket::WebSocket,
     yaml,
 };
 
@@ -51,6 +53,8 @@ pub struct GatewayConfig {
     pub route_services: bool,
     /// Which pages may call by gRPC-Web; none means those of the same site.
     pub cors: Option<Cors>,
+    /// What WebSockets and other upgrades may do.
+    pub upgrade: UpgradeLayer,
     /// Whether agents need a token.
     pub access: Access,
 }
@@ -86,6 +90,8 @@ struct RawGateway {
     #[serde(default)]
     balance: RawBalance,
     grpc_web: Option<Spanned<RawGrpcWeb>>,
+    #[serde(default)]
+    websocket: WebSocket,
     rules: Spanned<Vec<Spanned<RawRule>>>,
 }
 
@@ -180,6 +186,7 @@ impl RawGateway {
             rules: rules?,
             route_services: agents.route_services,
             cors: cors.map_or(Some(None), |cors| cors.map(Some))?,
+            upgrade: self.websocket.layer(),
             access,
         })
     }

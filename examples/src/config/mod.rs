@@ -11,10 +11,12 @@ mod gateway;
 mod grpc;
 mod limits;
 mod pairs;
+mod protocol;
 mod rules;
 mod secret;
 mod text_or;
 mod units;
+mod websocket;
 mod yaml;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tunnel_layers::{
     route::{Action, Rule, RuleError, Rules},
 };
 
-use super::{error::Checker, grpc::RawGrpc, pairs::Pairs, text_or::TextOr, units::Time};
+use super::{error::Checker, grpc::RawGrpc, pairs::Pairs, protocol::Protocol, text_or::TextOr, units::Time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +22,7 @@ pub(super) struct RawRule {
     host: Option<Spanned<String>>,
     path: Option<Spanned<TextOr<PathKey>>>,
     grpc: Option<Spanned<RawGrpc>>,
+    protocol: Option<Spanned<Protocol>>,
     #[serde(default)]
     methods: Vec<Spanned<String>>,
     #[serde(default)]
@@ -193,6 +194,9 @@ impl RawRule {
             Some(TextOr::Map(PathKey::Exact(text))) => rule.path_exact(text),
             Some(TextOr::Map(PathKey::Regex(text))) => rule.path_regex(text),
         };
+        if let Some(protocol) = &self.protocol {
+            rule = rule.protocol(protocol.value.into());
+        }
         for name in &self.methods {
             rule = rule.method(checker.take(name.referenced, parse_method(&name.value))?);
         }
@@ -230,6 +234,7 @@ impl RawRule {
             "host" => self.host.as_ref().map(|key| key.referenced),
             "path" => self.path.as_ref().map(|key| key.referenced),
             "grpc" => self.grpc.as_ref().map(|key| key.referenced),
+            "protocol" => self.protocol.as_ref().map(|key| key.referenced),
             // The headers of an answer are checked like those of a rewrite, and there is never both.
             "action" | "rewrite" => {
                 let rewrite = self.rewrite.as_ref().map(|key| key.referenced);

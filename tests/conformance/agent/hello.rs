@@ -37,6 +37,7 @@ async fn an_agent_shows_its_token_and_says_who_it_is() {
         let hello = stream.expect_open().await;
         assert_eq!((hello.revision, &*hello.agent_id, hello.weight), (1, "a-1", 3));
         assert_eq!(hello.groups, ["demo", "more"]);
+        assert_eq!(hello.features, 1);
         hello.instance_id.parse::<InstanceId>().expect("a UUID");
         assert_eq!(hello.settings, Some(settings()));
         assert_eq!((&*hello.session_id, &*hello.lane_key), ("", &b""[..]));

@@ -8,3 +8,4 @@ mod hostile;
 mod lanes;
 mod leaving;
 mod registration;
+mod websocket;

@@ -294,7 +294,7 @@ async fn revision_0_is_refused_and_a_newer_one_is_taken() {
             ..hello("a", &["demo"])
         };
         let raw = agent.register(None, newer, Pace::Together).await;
-        assert_eq!((raw.opened.revision, raw.opened.features), (1, 0));
+        assert_eq!((raw.opened.revision, raw.opened.features), (1, 1));
         stage.finish().await;
     })
     .await;

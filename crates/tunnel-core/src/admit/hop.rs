@@ -87,7 +87,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 /// Removes what was for one hop from the head of a response that comes back through the tunnel; both ends call it. Doing it
 /// twice does no more than doing it once.
 ///
-/// Whoever carries out an upgrade has to read `Upgrade` of a 101 before.
+/// `Upgrade` stays in a 101: it says what whoever carries out the upgrade switches to.
 ///
 /// ```
 /// let response = http::Response::builder()
@@ -102,7 +102,16 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 pub fn clean_response(parts: &mut response::Parts) {
     let headers = &mut parts.headers;
     let was_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let upgrade = if switches {
+        headers.remove(header::UPGRADE)
+    } else {
+        None
+    };
     strip(headers);
+    if let Some(protocol) = upgrade {
+        headers.insert(header::UPGRADE, protocol);
+    }
     headers.remove(header::TE);
     // RFC 9110, section 8.6: these have no content, and no length of it.
     let has_no_length = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;

@@ -61,7 +61,7 @@ pub use self::{
     path::canonical_path,
     policy::{DEFAULT_MAX_FIELDS, DEFAULT_MAX_HEAD_BYTES, DEFAULT_MAX_URI_BYTES, Policy},
     prefix::{IpPrefix, ParseIpPrefixError},
-    upgrade::{ExtendedConnect, UpgradeRequest},
+    upgrade::{ExtendedConnect, UpgradeRequest, is_protocol_name},
 };
 use crate::{
     error::{Cause, TunnelError},

@@ -1,20 +1,37 @@
 //! What a request asks for beside an ordinary answer.
 
-use http::{HeaderValue, Version, header, request};
+use http::{HeaderValue, Method, Version, header, request};
 
 use super::hop;
 
 /// Says that a CONNECT has a `:protocol` (RFC 8441, section 4). The entry puts it into the extensions, because the type in
 /// which its codec shows `:protocol` is unknown here. A CONNECT without it is answered 501.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExtendedConnect;
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExtendedConnect {
+    /// The value of `:protocol`, such as `websocket`.
+    pub protocol: HeaderValue,
+}
 
-/// What an HTTP/1.1 request asked to switch to, kept in the extensions because [`admit`](super::admit()) removes `Connection` and
-/// `Upgrade`.
+impl std::fmt::Debug for ExtendedConnect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExtendedConnect").finish_non_exhaustive()
+    }
+}
+
+/// What a request asked to switch to, by `Upgrade` of HTTP/1.1 or by an [`ExtendedConnect`]. [`admit`](super::admit()) puts it into
+/// the extensions, because it removes `Connection` and `Upgrade`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpgradeRequest {
-    /// The value of `Upgrade`: one protocol, such as `websocket`.
+    /// One protocol, such as `websocket`.
     pub protocol: HeaderValue,
+}
+
+impl UpgradeRequest {
+    /// Whether it is WebSocket (RFC 6455, section 4.2.1). Names of protocols have no case (RFC 9110, section 7.8).
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    }
 }
 
 impl std::fmt::Debug for UpgradeRequest {
@@ -23,14 +40,50 @@ impl std::fmt::Debug for UpgradeRequest {
     }
 }
 
-/// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore a choice of several
+/// The longest name of a protocol to switch to that the tunnel carries, in bytes.
+const MAX_PROTOCOL_BYTES: usize = 256;
+
+/// Whether `name` is what the tunnel carries as the name of one protocol to switch to: a token of RFC 9110, section 5.6.2, with a
+/// version behind a slash or without, of at most 256 bytes.
+#[must_use]
+pub fn is_protocol_name(name: &[u8]) -> bool {
+    (1..=MAX_PROTOCOL_BYTES).contains(&name.len()) && name.iter().all(|byte| is_of_protocol(*byte))
+}
+
+const fn is_of_protocol(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+                | b'/'
+        )
+}
+
+/// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore what names no protocol, a choice of several
 /// protocols, and `h2c`, which would take whoever grants it out of our sight.
 pub(super) fn requested(parts: &request::Parts) -> Option<UpgradeRequest> {
+    if let (&Method::CONNECT, Some(connect)) = (&parts.method, parts.extensions.get::<ExtendedConnect>()) {
+        let protocol = connect.protocol.clone();
+        return is_protocol_name(protocol.as_bytes()).then_some(UpgradeRequest { protocol });
+    }
     let mut fields = parts.headers.get_all(header::UPGRADE).iter();
     let protocol = fields.next()?;
     let bytes = protocol.as_bytes();
     let name = bytes.split(|byte| *byte == b'/').next().unwrap_or_default();
-    let is_one = fields.next().is_none() && !bytes.is_empty() && !bytes.contains(&b',');
+    let is_one = fields.next().is_none() && is_protocol_name(bytes);
     let is_asked = parts.version == Version::HTTP_11
         && is_one
         && !name.trim_ascii().eq_ignore_ascii_case(b"h2c")

@@ -12,6 +12,7 @@
 //!
 //! The session's table keeps an entry while either direction may still carry a message, and no longer.
 
+mod frames;
 mod recv;
 mod send;
 mod state;
@@ -46,6 +47,8 @@ pub(crate) struct Exchange {
     id: RequestId,
     direction: Direction,
     protocol: Protocol,
+    /// Whether frames of WebSocket follow the upgrade.
+    is_framed: bool,
     opener: bool,
     lane: Lane,
     /// Whether the writer has taken a message of this exchange.
@@ -81,7 +84,7 @@ impl Exchange {
     pub(crate) fn new(
         id: RequestId,
         direction: Direction,
-        protocol: Protocol,
+        (protocol, is_framed): (Protocol, bool),
         opener: bool,
         lane: Lane,
         state: State,
@@ -92,6 +95,7 @@ impl Exchange {
             id,
             direction,
             protocol,
+            is_framed,
             opener,
             lane,
             written,

@@ -11,16 +11,17 @@ use http_body::Frame;
 
 use super::{
     Effects, Exchange,
-    state::{Receiving, State},
+    state::{Receiving, State, Upgrade},
 };
 use crate::{
     error::TunnelError,
-    head::ResponseHead,
+    head::{Protocol, ResponseHead},
     id::RequestId,
     message::{End, MESSAGE_COST},
     reason::ResetReason,
     session::Session,
     sync::{lock, register},
+    ws::Encoder,
 };
 
 /// The receiving half of an exchange: the response's at the side that opened it, the request's at the other.
@@ -30,11 +31,20 @@ use crate::{
 pub struct RecvHalf {
     session: Session,
     exchange: Arc<Exchange>,
+    /// What makes frames of WebSocket the bytes again that they are outside of the tunnel.
+    encoder: Option<Box<Encoder>>,
 }
 
 impl RecvHalf {
     pub(crate) fn new(session: Session, exchange: Arc<Exchange>) -> Self {
-        Self { session, exchange }
+        // What the acceptor receives goes to a server.
+        let encoder = || Box::new(Encoder::new(!exchange.opener));
+        let encoder = exchange.is_framed.then(encoder);
+        Self {
+            session,
+            exchange,
+            encoder,
+        }
     }
 
     /// The session that this belongs to.
@@ -66,14 +76,32 @@ impl RecvHalf {
         Poll::Pending
     }
 
+    /// Whether the body is what follows an upgrade, or will be if the upgrade is done.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.exchange.protocol == Protocol::WebSocket
+            && (!self.exchange.opener || lock(&self.exchange.state).upgrade == Upgrade::Done)
+    }
+
     /// The next piece of the body, or its trailers. Never an empty piece. Reading returns credit to the peer.
     ///
     /// # Errors
     ///
     /// Why the body broke off; what had been given until then is not the whole.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
-        let session = &self.session;
-        self.exchange.update(session, |state, effects| {
+        let encoded = self.encoder.as_mut().and_then(|encoder| encoder.next());
+        if let Some(bytes) = encoded {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let (session, encoder) = (&self.session, &mut self.encoder);
+        let polled = self.exchange.update(session, |state, effects| {
+            if let (Some(frames), Some(encoder)) = (&mut state.frames, encoder) {
+                let cost = frames.drain(encoder, || session.random());
+                if cost > 0 {
+                    state.recv_credit.read(cost);
+                    return_credit(session, state, effects);
+                    return Poll::Ready(None);
+                }
+            }
             if let Some(bytes) = state.queue.pop_front() {
                 state.recv_credit.read(bytes.len() + MESSAGE_COST);
                 return_credit(session, state, effects);
@@ -91,15 +119,23 @@ impl RecvHalf {
                     Poll::Pending
                 }
             }
-        })
+        });
+        // Large pieces are masked here, where nothing is locked.
+        match (polled, &mut self.encoder) {
+            (Poll::Ready(None), Some(encoder)) => {
+                Poll::Ready(encoder.next().map(|bytes| Ok(Frame::data(bytes))))
+            }
+            (polled, _) => polled,
+        }
     }
 
     /// Whether the body has been given in full.
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
+        let is_encoded = self.encoder.as_ref().is_none_or(|encoder| encoder.is_empty());
         let state = lock(&self.exchange.state);
         let has_trailers = state.end.as_ref().is_some_and(|end| end.trailers.is_some());
-        matches!(state.receiving, Receiving::Ended) && state.queue.is_empty() && !has_trailers
+        matches!(state.receiving, Receiving::Ended) && state.is_queue_empty() && !has_trailers && is_encoded
     }
 }
 
@@ -114,7 +150,7 @@ fn return_credit(session: &Session, state: &mut State, effects: &mut Effects) {
 impl Drop for RecvHalf {
     fn drop(&mut self) {
         self.exchange.update(&self.session, |state, effects| {
-            state.queue.clear();
+            state.clear_queue();
             if !state.is_recv_open() {
                 state.recv_credit.discard();
                 state.recv_credit.end();

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Exchange,
-    state::{Sending, State},
+    state::{Sending, State, Upgrade},
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
@@ -65,6 +65,16 @@ impl SendHalf {
         self.exchange.protocol
     }
 
+    /// Whether frames of WebSocket follow the upgrade, and not bytes.
+    pub(crate) fn is_framed(&self) -> bool {
+        self.exchange.is_framed
+    }
+
+    /// Whether the other end has answered that it does not switch to the protocol that was asked for.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.with(|state| state.upgrade == Upgrade::Refused)
+    }
+
     /// Whether this sends a request, and not a response.
     pub(crate) fn is_request(&self) -> bool {
         self.exchange.opener
@@ -107,6 +117,19 @@ impl SendHalf {
     /// The caller sends that piece, or drops this half.
     pub fn poll_take(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         self.with(|state| match state.send_credit.take(wanted) {
+            Some(piece) => Poll::Ready(piece),
+            None => {
+                register(&mut state.send_waker, cx.waker());
+                Poll::Pending
+            }
+        })
+    }
+
+    /// Takes credit for a piece of a frame, with at most `wanted` bytes, and says with how many. An empty frame has a cost too.
+    ///
+    /// The caller sends that piece, or drops this half.
+    pub fn poll_take_frame(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
+        self.with(|state| match state.send_credit.take_frame(wanted) {
             Some(piece) => Poll::Ready(piece),
             None => {
                 register(&mut state.send_waker, cx.waker());

@@ -10,14 +10,16 @@
 use std::{collections::VecDeque, task::Waker};
 
 use bytes::Bytes;
+use http::StatusCode;
 
-use super::{Action, Effects, Place};
+use super::{Action, Effects, Place, frames::Frames};
 use crate::{
     error::{Cause, Initiator, TunnelError},
     flow::{RecvCredit, SendCredit},
-    head::ResponseHead,
+    head::{Protocol, ResponseHead},
     message::{Data, End, MESSAGE_COST, Reset, ResponseStart},
     reason::ResetReason,
+    ws::WsFrame,
 };
 
 /// How the peer broke the rules of an exchange.
@@ -59,6 +61,20 @@ pub(crate) enum Receiving {
     Failed(TunnelError),
 }
 
+/// What became of the wish to switch to another protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    /// There was none.
+    NotAsked,
+    /// No answer has come; it never does at the side that gives it.
+    Asked {
+        /// Whether frames follow, and not bytes.
+        is_framed: bool,
+    },
+    Refused,
+    Done,
+}
+
 /// Both directions of one exchange.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -69,6 +85,9 @@ pub(crate) struct State {
     pub(super) receiving: Receiving,
     pub(super) head: Option<ResponseHead>,
     pub(super) queue: VecDeque<Bytes>,
+    /// What stands in the place of `queue` where frames come. Boxed, because few exchanges have it.
+    pub(super) frames: Option<Box<Frames>>,
+    pub(super) upgrade: Upgrade,
     pub(super) end: Option<End>,
     pub(crate) recv_credit: RecvCredit,
     pub(super) recv_waker: Option<Waker>,
@@ -89,6 +108,8 @@ impl State {
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,
             queue: VecDeque::new(),
+            frames: None,
+            upgrade: Upgrade::NotAsked,
             end: None,
             recv_credit,
             recv_waker: None,
@@ -96,6 +117,15 @@ impl State {
             finished: false,
             place: Some(place),
         }
+    }
+
+    /// The state of an exchange of this protocol.
+    pub(crate) fn carrying(mut self, protocol: Protocol, is_framed: bool) -> Self {
+        if protocol == Protocol::WebSocket {
+            self.upgrade = Upgrade::Asked { is_framed };
+            self.frames = (is_framed && !self.opener).then(Box::default);
+        }
+        self
     }
 
     /// Takes the head of the response.
@@ -108,6 +138,17 @@ impl State {
             Receiving::Failed(_) => return Ok(()),
             Receiving::Head if self.opener => self.receiving = Receiving::Open,
             _ => return Err(Violation::protocol("a second head came for one exchange")),
+        }
+        match (self.upgrade, start.head.status) {
+            (Upgrade::Asked { is_framed }, StatusCode::SWITCHING_PROTOCOLS) => {
+                self.upgrade = Upgrade::Done;
+                self.frames = is_framed.then(Box::default);
+            }
+            (_, StatusCode::SWITCHING_PROTOCOLS) => {
+                return Err(Violation::protocol("a 101 came that nobody had asked for"));
+            }
+            (Upgrade::Asked { .. }, _) => self.upgrade = Upgrade::Refused,
+            _ => {}
         }
         self.head = Some(start.head);
         effects.recv_waker = self.recv_waker.take();
@@ -125,11 +166,8 @@ impl State {
 
     /// Takes a piece of the body, or its end.
     pub(crate) fn on_data(&mut self, data: Data, effects: &mut Effects) -> Result<(), Violation> {
-        match self.receiving {
-            Receiving::Failed(_) => return Ok(()),
-            Receiving::Open => {}
-            Receiving::Head => return Err(Violation::protocol("a piece of body came before the head")),
-            Receiving::Ended => return Err(Violation::protocol("a piece of body came after the end")),
+        if !self.takes_body()? {
+            return Ok(());
         }
         if data.data.is_empty() && data.end.is_none() {
             return Err(Violation::protocol(
@@ -137,7 +175,12 @@ impl State {
             ));
         }
         if !data.data.is_empty() {
-            self.take_bytes(data.data, effects)?;
+            if self.frames.is_some() {
+                return Err(Violation::protocol("bytes came where frames must"));
+            }
+            if self.take_cost(data.data.len(), effects)? {
+                self.queue.push_back(data.data);
+            }
         }
         if let Some(end) = data.end {
             self.receiving = Receiving::Ended;
@@ -149,8 +192,37 @@ impl State {
         Ok(())
     }
 
-    fn take_bytes(&mut self, bytes: Bytes, effects: &mut Effects) -> Result<(), Violation> {
-        let cost = bytes.len() + MESSAGE_COST;
+    /// Takes a WebSocket frame, or a piece of one.
+    pub(crate) fn on_frame(&mut self, piece: WsFrame, effects: &mut Effects) -> Result<(), Violation> {
+        if !self.takes_body()? {
+            return Ok(());
+        }
+        let Some(frames) = &mut self.frames else {
+            return Err(Violation::protocol("a frame came where none may"));
+        };
+        frames.check(&piece).map_err(Violation::protocol)?;
+        if self.take_cost(piece.data.len(), effects)?
+            && let Some(frames) = &mut self.frames
+        {
+            frames.push(piece);
+            effects.recv_waker = self.recv_waker.take();
+        }
+        Ok(())
+    }
+
+    /// Whether what arrives now is of use; it is not when the exchange has failed.
+    fn takes_body(&self) -> Result<bool, Violation> {
+        match self.receiving {
+            Receiving::Failed(_) => Ok(false),
+            Receiving::Open => Ok(true),
+            Receiving::Head => Err(Violation::protocol("a piece of body came before the head")),
+            Receiving::Ended => Err(Violation::protocol("a piece of body came after the end")),
+        }
+    }
+
+    /// Counts a message with `len` bytes, and says whether somebody will read it.
+    fn take_cost(&mut self, len: usize, effects: &mut Effects) -> Result<bool, Violation> {
+        let cost = len + MESSAGE_COST;
         let overrun = Violation {
             reason: ResetReason::FlowControl,
             what: "more body came than the credit allows",
@@ -159,10 +231,21 @@ impl State {
         if self.detached {
             self.recv_credit.read(cost);
             effects.window = self.recv_credit.claim_discarded();
-        } else {
-            self.queue.push_back(bytes);
         }
-        Ok(())
+        Ok(!self.detached)
+    }
+
+    /// Forgets what was received and not read.
+    pub(super) fn clear_queue(&mut self) {
+        self.queue.clear();
+        if let Some(frames) = &mut self.frames {
+            frames.clear();
+        }
+    }
+
+    /// Whether all that was received has been read.
+    pub(super) fn is_queue_empty(&self) -> bool {
+        self.queue.is_empty() && self.frames.as_ref().is_none_or(|frames| frames.is_empty())
     }
 
     /// Takes credit that the peer returned.
@@ -207,7 +290,7 @@ impl State {
         if matches!(self.receiving, Receiving::Head | Receiving::Open) {
             self.receiving = Receiving::Failed(error.clone());
             (self.head, self.end) = (None, None);
-            self.queue.clear();
+            self.clear_queue();
             self.recv_credit.discard();
             effects.recv_waker = self.recv_waker.take();
         }

@@ -7,7 +7,7 @@ use http::{
 
 use super::{RequestHead, ResponseHead};
 use crate::{
-    admit::{self, Canonical, Fault, Policy},
+    admit::{self, Canonical, Fault, Policy, UpgradeRequest},
     error::{Cause, Initiator, TunnelError},
 };
 
@@ -27,7 +27,10 @@ impl RequestHead {
         let uri = parts.uri.into_parts();
         let mut headers = parts.headers;
         headers.remove(header::HOST);
+        let upgrade = parts.extensions.get::<UpgradeRequest>();
+        let upgrade = upgrade.map(|asked| Box::new(asked.protocol.clone()));
         Ok(Self {
+            upgrade,
             method: parts.method,
             scheme: canonical.scheme().clone(),
             authority: uri.authority.or_else(|| canonical.authority().cloned()),
@@ -70,6 +73,10 @@ impl RequestHead {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method;
         parts.headers = self.headers;
+        if let Some(protocol) = self.upgrade {
+            let protocol = *protocol;
+            parts.extensions.insert(UpgradeRequest { protocol });
+        }
         parts.headers.remove(header::HOST);
         admit::fold_content_length(&mut parts.headers);
         admit::strip_request(&mut parts.headers);
@@ -110,7 +117,9 @@ impl ResponseHead {
     pub fn from_parts(mut parts: response::Parts) -> Result<Self, TunnelError> {
         check_final(parts.status, Cause::Upstream)?;
         admit::clean_response(&mut parts);
+        let upgrade = parts.headers.remove(header::UPGRADE).map(Box::new);
         Ok(Self {
+            upgrade,
             status: parts.status,
             headers: parts.headers,
         })
@@ -127,6 +136,9 @@ impl ResponseHead {
         parts.status = self.status;
         parts.headers = self.headers;
         admit::clean_response(&mut parts);
+        if let (StatusCode::SWITCHING_PROTOCOLS, Some(protocol)) = (parts.status, self.upgrade) {
+            parts.headers.insert(header::UPGRADE, *protocol);
+        }
         Ok(parts)
     }
 

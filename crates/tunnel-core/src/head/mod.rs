@@ -32,6 +32,15 @@ impl Protocol {
             Self::Http
         }
     }
+
+    /// The protocol of a request with this head: [`WebSocket`](Self::WebSocket) if it asks to switch to another protocol.
+    #[must_use]
+    pub fn of_head(head: &RequestHead) -> Self {
+        match head.upgrade {
+            Some(_) => Self::WebSocket,
+            None => Self::of(&head.headers),
+        }
+    }
 }
 
 fn is_grpc(value: &HeaderValue) -> bool {
@@ -55,6 +64,8 @@ pub struct RequestHead {
     pub path: PathAndQuery,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
+    /// The protocol that the exchange shall switch to. Boxed, because most exchanges have none.
+    pub upgrade: Option<Box<HeaderValue>>,
 }
 
 /// The head of a response, as it travels.
@@ -64,6 +75,8 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The end-to-end headers: duplicates kept, the values of one name in order.
     pub headers: HeaderMap,
+    /// The protocol that the exchange switches to; only with status 101.
+    pub upgrade: Option<Box<HeaderValue>>,
 }
 
 impl fmt::Debug for RequestHead {

@@ -205,6 +205,7 @@ fn sizes_are_those_of_http_1_1() {
     assert_eq!((head.byte_len(), head.field_count()), (line + 6 + 7, 2));
 
     let head = ResponseHead {
+        upgrade: None,
         status: StatusCode::OK,
         headers: head.headers,
     };
@@ -250,6 +251,7 @@ fn an_informational_status_is_no_answer() {
             .unwrap()
             .into_parts();
         let head = ResponseHead {
+            upgrade: None,
             status: parts.status,
             headers: HeaderMap::new(),
         };

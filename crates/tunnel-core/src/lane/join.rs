@@ -15,7 +15,9 @@ pub(super) fn join(last: &mut Payload, data: &mut Data, max_chunk: usize) -> Opt
         Payload::Request(start) => (&mut start.data, &mut start.end),
         Payload::Response(start) => (&mut start.data, &mut start.end),
         Payload::Data(data) => (&mut data.data, &mut data.end),
-        Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => return None,
+        Payload::Frame(_) | Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => {
+            return None;
+        }
     };
     if end.is_some() || !fits(bytes, &data.data, max_chunk) {
         return None;

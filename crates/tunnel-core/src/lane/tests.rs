@@ -59,7 +59,7 @@ fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     Arc::new(Exchange::new(
         id,
         direction,
-        protocol,
+        (protocol, false),
         opener,
         lane.clone(),
         state,

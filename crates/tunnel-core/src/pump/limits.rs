@@ -72,6 +72,7 @@ mod tests {
 
     fn head(headers: HeaderMap) -> Payload {
         let head = ResponseHead {
+            upgrade: None,
             status: StatusCode::OK,
             headers,
         };

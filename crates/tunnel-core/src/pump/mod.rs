@@ -1,6 +1,8 @@
 //! What moves a head and a body into the tunnel: the request's at the side that asks, the response's at the other.
 
+mod framed;
 mod limits;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -15,32 +17,17 @@ use http_body::{Body, Frame};
 use pin_project::pin_project;
 use tower_service::Service;
 
+pub use self::start::Start;
 use crate::{
     admit::clean_trailers,
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
     head::Protocol,
-    message::{Data, End, Payload, RequestStart, ResponseStart},
+    message::{Data, End, Payload},
     outgoing::Outgoing,
     reason::ResetReason,
+    ws::Decoder,
 };
-
-/// The first message of a direction, before it is known what of the body goes with it.
-pub enum Start {
-    /// Of a request.
-    Request(Box<RequestStart>),
-    /// Of a response.
-    Response(Box<ResponseStart>),
-}
-
-impl fmt::Debug for Start {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(_) => f.write_str("Start::Request(..)"),
-            Self::Response(_) => f.write_str("Start::Response(..)"),
-        }
-    }
-}
 
 /// Sends one direction of an exchange through the transport `S`: the head, the body in pieces, and the end.
 ///
@@ -76,6 +63,8 @@ pub struct Pump<B, S: Service<Outgoing>> {
     has_yielded: bool,
     max_chunk: usize,
     protocol: Protocol,
+    /// What cuts the body into frames of WebSocket. Boxed, because few exchanges have it.
+    frames: Option<Box<Decoder>>,
 }
 
 /// What the body had to give.
@@ -96,6 +85,7 @@ where
     /// Sends `start` and `body` as the `send` half of an exchange.
     pub fn new(start: Start, body: B, send: SendHalf, transport: S) -> Self {
         let (max_chunk, protocol) = (send.session().max_chunk(), send.protocol());
+        let frames = framed::decoder(&start, &send);
         Self {
             body,
             transport,
@@ -109,6 +99,7 @@ where
             has_yielded: false,
             max_chunk,
             protocol,
+            frames,
         }
     }
 
@@ -127,7 +118,10 @@ where
             Poll::Ready(SendClosed::Stopped) => Ok(()),
             Poll::Ready(SendClosed::Failed(error)) => Err(error),
             Poll::Pending => {
-                let reason = ResetReason::from_error(&error);
+                let reason = match error.cause() {
+                    Cause::Malformed if send.is_request() => ResetReason::BodyBroken,
+                    _ => ResetReason::from_error(&error),
+                };
                 let error = error.with_sent(send.seal());
                 send.reset(reason, &error);
                 Err(error)
@@ -135,26 +129,31 @@ where
         }
     }
 
-    /// Sends what was made, and makes the next message. `None` when all is sent.
+    /// Makes the next message, and sends it. `None` when that was the last.
     fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
-        let mut this = self.as_mut().project();
-        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
-            // On an error the future stays: what it still holds is dropped once the exchange has this error.
-            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
-            this.sending.set(None);
-            return Poll::Ready(Ok((!*this.is_last).then_some(())));
-        }
-        if this.next.is_some() {
+        if self.sending.is_none() {
+            if self.next.is_none() {
+                let next = if self.frames.is_some() {
+                    ready!(self.as_mut().poll_make_framed(cx))?
+                } else {
+                    ready!(self.as_mut().poll_make(cx))?
+                };
+                *self.as_mut().project().next = Some(next);
+            }
+            let mut this = self.as_mut().project();
             ready!(this.transport.poll_ready(cx)).map_err(into_tunnel_error)?;
             if let Some(next) = this.next.take() {
                 let future = this.transport.call(next);
                 this.sending.set(Some(future));
             }
-            return Poll::Ready(Ok(Some(())));
         }
-        let next = ready!(self.as_mut().poll_make(cx))?;
-        *self.project().next = Some(next);
-        Poll::Ready(Ok(Some(())))
+        let mut this = self.project();
+        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
+            // On an error the future stays: what it still holds is dropped once the exchange has this error.
+            ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
+            this.sending.set(None);
+        }
+        Poll::Ready(Ok((!*this.is_last).then_some(())))
     }
 
     /// Makes the next message of what the body has.
@@ -185,10 +184,7 @@ where
         *this.is_last = end.is_some();
         let payload = match this.start.take() {
             None => Payload::Data(Data { data, end }),
-            Some(Start::Request(start)) => Payload::Request(Box::new(RequestStart { data, end, ..*start })),
-            Some(Start::Response(start)) => {
-                Payload::Response(Box::new(ResponseStart { data, end, ..*start }))
-            }
+            Some(start) => start.into_payload(Data { data, end }),
         };
         limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
         Poll::Ready(Ok(send.outgoing(payload)))
@@ -219,6 +215,10 @@ where
                     Ok(data) => *this.rest = data,
                     Err(end) => *this.end = Some(end),
                 },
+                // Nothing will follow a request whose upgrade was refused: its body may just be dropped.
+                Poll::Ready(Some(Err(_))) if this.send.as_ref().is_some_and(SendHalf::is_refused) => {
+                    *this.end = Some(End::default());
+                }
                 Poll::Ready(Some(Err(error))) => {
                     let is_request = this.send.as_ref().is_some_and(SendHalf::is_request);
                     return Err(body_error(error.into(), is_request));

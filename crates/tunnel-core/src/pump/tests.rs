@@ -342,6 +342,7 @@ fn debug_shows_nothing_of_what_is_sent() {
     let (start, send, recv) = pair.gateway.open(head).unwrap();
     let payload = Payload::Response(Box::new(ResponseStart {
         head: ResponseHead {
+            upgrade: None,
             status: http::StatusCode::OK,
             headers: http::HeaderMap::new(),
         },

@@ -114,6 +114,7 @@ impl Session {
             exchange.update(self, |state, effects| match payload {
                 Payload::Response(start) => state.on_response(*start, effects),
                 Payload::Data(data) => state.on_data(data, effects),
+                Payload::Frame(frame) => state.on_frame(frame, effects),
                 Payload::Window(bytes) => state.on_window(bytes, effects),
                 Payload::Reset(reset) => state.on_reset(reset, effects),
                 Payload::Request(_) => Err(protocol("a second request came for one exchange")),
@@ -165,8 +166,11 @@ impl Session {
             _ => RecvCredit::promised(budget, local.initial_credit),
         };
         let credit = credit.min(crate::flow::MAX_CREDIT);
-        let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place);
-        let exchange = Arc::new(Exchange::new(id, direction, protocol, false, lane.clone(), state));
+        let is_framed = self.is_framed(protocol, head.upgrade.as_deref());
+        let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place)
+            .carrying(protocol, is_framed);
+        let carries = (protocol, is_framed);
+        let exchange = Arc::new(Exchange::new(id, direction, carries, false, lane.clone(), state));
         {
             let mut table = lock(&self.0.table);
             match table.phase {

@@ -20,6 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderValue;
+
 use self::table::{Phase, Table};
 pub use self::{
     closing::LaneGuard,
@@ -35,7 +37,7 @@ use crate::{
     lane::Lane,
     message::Direction,
     runtime::{BoxTask, Runtime},
-    settings::Settings,
+    settings::{Features, Settings},
     sync::lock,
 };
 
@@ -54,6 +56,8 @@ pub struct SessionConfig {
     pub local: Settings,
     /// What the other end takes.
     pub remote: Settings,
+    /// What both ends can do.
+    pub features: Features,
     /// Where the credit comes from that this end grants.
     pub budget: CreditBudget,
     /// Time, ids and tasks.
@@ -127,6 +131,12 @@ impl Session {
         self.0.config.remote
     }
 
+    /// What both ends can do.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.0.config.features
+    }
+
     /// The largest piece of body that may be sent, in bytes: the smaller of the two ends' settings.
     #[must_use]
     pub fn max_chunk(&self) -> usize {
@@ -179,9 +189,26 @@ impl Session {
         self.0.round_trip.fetch_min(micros, Ordering::Relaxed);
     }
 
+    /// Time, random bits and tasks, as the transport gives them.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.0.config.runtime
+    }
+
     /// Spawns a task on the transport's runtime.
     pub fn spawn(&self, task: BoxTask) {
         self.0.config.runtime.spawn(task);
+    }
+
+    /// Whether an exchange carries frames of WebSocket after its upgrade, and not bytes.
+    fn is_framed(&self, protocol: Protocol, upgrade: Option<&HeaderValue>) -> bool {
+        protocol == Protocol::WebSocket
+            && self.0.config.features.contains(Features::WEBSOCKET_FRAMES)
+            && upgrade.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    }
+
+    pub(crate) fn random(&self) -> [u8; 16] {
+        self.0.config.runtime.random()
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -218,15 +245,21 @@ impl Session {
         Ok(lane)
     }
 
-    /// Opens an exchange. `is_eager` is false for a request whose body waits for `100 (Continue)`: then the other end
-    /// grants credit only when somebody wants the body.
+    /// Opens an exchange that asks to switch to the protocol `upgrade`, if any. `is_eager` is false for a request whose body waits
+    /// for `100 (Continue)`: then the other end grants credit only when somebody wants the body.
     ///
     /// The result is what the head has to announce as credit for the response, and the two halves.
     ///
     /// # Errors
     ///
     /// The session is closed or draining, has no lane, or has no room; nothing was sent then.
-    pub fn open(&self, protocol: Protocol, is_eager: bool) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
+    pub fn open(
+        &self,
+        protocol: Protocol,
+        upgrade: Option<&HeaderValue>,
+        is_eager: bool,
+    ) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
+        let is_framed = self.is_framed(protocol, upgrade);
         let SessionConfig {
             local,
             remote,
@@ -242,7 +275,7 @@ impl Session {
             if is_eager { remote.initial_credit } else { 0 },
             remote.initial_credit,
         );
-        let state = State::new(true, send_credit, recv_credit, place);
+        let state = State::new(true, send_credit, recv_credit, place).carrying(protocol, is_framed);
         let id = runtime.request_id();
 
         let mut table = lock(&self.0.table);
@@ -252,7 +285,14 @@ impl Session {
             Phase::Closed(error) => return Err(error.clone().with_sent(Sent::No)),
         }
         let lane = table.least_loaded().ok_or_else(no_lane)?;
-        let exchange = Arc::new(Exchange::new(id, *opens, protocol, true, lane, state));
+        let exchange = Arc::new(Exchange::new(
+            id,
+            *opens,
+            (protocol, is_framed),
+            true,
+            lane,
+            state,
+        ));
         table.exchanges.insert(id, exchange.clone());
         drop(table);
         self.0.has_carried.store(true, Ordering::Relaxed);

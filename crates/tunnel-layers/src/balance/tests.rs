@@ -89,7 +89,9 @@ async fn turns_go_round_and_all_clones_take_them_together() {
 async fn sessions_that_cannot_take_it_are_passed_over() {
     let (draining, without_lane, full, good) = (session(1, 1), session(2, 0), session(3, 1), session(4, 1));
     draining.drain();
-    let _open: Vec<_> = (0..2).map(|_| full.open(Protocol::Http, true).unwrap()).collect();
+    let _open: Vec<_> = (0..2)
+        .map(|_| full.open(Protocol::Http, None, true).unwrap())
+        .collect();
     for _ in 0..4 {
         let (answer, tried) = send(&[&draining, &without_lane, &full, &good], b"", |_| None).await;
         assert_eq!(answer.unwrap().status(), 200);
@@ -165,7 +167,7 @@ async fn a_missing_layer_is_named() {
 #[test]
 fn least_pending_prefers_the_one_with_less_to_do() {
     let (busy, idle) = (session(1, 1), session(2, 1));
-    let _open = busy.open(Protocol::Http, true).unwrap();
+    let _open = busy.open(Protocol::Http, None, true).unwrap();
     let members = [
         Member {
             session: busy,

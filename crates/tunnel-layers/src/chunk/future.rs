@@ -4,9 +4,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::Response;
+use http::{Response, StatusCode};
 use pin_project::pin_project;
-use tunnel_core::{ExchangeResponse, TunnelBody, TunnelError};
+use tunnel_core::{ExchangeResponse, TunnelBody, TunnelError, upgrade::Switched};
 
 /// The future of [`Chunk`](super::Chunk). Dropping it resets the exchange.
 #[derive(Debug)]
@@ -57,6 +57,9 @@ where
         let ExchangeResponse { id, head, body } = ready!(inner.poll(cx))?;
         let mut parts = head.into_parts()?;
         parts.extensions.insert(id);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            parts.extensions.insert(Switched);
+        }
         Poll::Ready(Ok(Response::from_parts(parts, body)))
     }
 }

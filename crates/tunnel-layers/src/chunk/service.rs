@@ -54,9 +54,9 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     })?;
     #[cfg(feature = "deadline")]
     crate::grpc_timeout::refresh(&mut parts);
-    let protocol = Protocol::of(&parts.headers);
     let trace_id = trace_id(&parts.headers).to_owned();
     let head = RequestHead::from_parts(parts)?;
+    let protocol = Protocol::of_head(&head);
     let body = Chunked::new(body, session.max_chunk());
     Ok(ExchangeRequest {
         session,

@@ -49,7 +49,7 @@ where
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
-        let (credit, send, recv) = match session.open(protocol, is_eager) {
+        let (credit, send, recv) = match session.open(protocol, head.upgrade.as_deref(), is_eager) {
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };

@@ -1,5 +1,5 @@
-use http::{HeaderMap, Method, Request, Response};
-use tunnel_core::{Protocol, TunnelError};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use tunnel_core::{Protocol, TunnelError, admit::UpgradeRequest};
 
 use super::{Direct, ResponseBody, grpc, problem};
 use crate::trace_context::{TraceContext, TraceId};
@@ -30,6 +30,8 @@ pub struct Caller {
     dialect: Dialect,
     /// The method was HEAD: the answer has no body (RFC 9110, section 9.3.2).
     head_only: bool,
+    /// The request asked for an upgrade: what stands behind it on the connection may be no HTTP.
+    closes: bool,
     trace_id: Option<TraceId>,
 }
 
@@ -40,6 +42,7 @@ impl Caller {
         Self {
             dialect: Dialect::of(request.headers()),
             head_only: request.method() == Method::HEAD,
+            closes: asks_for_upgrade(request),
             trace_id: request.extensions().get().map(TraceContext::trace_id),
         }
     }
@@ -57,7 +60,7 @@ impl Caller {
             Dialect::Http => problem::response(error, self.trace_id, self.head_only),
             Dialect::Grpc => grpc::response(error),
         };
-        self.put_trace_id(response.headers_mut());
+        self.put_fields(response.headers_mut());
         response.extensions_mut().insert(error.clone());
         response
     }
@@ -66,7 +69,7 @@ impl Caller {
     #[must_use]
     pub fn direct<B>(&self, direct: &Direct) -> Response<ResponseBody<B>> {
         let mut response = direct.response(self.head_only);
-        self.put_trace_id(response.headers_mut());
+        self.put_fields(response.headers_mut());
         response
     }
 
@@ -85,9 +88,19 @@ impl Caller {
         trailers
     }
 
-    fn put_trace_id(&self, headers: &mut HeaderMap) {
+    fn put_fields(&self, headers: &mut HeaderMap) {
         if let Some(id) = self.trace_id {
             headers.insert(super::TRACE_ID_HEADER, id.to_header());
         }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
+}
+
+/// Whether a connection of HTTP/1.1 was asked to switch to another protocol.
+fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_11
+        && (request.headers().contains_key(header::UPGRADE)
+            || request.extensions().get::<UpgradeRequest>().is_some())
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
     Routed, Target,
-    admit::{Policy, canonical_path},
+    admit::{Policy, UpgradeRequest, canonical_path},
 };
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
     limits::check_timeouts,
+    protocol::RuleProtocol,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
 };
@@ -29,8 +30,9 @@ pub const MAX_PATTERN_BYTES: usize = 1 << 20;
 pub(super) struct Ask<'a> {
     pub(super) host: &'a str,
     pub(super) path: &'a str,
-    method: &'a Method,
-    headers: &'a HeaderMap,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) upgrade: Option<&'a UpgradeRequest>,
     /// Found out when a rule first asks for it.
     service: OnceCell<Option<&'a str>>,
 }
@@ -47,7 +49,18 @@ impl<'a> Ask<'a> {
             path,
             method,
             headers,
+            upgrade: None,
             service: OnceCell::new(),
+        }
+    }
+
+    /// With what it wants to switch to. An extended CONNECT is matched as a GET (RFC 8441, section 5).
+    pub(super) fn upgrade(self, upgrade: Option<&'a UpgradeRequest>) -> Self {
+        let is_connect = upgrade.is_some() && self.method == Method::CONNECT;
+        Self {
+            method: if is_connect { &Method::GET } else { self.method },
+            upgrade,
+            ..self
         }
     }
 
@@ -67,6 +80,7 @@ pub(super) struct Compiled {
     pub(super) path: Path,
     pub(super) answer: Answer,
     pub(super) rewrite: Rewrite,
+    protocol: Option<RuleProtocol>,
     methods: Vec<Method>,
     headers: Vec<(HeaderName, Test)>,
 }
@@ -98,6 +112,9 @@ impl Compiled {
         let id: Arc<str> = rule.id.into();
         let host = HostPattern::parse(rule.host.as_deref())?;
         let path = Path::parse(rule.path, rule.grpc, &rule.methods)?;
+        if let Some(protocol) = rule.protocol {
+            protocol.check(matches!(path, Path::Grpc(_)), &rule.methods)?;
+        }
         let rewrite = Rewrite {
             prefix: rule.prefix.map(|to| replacement(&path, &to)).transpose()?,
             host: rule.to_host.map(|host| authority(&host)).transpose()?,
@@ -117,6 +134,7 @@ impl Compiled {
             host,
             path,
             rewrite,
+            protocol: rule.protocol,
             methods: rule.methods,
             headers: rule
                 .headers
@@ -134,6 +152,7 @@ impl Compiled {
             Path::Any | Path::Exact(_) | Path::Prefix(_) => true,
         };
         path && (self.methods.is_empty() || self.methods.contains(ask.method))
+            && self.protocol.is_none_or(|protocol| protocol.is_of(ask))
             && self
                 .headers
                 .iter()

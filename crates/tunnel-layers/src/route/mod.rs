@@ -93,6 +93,44 @@
 //! Agents bring services of their own. With [`RouteLayer::services`], a call that no rule matches goes to the group whose agents
 //! registered the service, so that nobody types its name twice; a rule for the same service comes first.
 //!
+//! # WebSocket
+//!
+//! [`protocol`](Rule::protocol) makes a rule one for [`WebSocket`](RuleProtocol::WebSocket), or for another
+//! [`RuleProtocol`]. It does not make a rule more specific, so of two rules with the same host and path the one with a
+//! protocol is declared first.
+//!
+//! ```
+//! # use http::{Request, Response};
+//! # use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! # use tunnel_core::{BoxError, Routed};
+//! # use tunnel_layers::route::{RouteLayer, Rule, RuleProtocol, Rules};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! let rules = Rules::compile([
+//!     Rule::group("sockets", "chat".parse()?).path_prefix("/chat").protocol(RuleProtocol::WebSocket),
+//!     Rule::group("pages", "web".parse()?),
+//! ])?;
+//! # let service = ServiceBuilder::new()
+//! #     .layer(RouteLayer::new(rules))
+//! #     .service(service_fn(|request: Request<String>| async move {
+//! #         let rule = request.extensions().get::<Routed>().unwrap().rule.clone();
+//! #         Ok::<_, BoxError>(Response::new(rule.to_string()))
+//! #     }));
+//! let handshake = Request::get("http://example.com/chat")
+//!     .header("host", "example.com")
+//!     .header("connection", "upgrade")
+//!     .header("upgrade", "websocket")
+//!     .body(String::new())?;
+//! let page = Request::get("http://example.com/chat").header("host", "example.com").body(String::new())?;
+//! for (request, rule) in [(handshake, "sockets"), (page, "pages")] {
+//!     let answer = service.clone().oneshot(request).await?;
+//! #   use http_body_util::BodyExt;
+//!     assert_eq!(answer.into_body().collect().await?.to_bytes(), rule);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Upstreams
 //!
 //! A rule may also send requests to an upstream that this process reaches itself. Such rules are an error of
@@ -141,6 +179,7 @@ mod host;
 mod layer;
 mod limits;
 mod not_found;
+mod protocol;
 mod registered;
 mod rewrite;
 mod rule;
@@ -154,6 +193,7 @@ pub use self::{
     error::RuleError,
     layer::RouteLayer,
     not_found::NotFound,
+    protocol::RuleProtocol,
     rule::{Action, Rule},
     rules::{MAX_RULES, Rules, RulesWithUpstreams},
     service::Route,

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method};
 use tunnel_core::{GroupName, Limits, Timeouts};
 
-use super::grpc::GrpcMatch;
+use super::{grpc::GrpcMatch, protocol::RuleProtocol};
 use crate::reject::Direct;
 
 /// One rule: what it matches, who serves that, and what changes on the way.
@@ -34,6 +34,7 @@ pub struct Rule {
     pub(super) host: Option<String>,
     pub(super) path: PathMatch,
     pub(super) grpc: GrpcMatch,
+    pub(super) protocol: Option<RuleProtocol>,
     pub(super) methods: Vec<Method>,
     pub(super) headers: Vec<(HeaderName, HeaderMatch)>,
     pub(super) prefix: Option<String>,
@@ -107,6 +108,7 @@ impl Rule {
             host: None,
             path: PathMatch::Any,
             grpc: GrpcMatch::default(),
+            protocol: None,
             methods: Vec::new(),
             headers: Vec::new(),
             prefix: None,
@@ -200,7 +202,14 @@ impl Rule {
         self
     }
 
-    /// Matches this method, beside those that were named before. GET does not include HEAD.
+    /// Matches requests that speak, or ask for, this protocol, such as WebSocket.
+    pub fn protocol(mut self, protocol: RuleProtocol) -> Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// Matches this method, beside those that were named before. GET does not include HEAD; an extended CONNECT (RFC 8441)
+    /// counts as the GET that it would be on HTTP/1.1.
     pub fn method(mut self, method: Method) -> Self {
         self.methods.push(method);
         self

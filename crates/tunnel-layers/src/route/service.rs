@@ -84,7 +84,7 @@ where
 fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
     let canonical = request.extensions().get::<Canonical>()?;
     let (host, path) = (canonical.host(), canonical.path());
-    let ask = Ask::new(host, path, request.method(), request.headers());
+    let ask = Ask::new(host, path, request.method(), request.headers()).upgrade(request.extensions().get());
     rules.find(&ask).cloned()
 }
 

@@ -1,25 +1,37 @@
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
-use tunnel_core::{Cause, Initiator, Lifetime, Sent, TunnelError, admit::ExtendedConnect};
+use tunnel_core::BoxError;
 
-use super::ResponseFuture;
+use super::{ResponseFuture, UpgradeBody, ask, layer::Settings};
 use crate::{
     admission::admit,
     reject::{Caller, ResponseBody},
 };
 
-/// Handles requests for another protocol; see the [module](super).
+/// Carries out upgrades; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct Upgrade<S> {
     inner: S,
+    settings: Settings,
 }
 
 impl<S> Upgrade<S> {
-    /// Hands everything that is plain HTTP to `inner`.
+    /// Hands every request to `inner`, and carries out the upgrades that it grants, without limits of its own.
     pub const fn new(inner: S) -> Self {
-        Self { inner }
+        let settings = Settings {
+            idle: None,
+            ping: None,
+            runtime: None,
+        };
+        Self { inner, settings }
+    }
+
+    pub(super) const fn with(inner: S, settings: Settings) -> Self {
+        Self { inner, settings }
     }
 }
 
@@ -27,7 +39,10 @@ wraps_inner!(Upgrade<S>);
 
 impl<S, B, RB> Service<Request<B>> for Upgrade<S>
 where
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<UpgradeBody<B>>, Response = Response<RB>>,
+    B: Body,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
 {
     type Response = Response<ResponseBody<RB>>;
     type Error = S::Error;
@@ -39,20 +54,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        match admit(request).and_then(refuse_connect) {
-            Ok(mut request) => {
-                Lifetime::of(request.extensions_mut());
-                ResponseFuture::new(self.inner.call(request))
-            }
+        match admit(request).and_then(|request| ask::ask(request, &self.settings)) {
+            Ok((request, asked)) => ResponseFuture::called(caller, self.inner.call(request), asked),
             Err(error) => ResponseFuture::rejected(caller, error),
         }
     }
-}
-
-fn refuse_connect<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
-    if request.extensions().get::<ExtendedConnect>().is_none() {
-        return Ok(request);
-    }
-    let text = "extended CONNECT (RFC 8441) is not served here";
-    Err(TunnelError::new(Cause::MethodNotServed, Initiator::Tunnel, text).with_sent(Sent::No))
 }

@@ -14,10 +14,13 @@ mod backoff;
 mod builder;
 mod connect;
 mod error;
+mod in_process;
 mod lanes;
 mod run;
 mod serve;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 

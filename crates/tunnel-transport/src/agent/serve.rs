@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -13,13 +13,19 @@ use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
-    Start, TunnelBody, TunnelError, admit, message::ResponseStart,
+    Accepted, BodyLoan, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed,
+    SendHalf, Start, TunnelBody, TunnelError, admit,
+    message::ResponseStart,
+    upgrade::{Relay, Switched, split},
 };
 
-use crate::TunnelTransport;
+use crate::{TunnelTransport, agent::in_process};
 
 /// The request that an agent's service gets.
+///
+/// Of one that asks for an upgrade, [`tunnel_core::upgrade`] says what it may do with the body. A service that speaks hyper's
+/// contract instead, such as axum's `WebSocketUpgrade`, finds what it needs as well: an [`OnUpgrade`](hyper::upgrade::OnUpgrade) in
+/// the extensions, `Connection` and `Upgrade`.
 pub type ServedRequest = Request<TunnelBody>;
 
 /// A service that an agent can serve: any `tower::Service` of requests whose body is a [`TunnelBody`], with any body of
@@ -57,35 +63,119 @@ where
     let Accepted {
         id, head, send, recv, ..
     } = accepted;
-    let body = TunnelBody::new(recv, &head.headers);
+    let (body, loan) = if head.upgrade.is_some() {
+        let (body, loan) = TunnelBody::lent(recv);
+        (body, Some(loan))
+    } else {
+        (TunnelBody::new(recv, &head.headers), None)
+    };
     let mut parts = match head.into_request_parts() {
         Ok(parts) => parts,
         Err(error) => return Err(fail(send, error)),
     };
     parts.extensions.insert(id);
-    let is_head = parts.method == Method::HEAD;
     let request = Request::from_parts(parts, body);
-    let answer = async {
-        poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .map_err(|error| into_tunnel_error(error.into()))?;
-        service
-            .call(request)
-            .await
-            .map_err(|error| into_tunnel_error(error.into()))
+    if let Some(loan) = loan {
+        // Boxed, because few exchanges are upgrades, and this future is larger.
+        return Box::pin(upgrade(id, service, request, loan, send)).await;
+    }
+    let is_head = request.method() == Method::HEAD;
+    let called = {
+        let answer = pin!(answer(&mut service, request));
+        unless_closed(&send, answer).await
     };
-    // The service's work is dropped when the other end gives up.
-    let response = tokio::select! {
+    match called {
+        Called::Answered(response) => respond(id, response, is_head, send).await,
+        Called::Failed(error) => Err(fail(send, error)),
+        Called::Over(result) => result,
+    }
+}
+
+/// An exchange that asks to switch protocols. The service may speak the tunnel's [contract](tunnel_core::upgrade), as
+/// [`Upstream`](crate::Upstream) does, or hyper's, as axum does; or refuse.
+async fn upgrade<S, B>(
+    id: RequestId,
+    mut service: S,
+    mut request: ServedRequest,
+    loan: BodyLoan,
+    send: SendHalf,
+) -> Result<(), TunnelError>
+where
+    S: Service<ServedRequest, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (offer, on_upgrade) = match in_process::offer().await {
+        Ok(offer) => offer,
+        Err(error) => return Err(fail(send, error)),
+    };
+    in_process::prepare(&mut request, on_upgrade);
+    let called = {
+        let answer = pin!(answer(&mut service, request));
+        unless_closed(&send, answer).await
+    };
+    let response = match called {
+        Called::Answered(response) => response,
+        Called::Failed(error) => return Err(fail(send, error)),
+        Called::Over(result) => return result,
+    };
+    let is_switched = response.extensions().get::<Switched>().is_some();
+    if is_switched || response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        drop((offer, loan));
+        return respond(id, response, false, send).await;
+    }
+    let (stream, client) = match (offer.grant().await, loan.reclaim()) {
+        (Ok(stream), Some(client)) => (stream, client),
+        (Ok(_), None) => return Err(fail(send, in_process::mixed_contracts())),
+        (Err(error), _) => return Err(fail(send, error)),
+    };
+    let (body, writer) = split(stream);
+    let body = body.failing_as(in_process::broken());
+    let mut down = pin!(respond(id, response.map(|_| body), false, send));
+    let mut up = pin!(Relay::new(client, writer));
+    tokio::select! {
+        ended = &mut down => {
+            // One direction may end long before the other one. A failure takes both.
+            ended?;
+            up.await;
+            Ok(())
+        }
+        () = &mut up => down.await,
+    }
+}
+
+/// How a call of the service ended.
+enum Called<R> {
+    Answered(R),
+    Failed(TunnelError),
+    /// The other end gave up first.
+    Over(Result<(), TunnelError>),
+}
+
+async fn answer<S: Service<ServedRequest>>(
+    service: &mut S,
+    request: ServedRequest,
+) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.call(request).await
+}
+
+/// Waits for what the service answers. Its work is dropped, by the caller, when the other end has given up.
+async fn unless_closed<R, E: Into<BoxError>>(
+    send: &SendHalf,
+    answer: Pin<&mut impl Future<Output = Result<R, E>>>,
+) -> Called<R> {
+    tokio::select! {
         biased;
-        closed = poll_fn(|cx| send.poll_closed(cx)) => return match closed {
+        closed = poll_fn(|cx| send.poll_closed(cx)) => Called::Over(match closed {
             SendClosed::Failed(error) => Err(error),
             SendClosed::Stopped => Ok(()),
+        }),
+        response = answer => match response {
+            Ok(response) => Called::Answered(response),
+            Err(error) => Called::Failed(into_tunnel_error(error.into())),
         },
-        response = answer => response,
-    };
-    match response {
-        Ok(response) => respond(id, response, is_head, send).await,
-        Err(error) => Err(fail(send, error)),
     }
 }
 

@@ -5,7 +5,9 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 use tonic::{Request, Streaming};
 use tracing::{info, warn};
-use tunnel_core::{Cause, Direction, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError};
+use tunnel_core::{
+    Cause, Direction, Features, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError,
+};
 
 use super::{AgentError, Shared, Status, connect::Connection, lanes};
 use crate::{
@@ -83,6 +85,7 @@ fn hello(agent: &Shared) -> pb::StreamOpen {
         weight: agent.weight,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Some(wire_settings(agent.settings)),
+        features: Features::ALL.bits(),
         ..pb::StreamOpen::default()
     }
 }
@@ -114,6 +117,7 @@ fn build(
         local: agent.settings,
         remote: session_settings(answer.settings.as_ref())
             .map_err(|text| AgentError::lost(format!("the gateway's answer to stream_open: {text}")))?,
+        features: Features::from_bits(answer.features),
         budget: agent.budget.clone(),
         runtime: Arc::new(TokioRuntime::current()),
     });

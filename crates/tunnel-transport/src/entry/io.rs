@@ -3,7 +3,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -14,7 +14,10 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
 };
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::task_tracker::TaskTrackerToken,
+};
 
 use crate::net::Socket;
 
@@ -34,19 +37,52 @@ impl AbortFlag {
     }
 }
 
-/// Whether the client of a connection is watched while its codec does not read: HTTP/1.1 until it is upgraded. hyper reads
-/// nothing while it serves a request and has the next one already, so it would not see that the client left.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WatchFlag(Arc<AtomicBool>);
+/// What a connection is used for, as far as its socket must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// HTTP/2, whose codec always reads, or nothing yet.
+    Codec,
+    /// HTTP/1.1. The client is watched while the codec does not read: hyper reads nothing while it serves a request and has
+    /// the next one already, so it would not see that the client left.
+    Watched,
+    /// A stream that was upgraded from HTTP/1.1 and belongs to somebody else, maybe to two tasks. It is not watched, because a
+    /// look at the socket by the one that writes would take the wake-up from the one that reads.
+    Upgraded,
+}
 
-impl WatchFlag {
-    pub(super) fn set(&self, watched: bool) {
-        self.0.store(watched, Ordering::Release);
+/// The [`Use`] of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct UseFlag(Arc<AtomicU8>);
+
+impl Default for UseFlag {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Use::Codec as u8)))
+    }
+}
+
+impl UseFlag {
+    pub(super) fn set(&self, to: Use) {
+        self.0.store(to as u8, Ordering::Release);
     }
 
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    fn is(&self, what: Use) -> bool {
+        self.0.load(Ordering::Acquire) == what as u8
     }
+}
+
+/// Ends an upgraded stream when its entry does: the connection's own future is over by then. Each direction waits by itself, because
+/// each may have a task of its own.
+struct Cut {
+    token: CancellationToken,
+    read: Option<Wait>,
+    write: Option<Wait>,
+}
+
+type Wait = Pin<Box<WaitForCancellationFutureOwned>>;
+
+fn poll_cut(token: &CancellationToken, wait: &mut Option<Wait>, cx: &mut Context<'_>) -> Poll<()> {
+    let wait = wait.get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
+    wait.as_mut().poll(cx)
 }
 
 /// What a connection holds for its whole life, upgraded streams included.
@@ -56,12 +92,14 @@ pub(super) struct Held {
 }
 
 /// The socket of an entry's connection: a deadline until the client has shown its version, and RST instead of FIN when
-/// the flag is raised.
+/// the flag is raised, or when an upgraded stream is dropped that was not shut down.
 pub(super) struct EntryIo<T: Socket> {
     socket: T,
     version: Version,
     abort: AbortFlag,
-    watch: WatchFlag,
+    usage: UseFlag,
+    cut: Cut,
+    is_shut: bool,
     _held: Option<Held>,
 }
 
@@ -84,23 +122,48 @@ impl<T: Socket> EntryIo<T> {
             socket,
             version,
             abort,
-            watch: WatchFlag::default(),
+            usage: UseFlag::default(),
+            cut: Cut {
+                token: CancellationToken::new(),
+                read: None,
+                write: None,
+            },
+            is_shut: false,
             _held: held,
         }
     }
 
-    /// Looks at this flag whenever the codec writes or flushes, which it does each time it is polled.
-    pub(super) fn watched(mut self, watch: WatchFlag) -> Self {
-        self.watch = watch;
+    /// Looks at this flag whenever somebody writes or flushes, which the codec does each time it is polled.
+    pub(super) fn used_as(mut self, usage: UseFlag) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// Ends with RST when `token` is canceled while it is an upgraded stream.
+    pub(super) fn cut_by(mut self, token: CancellationToken) -> Self {
+        self.cut.token = token;
         self
     }
 
     /// An error if the client is watched and has left.
     fn check_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.watch.is_set() && self.socket.poll_left(cx).is_ready() {
+        if self.usage.is(Use::Watched) && self.socket.poll_left(cx).is_ready() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
+    }
+
+    /// Whoever writes waits, or will wait for something else once it has flushed: what may end that.
+    fn check_writer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.usage.is(Use::Upgraded) && poll_cut(&self.cut.token, &mut self.cut.write, cx).is_ready() {
+            return Err(self.was_cut());
+        }
+        self.check_left(cx)
+    }
+
+    fn was_cut(&self) -> io::Error {
+        self.abort.raise();
+        io::Error::new(io::ErrorKind::ConnectionAborted, "cut at the drain's deadline")
     }
 }
 
@@ -138,6 +201,10 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
                 this.version.see(&buf.filled()[before..]);
                 Poll::Ready(result)
             }
+            Poll::Pending if this.usage.is(Use::Upgraded) => {
+                ready!(poll_cut(&this.cut.token, &mut this.cut.read, cx));
+                Poll::Ready(Err(this.was_cut()))
+            }
             Poll::Pending => {
                 ready!(this.version.poll_expired(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -150,7 +217,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, buf);
         if written.is_pending() {
-            self.check_left(cx)?;
+            self.check_writer(cx)?;
         }
         written
     }
@@ -162,7 +229,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         if written.is_pending() {
-            self.check_left(cx)?;
+            self.check_writer(cx)?;
         }
         written
     }
@@ -172,7 +239,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_left(cx)?;
+        self.check_writer(cx)?;
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
@@ -180,13 +247,15 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
         if self.abort.is_raised() {
             return Poll::Ready(Ok(()));
         }
+        self.is_shut = true;
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
 impl<T: Socket> Drop for EntryIo<T> {
     fn drop(&mut self) {
-        if self.abort.is_raised() {
+        let is_broken = self.usage.is(Use::Upgraded) && !self.is_shut;
+        if is_broken || self.abort.is_raised() {
             self.socket.abort();
         }
     }

@@ -32,12 +32,17 @@
 //!
 //! # What it promises
 //!
-//! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address.
+//! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address, and a
+//!   [`Stopping`](tunnel_core::upgrade::Stopping) that begins with the graceful shutdown.
 //! - A body that fails after the head never looks complete: HTTP/2 resets the stream, a chunked or counted body of
 //!   HTTP/1.1 ends early, and where the end of the connection would mean the end of the body (HTTP/1.0), it ends with RST.
 //! - A request body that the client cuts short fails, with whatever code it resets its stream ([`RequestBody`]).
 //! - `100 Continue` goes out when the request body is first polled, so an answer that does not read it comes without.
 //! - On HTTP/1.1 a client's FIN means that it left: the exchange is dropped.
+//! - An HTTP/1.1 connection closes after any answer but 101 to a request that asks for an upgrade, so that what the client
+//!   has sent behind it never becomes a request.
+//! - An upgraded stream counts as a connection until it is dropped; it ends with RST unless it was shut down before, and
+//!   when the drain's deadline passes.
 //! - An error of the service closes the connection (HTTP/1.1) or resets the stream (HTTP/2); nobody invents a 500.
 
 mod body;
@@ -49,6 +54,7 @@ mod serve;
 mod service;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 pub use self::{
     config::Entry,

@@ -16,12 +16,12 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
-use tunnel_core::{BoxError, PeerInfo};
+use tunnel_core::{BoxError, PeerInfo, upgrade::Stopping};
 
 use crate::{
     entry::{
         Entry, RequestBody, connection,
-        io::{AbortFlag, EntryIo, Held, WatchFlag},
+        io::{AbortFlag, EntryIo, Held, UseFlag},
         service::EntryService,
     },
     net::{Acceptor, Listener},
@@ -48,8 +48,8 @@ impl<L, S> Serve<L, S> {
         }
     }
 
-    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, waits for them
-    /// and for upgraded streams until the [drain deadline](Entry::drain), and then cuts what is left.
+    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, and upgraded
+    /// streams by the [`Stopping`] of their requests, waits for all of them until the [drain deadline](Entry::drain), and then cuts what is left.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.signal = Some(Box::pin(signal));
         self
@@ -83,8 +83,8 @@ where
 
 /// Serves until the signal, then drains. Without a signal it never ends.
 ///
-/// Dropping it stops accepting and cuts every connection, but not streams that were upgraded: those belong to whoever
-/// holds them. The drain's deadline does the same.
+/// Dropping it stops accepting and cuts every connection, streams that were upgraded included. The drain's deadline does the
+/// same.
 #[must_use = "an entry serves only while it is awaited"]
 pub struct ServeFuture(BoxFuture);
 
@@ -169,21 +169,27 @@ impl Connections {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (abort, watch) = (AbortFlag::default(), WatchFlag::default());
+        // Tokens of their own, so that connections do not meet at one lock each time they are polled.
+        let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
+        let stopping = {
+            let drain = drain.clone();
+            Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
+        };
+        let (abort, usage) = (AbortFlag::default(), UseFlag::default());
         let held = Held {
             _permit: permit,
             _tracked: self.tracker.token(),
         };
-        let io =
-            EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held)).watched(watch.clone());
+        let io = EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held))
+            .used_as(usage.clone())
+            .cut_by(cut.clone());
         let service = EntryService {
             inner: service,
             peer,
             abort,
-            watch,
+            usage,
+            stopping,
         };
-        // Tokens of their own, so that connections do not meet at one lock each time they are polled.
-        let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
         tokio::spawn(connection::run(self.codec.clone(), io, service, drain, cut));
     }
 

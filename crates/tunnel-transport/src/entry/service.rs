@@ -3,16 +3,17 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{PeerInfo, admit::ExtendedConnect};
+use tunnel_core::{PeerInfo, admit::ExtendedConnect, upgrade::Stopping};
 
 use crate::entry::{
     RequestBody,
     body::EntryBody,
-    io::{AbortFlag, WatchFlag},
+    io::{AbortFlag, Use, UseFlag},
+    upgrade,
 };
 
 /// A tower service as hyper calls it, for one connection.
@@ -20,7 +21,8 @@ pub(super) struct EntryService<S> {
     pub(super) inner: S,
     pub(super) peer: PeerInfo,
     pub(super) abort: AbortFlag,
-    pub(super) watch: WatchFlag,
+    pub(super) usage: UseFlag,
+    pub(super) stopping: Stopping,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
@@ -34,17 +36,23 @@ where
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
-        if request.extensions().get::<hyper::ext::Protocol>().is_some() {
-            request.extensions_mut().insert(ExtendedConnect);
+        if let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>() {
+            // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
+            if let Ok(protocol) = HeaderValue::from_bytes(protocol.as_ref()) {
+                request.extensions_mut().insert(ExtendedConnect { protocol });
+            }
         }
         request.extensions_mut().insert(self.peer.clone());
-        // Over HTTP/2 the codec always reads, and sees for itself.
-        let watch = (request.version() <= Version::HTTP_11).then(|| self.watch.clone());
-        if let Some(watch) = &watch {
-            // After a CONNECT the stream belongs to somebody else, as it does after a 101.
-            watch.set(request.method() != Method::CONNECT);
-        }
+        request.extensions_mut().insert(self.stopping.clone());
         let version = request.version();
+        let http1 = (version <= Version::HTTP_11).then(|| {
+            self.usage.set(Use::Watched);
+            OnHttp1 {
+                usage: self.usage.clone(),
+                is_connect: request.method() == Method::CONNECT,
+                is_upgrade: upgrade::is_asked(&request),
+            }
+        });
         let request = request.map(|body| RequestBody::new(body, version));
         EntryFuture {
             state: State::Ready {
@@ -52,7 +60,26 @@ where
                 request: Some(request),
             },
             abort,
-            watch,
+            http1,
+        }
+    }
+}
+
+/// What becomes of a connection of HTTP/1.1 with the answer.
+struct OnHttp1 {
+    usage: UseFlag,
+    is_connect: bool,
+    is_upgrade: bool,
+}
+
+impl OnHttp1 {
+    fn answered<B>(&self, response: &mut Response<B>) {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
+            self.usage.set(Use::Upgraded);
+        } else if self.is_upgrade {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
     }
 }
@@ -63,7 +90,7 @@ pub(super) struct EntryFuture<S: Service<Request<RequestBody>>> {
     #[pin]
     state: State<S, S::Future>,
     abort: Option<AbortFlag>,
-    watch: Option<WatchFlag>,
+    http1: Option<OnHttp1>,
 }
 
 /// It becomes a `Called` at its first poll, almost always, so a box for the request would only cost.
@@ -96,9 +123,9 @@ where
                     this.state.set(State::Called(future));
                 }
                 StateProjection::Called(future) => {
-                    let response = ready!(future.poll(cx))?;
-                    if let (StatusCode::SWITCHING_PROTOCOLS, Some(watch)) = (response.status(), &this.watch) {
-                        watch.set(false);
+                    let mut response = ready!(future.poll(cx))?;
+                    if let Some(http1) = this.http1 {
+                        http1.answered(&mut response);
                     }
                     let abort = this.abort.take();
                     return Poll::Ready(Ok(response.map(|body| EntryBody::new(body, abort))));

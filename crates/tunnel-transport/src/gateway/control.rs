@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 use tunnel_core::{
-    AgentId, Cause, Direction, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+    AgentId, Cause, Direction, Features, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
 };
 
 use super::{
@@ -175,6 +175,7 @@ impl ControlTask {
             local: shared.settings,
             remote: session_settings(open.settings.as_ref())
                 .map_err(|text| Refusal::new(Code::Invalid, format!("stream_open.{text}")))?,
+            features: Features::from_bits(open.features),
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
         });
@@ -221,7 +222,7 @@ impl ControlTask {
             session_id: session.id().to_string(),
             lane_key: lane_key.as_bytes().to_vec().into(),
             settings: Some(wire_settings(shared.settings)),
-            features: 0,
+            features: session.features().bits(),
             heartbeat_interval_ms: millis(shared.heartbeat.interval),
             heartbeat_timeout_ms: millis(shared.heartbeat.timeout),
             max_lanes: shared.max_lanes,

@@ -242,7 +242,7 @@ pub struct GrpcStreamChunk {
     #[prost(message, repeated, tag = "5")]
     pub trailers: ::prost::alloc::vec::Vec<Header>,
 }
-/// The head of a request that upgrades: the same fields as HttpRequest.
+/// The head of a request that upgrades: the fields of HttpRequest, and what it upgrades to.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct WebSocketRequest {
@@ -273,8 +273,12 @@ pub struct WebSocketRequest {
     /// The credit for the other direction, in bytes.
     #[prost(uint32, tag = "9")]
     pub credit: u32,
+    /// The protocol to switch to, as in `Upgrade` of HTTP/1.1 (RFC 9110, section 7.8), such as "websocket"; at most 256 bytes.
+    /// Empty stands for "websocket".
+    #[prost(string, tag = "10")]
+    pub upgrade: ::prost::alloc::string::String,
 }
-/// The head of the answer to a request that upgrades: the same fields as HttpResponse.
+/// The head of the answer to a request that upgrades: the fields of HttpResponse, and what it upgrades to.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct WebSocketResponse {
@@ -293,9 +297,12 @@ pub struct WebSocketResponse {
     /// The trailers; only together with `end`.
     #[prost(message, repeated, tag = "5")]
     pub trailers: ::prost::alloc::vec::Vec<Header>,
+    /// With status 101, the protocol that the sender switches to; at most 256 bytes. It must be the one that was asked for.
+    #[prost(string, tag = "6")]
+    pub upgrade: ::prost::alloc::string::String,
 }
-/// One WebSocket frame (RFC 6455, section 5.2), unmasked, or a piece of one that is larger than a chunk. Sent only when
-/// both ends have set the feature bit for it (see StreamOpen).
+/// One WebSocket frame (RFC 6455, section 5.2), unmasked, or a piece of one that is larger than a chunk or was not there in
+/// full. Sent only when both ends have set the feature bit for it (see StreamOpen).
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct WebSocketFrame {
@@ -305,7 +312,7 @@ pub struct WebSocketFrame {
     /// The opcode, 0 to 15; the same in every piece of a frame.
     #[prost(uint32, tag = "2")]
     pub opcode: u32,
-    /// The payload, as the extensions left it.
+    /// The payload, as the extensions left it; empty only if the frame is.
     #[prost(bytes = "bytes", tag = "3")]
     pub payload: ::prost::bytes::Bytes,
     /// Where the frame goes: CLIENT_TO_SERVER towards the gateway, SERVER_TO_CLIENT towards the agent.
@@ -317,6 +324,10 @@ pub struct WebSocketFrame {
     /// Set when another piece of the same frame follows.
     #[prost(bool, tag = "6")]
     pub more: bool,
+    /// The length of the whole frame's payload, of at most 63 bits, in the first piece of a frame that has `more`; else unset. The
+    /// payloads of the pieces add up to it.
+    #[prost(uint64, tag = "7")]
+    pub length: u64,
 }
 /// The first message that an agent sends on a stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -582,7 +593,8 @@ pub struct Reset {
     /// 8, the upstream broke off;
     /// 9, a deadline passed;
     /// 10, the head is too large;
-    /// 11, the body broke off at its source.
+    /// 11, the body broke off at its source;
+    /// 12, the upstream answered an upgrade wrongly.
     #[prost(uint32, tag = "1")]
     pub reason: u32,
     /// More about it, for the log and the outside client; at most 256 bytes are kept.

@@ -79,6 +79,9 @@ impl Socket for TcpStream {
 
 impl Socket for tokio::io::DuplexStream {}
 
+/// A stream of HTTP/2. Dropping it resets it, unless both directions have ended.
+impl Socket for hyper_util::rt::TokioIo<hyper::upgrade::Upgraded> {}
+
 impl Listener for TcpListener {
     type Io = TcpStream;
 

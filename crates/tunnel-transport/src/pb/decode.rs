@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::{
-    Method, StatusCode,
+    HeaderValue, Method, StatusCode,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use tunnel_core::{
     Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
+    admit::is_protocol_name,
     message::{Data, RequestStart, Reset, ResponseStart},
+    ws::WsFrame,
 };
 
 use super::{
@@ -93,12 +95,19 @@ fn of_exchange(
         return Err(Fault::protocol("protocol_type is not that of the payload"));
     }
     let payload = match payload {
-        Wire::HttpRequest(start) => request(start, trace_id, limits)?,
-        Wire::GrpcRequest(start) => request(start.into(), trace_id, limits)?,
-        Wire::WsRequest(start) => request(start.into(), trace_id, limits)?,
-        Wire::HttpResponse(start) => response(start, protocol, limits)?,
-        Wire::GrpcResponse(start) => response(start.into(), protocol, limits)?,
-        Wire::WsResponse(start) => response(start.into(), protocol, limits)?,
+        Wire::HttpRequest(start) => request(start, None, trace_id, limits)?,
+        Wire::GrpcRequest(start) => request(start.into(), None, trace_id, limits)?,
+        Wire::WsRequest(mut start) => {
+            let asked = upgrade(std::mem::take(&mut start.upgrade))?;
+            let asked = asked.unwrap_or(HeaderValue::from_static("websocket"));
+            request(start.into(), Some(asked), trace_id, limits)?
+        }
+        Wire::HttpResponse(start) => response(start, protocol, None, limits)?,
+        Wire::GrpcResponse(start) => response(start.into(), protocol, None, limits)?,
+        Wire::WsResponse(mut start) => {
+            let done = upgrade(std::mem::take(&mut start.upgrade))?;
+            response(start.into(), protocol, done, limits)?
+        }
         Wire::HttpChunk(chunk) => piece(chunk.data, chunk.end, &chunk.trailers, limits)?,
         Wire::GrpcStreamChunk(chunk) => piece(chunk.data, chunk.is_last_chunk, &chunk.trailers, limits)?,
         Wire::WindowUpdate(pb::WindowUpdate { increment: 0 }) => {
@@ -106,7 +115,8 @@ fn of_exchange(
         }
         Wire::WindowUpdate(pb::WindowUpdate { increment }) => Payload::Window(increment),
         Wire::Reset(reset) => core_reset(reset),
-        Wire::WsFrame(_) => return Err(Fault::protocol("a ws_frame came without the feature bit for it")),
+        // Whether there may be frames is for the exchange to say.
+        Wire::WsFrame(piece) => ws_frame(piece, limits)?,
         // `decode` hands over no other payload.
         _ => return Err(Fault::protocol("the payload belongs to no exchange")),
     };
@@ -148,11 +158,17 @@ fn implied(payload: &Wire, stated: Option<Protocol>) -> Protocol {
     }
 }
 
-fn request(start: pb::HttpRequest, trace_id: String, limits: &Limits) -> Result<Payload, Fault> {
+fn request(
+    start: pb::HttpRequest,
+    upgrade: Option<HeaderValue>,
+    trace_id: String,
+    limits: &Limits,
+) -> Result<Payload, Fault> {
     let target = start.method.len() + start.scheme.len() + start.authority.len() + start.path.len();
     check(&start.headers, target, limits)?;
     let mut block = Block::for_list(&start.headers, start.path.len());
     let head = RequestHead {
+        upgrade: upgrade.map(Box::new),
         method: Method::from_bytes(start.method.as_bytes())
             .map_err(|_| Fault::protocol("the method is no token"))?,
         scheme: scheme(&start.scheme)?,
@@ -213,10 +229,19 @@ fn is_trace_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn response(start: pb::HttpResponse, protocol: Protocol, limits: &Limits) -> Result<Payload, Fault> {
+/// What the head says that it upgrades to counts only with a 101.
+fn response(
+    start: pb::HttpResponse,
+    protocol: Protocol,
+    upgrade: Option<HeaderValue>,
+    limits: &Limits,
+) -> Result<Payload, Fault> {
     check(&start.headers, 0, limits)?;
+    let status = status(start.status, protocol)?;
+    let upgrade = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
     let head = ResponseHead {
-        status: status(start.status, protocol)?,
+        upgrade: upgrade.map(Box::new),
+        status,
         headers: to_map(&start.headers, &mut Block::for_list(&start.headers, 0))?,
     };
     Ok(Payload::Response(Box::new(ResponseStart {
@@ -224,6 +249,18 @@ fn response(start: pb::HttpResponse, protocol: Protocol, limits: &Limits) -> Res
         data: body(start.body, limits)?,
         end: end(start.end, &start.trailers, limits)?,
     })))
+}
+
+/// The protocol that a head names, if it does.
+fn upgrade(text: String) -> Result<Option<HeaderValue>, Fault> {
+    const INVALID: Fault = Fault::protocol("upgrade is not the name of a protocol");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !is_protocol_name(text.as_bytes()) {
+        return Err(INVALID);
+    }
+    HeaderValue::try_from(text).map(Some).map_err(|_| INVALID)
 }
 
 fn status(number: u32, protocol: Protocol) -> Result<StatusCode, Fault> {
@@ -247,6 +284,19 @@ fn piece(data: Bytes, last: bool, trailers: &[pb::Header], limits: &Limits) -> R
     Ok(Payload::Data(Data {
         data: body(data, limits)?,
         end: end(last, trailers, limits)?,
+    }))
+}
+
+fn ws_frame(piece: pb::WebSocketFrame, limits: &Limits) -> Result<Payload, Fault> {
+    core_direction(piece.frame_direction)?;
+    let bits = |number: u32, bits: u32| u8::try_from(number).ok().filter(|number| *number < 1 << bits);
+    Ok(Payload::Frame(WsFrame {
+        fin: piece.fin,
+        rsv: bits(piece.rsv, 3).ok_or(Fault::protocol("rsv has more than three bits"))?,
+        opcode: bits(piece.opcode, 4).ok_or(Fault::protocol("opcode has more than four bits"))?,
+        more: piece.more,
+        length: piece.length,
+        data: body(piece.payload, limits)?,
     }))
 }
 

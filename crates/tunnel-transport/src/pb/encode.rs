@@ -1,8 +1,11 @@
 //! From the core to the wire.
 
+use http::HeaderValue;
 use tunnel_core::{
     Direction, End, Payload, Protocol, TunnelMessage,
+    admit::is_protocol_name,
     message::{Data, RequestStart, Reset, ResponseStart},
+    ws::WsFrame,
 };
 
 use super::{
@@ -40,6 +43,10 @@ pub fn encode(message: TunnelMessage, opens: Direction) -> pb::TunnelMessage {
         Payload::Data(data) => of_exchange(
             pb::MessageType::StreamChunk,
             chunk(protocol, data, direction == opens),
+        ),
+        Payload::Frame(frame) => of_exchange(
+            pb::MessageType::StreamChunk,
+            Wire::WsFrame(ws_frame(frame, opens)),
         ),
         Payload::Window(increment) => of_exchange(
             pb::MessageType::Unspecified,
@@ -85,7 +92,10 @@ fn request(protocol: Protocol, start: RequestStart) -> Wire {
     match protocol {
         Protocol::Http => Wire::HttpRequest(request),
         Protocol::Grpc => Wire::GrpcRequest(request.into()),
-        Protocol::WebSocket => Wire::WsRequest(request.into()),
+        Protocol::WebSocket => Wire::WsRequest(pb::WebSocketRequest {
+            upgrade: wire_upgrade(head.upgrade.as_deref()),
+            ..request.into()
+        }),
     }
 }
 
@@ -102,7 +112,10 @@ fn response(protocol: Protocol, start: ResponseStart) -> Wire {
     match protocol {
         Protocol::Http => Wire::HttpResponse(response),
         Protocol::Grpc => Wire::GrpcResponse(response.into()),
-        Protocol::WebSocket => Wire::WsResponse(response.into()),
+        Protocol::WebSocket => Wire::WsResponse(pb::WebSocketResponse {
+            upgrade: wire_upgrade(head.upgrade.as_deref()),
+            ..response.into()
+        }),
     }
 }
 
@@ -118,6 +131,35 @@ fn chunk(protocol: Protocol, data: Data, is_request: bool) -> Wire {
             trailers,
         }),
         Protocol::Http | Protocol::WebSocket => Wire::HttpChunk(pb::HttpBodyChunk { data, end, trailers }),
+    }
+}
+
+/// What is not the name of a protocol is not sent. No request that was admitted asks for that; an answer with it is wrong, and is
+/// found to be so where it is held against the request.
+fn wire_upgrade(protocol: Option<&HeaderValue>) -> String {
+    let text = protocol.filter(|protocol| is_protocol_name(protocol.as_bytes()));
+    let text = text.and_then(|protocol| protocol.to_str().ok());
+    text.unwrap_or_default().to_owned()
+}
+
+/// What this end sends goes the way of the exchanges that it opens.
+fn ws_frame(frame: WsFrame, opens: Direction) -> pb::WebSocketFrame {
+    let WsFrame {
+        fin,
+        rsv,
+        opcode,
+        more,
+        length,
+        data,
+    } = frame;
+    pb::WebSocketFrame {
+        fin,
+        opcode: opcode.into(),
+        payload: data,
+        frame_direction: wire_direction(opens).into(),
+        rsv: rsv.into(),
+        more,
+        length,
     }
 }
 

@@ -1,4 +1,5 @@
-//! gRPC and WebSocket heads have the fields of HTTP heads, so one conversion serves all three.
+//! gRPC and WebSocket heads have the fields of HTTP heads, so one conversion serves all three. What a WebSocket head upgrades to
+//! is not among them, and goes beside.
 
 use crate::generated as pb;
 
@@ -18,7 +19,8 @@ macro_rules! like {
 
         impl From<pb::$http> for pb::$other {
             fn from(http: pb::$http) -> Self {
-                Self { $( $field: http.$field ),+ }
+                #[allow(clippy::needless_update, reason = "WebSocket heads have a field more")]
+                Self { $( $field: http.$field, )+ ..Self::default() }
             }
         }
     };

@@ -11,14 +11,28 @@ use tunnel_core::TunnelError;
 
 use crate::{
     net::poll_nonempty_frame,
-    upstream::{error, gate::Gate, h1::Lease, h2c::Slot},
+    upstream::{
+        error,
+        gate::Gate,
+        h1::{Alone, Lease},
+        h2c::Slot,
+        upgrade::SwitchedBody,
+    },
 };
 
-/// The body of an upstream's response.
+/// The body of an upstream's response, or, after a 101, what the upstream sends from then on.
 ///
 /// Dropping it before its end drops the exchange at the upstream, the rest of the request body included. It fails with
 /// [`Cause::Upstream`](tunnel_core::Cause::Upstream) when the upstream breaks off.
-pub struct UpstreamBody {
+pub struct UpstreamBody(Kind);
+
+enum Kind {
+    Answer(Answer),
+    Switched(SwitchedBody),
+}
+
+/// The body of a response that answers.
+struct Answer {
     incoming: Incoming,
     /// Until the end was seen.
     exchange: Option<Exchange>,
@@ -33,6 +47,7 @@ pub(super) struct Exchange {
 /// What the exchange occupies.
 pub(super) enum On {
     Http1(Lease),
+    Alone(#[allow(dead_code, reason = "held, and closed by its drop")] Alone),
     Http2(#[allow(dead_code, reason = "held, and given back by its drop")] std::sync::Arc<Slot>),
 }
 
@@ -48,7 +63,7 @@ impl Exchange {
         }
         match self.on.take() {
             Some(On::Http1(lease)) => lease.finish(),
-            Some(On::Http2(_)) | None => {}
+            Some(On::Alone(_) | On::Http2(_)) | None => {}
         }
     }
 }
@@ -64,14 +79,20 @@ impl Drop for Exchange {
 
 impl UpstreamBody {
     pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
-        let mut body = Self {
+        let mut answer = Answer {
             incoming,
             exchange: Some(exchange),
         };
-        body.finish_at_end();
-        body
+        answer.finish_at_end();
+        Self(Kind::Answer(answer))
     }
 
+    pub(super) fn switched(body: SwitchedBody) -> Self {
+        Self(Kind::Switched(body))
+    }
+}
+
+impl Answer {
     fn finish_at_end(&mut self) {
         if self.incoming.is_end_stream() {
             self.finish();
@@ -90,16 +111,8 @@ impl UpstreamBody {
             exchange.finish();
         }
     }
-}
 
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = TunnelError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
         match ready!(poll_nonempty_frame(Pin::new(&mut self.incoming), cx)) {
             Some(Ok(frame)) => {
                 self.finish_at_end();
@@ -123,20 +136,45 @@ impl Body for UpstreamBody {
             }
         }
     }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = TunnelError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        match &mut self.0 {
+            Kind::Answer(answer) => answer.poll_frame(cx),
+            Kind::Switched(body) => body.poll_frame(cx),
+        }
+    }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Kind::Answer(answer) => answer.incoming.is_end_stream(),
+            Kind::Switched(body) => body.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Kind::Answer(answer) => answer.incoming.size_hint(),
+            Kind::Switched(_) => SizeHint::default(),
+        }
     }
 }
 
 impl fmt::Debug for UpstreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let complete = match &self.0 {
+            Kind::Answer(answer) => answer.exchange.is_none(),
+            Kind::Switched(body) => body.is_over(),
+        };
         f.debug_struct("UpstreamBody")
-            .field("complete", &self.exchange.is_none())
+            .field("complete", &complete)
             .finish_non_exhaustive()
     }
 }

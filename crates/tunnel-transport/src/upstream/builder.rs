@@ -88,7 +88,7 @@ impl UpstreamBuilder {
     }
 
     /// Connections at once (default 1,024 of HTTP/1.1, each with one exchange; 8 of HTTP/2, each with at most 100; at
-    /// least 1).
+    /// least 1). Upgraded ones, such as WebSockets, count for as long as they last.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
         self

@@ -14,7 +14,7 @@ use tokio::{
 use tunnel_core::TunnelError;
 
 use crate::{
-    net::SocketOptions,
+    net::{Socket, SocketOptions},
     upstream::{error, target::Target},
 };
 
@@ -72,6 +72,13 @@ async fn dial(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream>
         }
     }
     Err(last)
+}
+
+impl Socket for Io {
+    fn abort(&mut self) {
+        let Self::Tcp(stream) = self;
+        stream.abort();
+    }
 }
 
 impl AsyncRead for Io {

@@ -29,6 +29,21 @@ pub(super) fn overloaded() -> TunnelError {
     .with_retry_after(RETRY_AFTER)
 }
 
+/// The upstream does not take extended CONNECT.
+pub(super) fn not_upgradable() -> TunnelError {
+    TunnelError::new(
+        Cause::BadUpgrade,
+        Initiator::Peer,
+        "the upstream takes no upgrades over HTTP/2 (RFC 8441)",
+    )
+    .with_sent(Sent::No)
+}
+
+/// What the upstream answered is neither an upgrade nor a refusal.
+pub(super) fn bad_upgrade(message: &'static str) -> TunnelError {
+    TunnelError::new(Cause::BadUpgrade, Initiator::Peer, message)
+}
+
 /// The request cannot be written down for an upstream.
 pub(super) fn malformed(source: impl Into<BoxError>) -> TunnelError {
     TunnelError::new(

@@ -15,7 +15,12 @@ use tokio::{
 use tunnel_core::TunnelError;
 
 use crate::upstream::{
-    builder::Settings, dial::Connector, error, hear_out::HearOut, idle::IdleStack, upload::Upload,
+    builder::Settings,
+    dial::{Connector, Io},
+    error,
+    hear_out::HearOut,
+    idle::IdleStack,
+    upload::Upload,
 };
 
 /// The largest head of a response, in bytes, and as much is read of a body at once.
@@ -39,6 +44,23 @@ pub(super) struct Lease {
     idle: Arc<IdleStack>,
     permit: OwnedSemaphorePermit,
 }
+
+/// A connection that was made for one exchange, and is closed after it.
+pub(super) struct Alone {
+    /// Until it is dropped the connection waits for more.
+    _sender: SendRequest<Upload>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Alone {
+    /// The place of the connection, which is somebody else's now.
+    pub(super) fn into_permit(self) -> OwnedSemaphorePermit {
+        self.permit
+    }
+}
+
+/// What hyper reads from and writes to.
+pub(super) type HyperIo = TokioIo<HearOut<Io>>;
 
 impl Http1Pool {
     pub(super) fn new(connector: Connector, settings: &Settings) -> Arc<Self> {
@@ -66,9 +88,31 @@ impl Http1Pool {
                 },
             }
         }
+        let (response, sender) = self.send_on_new(request).await?;
+        Ok((response, self.lease(sender, permit)))
+    }
+
+    /// One exchange, as [`send`](Self::send), on a connection that serves no other one, before or after.
+    pub(super) async fn send_alone(
+        &self,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, Alone), TunnelError> {
+        let permit = self.permit().await?;
+        let (response, sender) = self.send_on_new(request).await?;
+        let alone = Alone {
+            _sender: sender,
+            permit,
+        };
+        Ok((response, alone))
+    }
+
+    async fn send_on_new(
+        &self,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, SendRequest<Upload>), TunnelError> {
         let mut sender = self.dial().await?;
         match sender.try_send_request(request).await {
-            Ok(response) => Ok((response, self.lease(sender, permit))),
+            Ok(response) => Ok((response, sender)),
             Err(failed) if failed.message().is_some() => Err(error::unsent(failed.into_error())),
             Err(failed) => Err(error::broken(failed.into_error())),
         }

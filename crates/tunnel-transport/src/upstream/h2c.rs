@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -17,13 +17,19 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tunnel_core::TunnelError;
 
 use crate::{
     net::windows,
-    upstream::{builder::Settings, dial::Connector, error, upload::Upload},
+    upstream::{
+        builder::Settings,
+        dial::{Connector, Io},
+        error,
+        offer::{Offer, Offering},
+        upload::Upload,
+    },
 };
 
 /// The largest head of a response, in bytes, as HTTP/2 counts it (RFC 9113, section 6.5.2).
@@ -41,6 +47,7 @@ pub(super) struct H2cPool {
     freed: Arc<Notify>,
     max_connections: usize,
     queue_timeout: Duration,
+    dial_timeout: Duration,
     ping: Option<(Duration, Duration)>,
 }
 
@@ -63,6 +70,8 @@ struct Load {
     running: AtomicUsize,
     /// As many as the upstream allows, and we.
     limit: AtomicUsize,
+    /// Whether the upstream takes extended CONNECT.
+    offer: Offer,
 }
 
 /// A place for one exchange on one connection, until both of its directions are over.
@@ -88,6 +97,7 @@ impl H2cPool {
             freed: Arc::new(Notify::new()),
             max_connections: settings.max_connections,
             queue_timeout: settings.queue_timeout,
+            dial_timeout: settings.dial_timeout,
             ping: settings.ping,
         })
     }
@@ -100,6 +110,9 @@ impl H2cPool {
         let mut attempt = 1;
         loop {
             let (mut sender, slot) = self.acquire().await?;
+            if *request.method() == Method::CONNECT {
+                self.check_offer(&slot).await?;
+            }
             request.body_mut().hold(Some(Arc::clone(&slot) as _));
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok((response, slot)),
@@ -111,6 +124,18 @@ impl H2cPool {
             }
             request.body_mut().hold(None);
             attempt += 1;
+        }
+    }
+
+    /// Waits until it is known whether the upstream takes extended CONNECT.
+    async fn check_offer(&self, slot: &Slot) -> Result<(), TunnelError> {
+        let mut offer = slot.load.offer.clone();
+        let known = offer.wait_for(Option::is_some);
+        match timeout(self.dial_timeout, known).await {
+            Ok(Ok(offered)) if *offered == Some(true) => Ok(()),
+            Ok(Ok(_)) => Err(error::not_upgradable()),
+            Ok(Err(closed)) => Err(error::unreachable(closed)),
+            Err(elapsed) => Err(error::unreachable(elapsed)),
         }
     }
 
@@ -163,7 +188,8 @@ impl H2cPool {
     }
 
     async fn connect(&self) -> Result<Connection, TunnelError> {
-        let io = TokioIo::new(self.connector.connect().await?);
+        let (io, offer) = Offering::new(self.connector.connect().await?);
+        let io = TokioIo::new(io);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -180,6 +206,7 @@ impl H2cPool {
         let load = Arc::new(Load {
             running: AtomicUsize::new(0),
             limit: AtomicUsize::new(windows::EDGE_MAX_STREAMS as usize),
+            offer,
         });
         tokio::spawn(drive(connection, Arc::clone(&load)));
         Ok(Connection { sender, load })
@@ -224,10 +251,7 @@ impl Load {
 }
 
 /// Runs the connection, and learns from each poll how many exchanges the upstream allows.
-async fn drive(
-    connection: http2::Connection<TokioIo<crate::upstream::dial::Io>, Upload, TokioExecutor>,
-    load: Arc<Load>,
-) {
+async fn drive(connection: http2::Connection<TokioIo<Offering<Io>>, Upload, TokioExecutor>, load: Arc<Load>) {
     let mut connection = pin!(connection);
     let ended = std::future::poll_fn(|cx| {
         let polled = connection.as_mut().poll(cx);

@@ -27,6 +27,10 @@ impl<T> HearOut<T> {
     pub(super) const fn new(io: T) -> Self {
         Self { io, is_deaf: false }
     }
+
+    pub(super) fn into_inner(self) -> T {
+        self.io
+    }
 }
 
 impl<T: AsyncWrite> HearOut<T> {

@@ -28,6 +28,18 @@
 //! - With `Expect: 100-continue` the request body is not polled before an HTTP/1.1 upstream asks for it, or an upstream of
 //!   either version has been silent for a second; not at all when it answers with a redirect or an error instead.
 //! - Nothing is sent twice: a request goes to another connection only if none of it had been written.
+//!
+//! # Upgrades
+//!
+//! A request with an [`UpgradeRequest`](tunnel_core::admit::UpgradeRequest) in its extensions, such as every admitted one that asks for
+//! WebSocket, is carried out by the contract of [`tunnel_core::upgrade`]:
+//!
+//! - Over HTTP/1.1 it gets a connection of its own, which is dialled for it and never used again, whatever the answer is. It
+//!   counts against [`max_connections`](UpstreamBuilder::max_connections) until both directions are over.
+//! - Over HTTP/2 it becomes an extended CONNECT (RFC 8441), if the upstream's SETTINGS allow it, and takes one stream's place
+//!   for as long. A 200 comes out as the 101 that it stands for.
+//! - Each direction ends by itself. If either fails, or the body of the 101 is dropped before its end, the connection is reset
+//!   (HTTP/2: the stream; hyper sends END_STREAM before, and shows a reset with CANCEL as an end).
 
 mod body;
 mod builder;
@@ -39,9 +51,11 @@ mod h1;
 mod h2c;
 mod hear_out;
 mod idle;
+mod offer;
 mod request;
 mod service;
 mod target;
+mod upgrade;
 mod upload;
 
 #[cfg(test)]

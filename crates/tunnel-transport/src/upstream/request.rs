@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, SEC_WEBSOCKET_KEY, TE, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body;
@@ -68,6 +68,46 @@ pub(super) fn for_http2(
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(HOST);
     Ok(())
+}
+
+/// Asks to switch to `protocol` (RFC 9110, section 7.8). Call it after [`for_http1`].
+pub(super) fn upgrade_http1(request: &mut Request<Upload>, protocol: HeaderValue) {
+    let headers = request.headers_mut();
+    // One field: there are servers that read the first one only.
+    let connection = if headers.contains_key(TE) {
+        "upgrade, te"
+    } else {
+        "upgrade"
+    };
+    headers.insert(CONNECTION, HeaderValue::from_static(connection));
+    headers.insert(UPGRADE, protocol);
+    remove_content_fields(headers);
+}
+
+/// Asks to switch to `protocol` by extended CONNECT (RFC 8441, sections 4 and 5). Call it after [`for_http2`].
+///
+/// # Errors
+///
+/// [`Cause::Malformed`](tunnel_core::Cause::Malformed) if no `:protocol` can say it.
+pub(super) fn upgrade_http2(
+    request: &mut Request<Upload>,
+    protocol: &HeaderValue,
+) -> Result<(), TunnelError> {
+    let name = protocol.to_str().map_err(error::malformed)?;
+    *request.method_mut() = Method::CONNECT;
+    request.extensions_mut().insert(hyper::ext::Protocol::from(name));
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION);
+    headers.remove(UPGRADE);
+    headers.remove(SEC_WEBSOCKET_KEY);
+    remove_content_fields(headers);
+    Ok(())
+}
+
+/// A request for an upgrade has no content.
+fn remove_content_fields(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(EXPECT);
 }
 
 fn authority_of(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, TunnelError> {

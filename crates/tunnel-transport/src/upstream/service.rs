@@ -9,7 +9,10 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower_service::Service;
-use tunnel_core::{BoxError, TunnelError, admit};
+use tunnel_core::{
+    BoxError, TunnelError,
+    admit::{self, UpgradeRequest},
+};
 
 use crate::upstream::{
     InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamProtocol,
@@ -30,13 +33,13 @@ use crate::upstream::{
 #[derive(Clone)]
 pub struct Upstream(Arc<Inner>);
 
-struct Inner {
-    target: Target,
-    settings: Settings,
-    pool: Pool,
+pub(super) struct Inner {
+    pub(super) target: Target,
+    pub(super) settings: Settings,
+    pub(super) pool: Pool,
 }
 
-enum Pool {
+pub(super) enum Pool {
     Http1(Arc<Http1Pool>),
     H2c(Arc<H2cPool>),
 }
@@ -103,7 +106,8 @@ impl Inner {
     }
 }
 
-fn finish(response: Response<Incoming>, exchange: Exchange) -> Response<UpstreamBody> {
+/// The response of an exchange that has not switched protocols.
+pub(super) fn finish(response: Response<Incoming>, exchange: Exchange) -> Response<UpstreamBody> {
     let (mut parts, incoming) = response.into_parts();
     // A 101 keeps its fields: they are what it says.
     if parts.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -126,6 +130,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let inner = Arc::clone(&self.0);
+        if let Some(UpgradeRequest { protocol }) = request.extensions().get().cloned() {
+            return ResponseFuture::new(async move { inner.upgrade(request, protocol).await });
+        }
         let waits = request::expects_continue(request.headers()) && !request.body().is_end_stream();
         let gate = Gate::new(waits);
         let timeout = self.0.settings.continue_timeout;
@@ -138,7 +146,6 @@ where
                 }
             });
         }
-        let inner = Arc::clone(&self.0);
         ResponseFuture::new(async move { inner.exchange(request, gate).await })
     }
 }

@@ -1,6 +1,13 @@
 mod grpc;
+mod protocol;
+mod websocket;
 
-use std::path::Path;
+use std::{convert::Infallible, path::Path};
+
+use http::{Request, Response, request};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tunnel_core::Routed;
+use tunnel_layers::route::{RouteLayer, Rules};
 
 use super::{agent::parse as parse_agent, gateway::parse as parse_gateway, *};
 
@@ -51,6 +58,18 @@ fn agent_with(from: &str, to: &str) -> String {
     agent(&AGENT.replacen(from, to, 1)).unwrap_err()
 }
 
+/// The id of the rule that a request finds.
+async fn rule_of(rules: &Rules, request: request::Builder) -> String {
+    let service = RouteLayer::new(rules.clone()).layer(service_fn(|request: Request<String>| async move {
+        let routed: &Routed = request.extensions().get().unwrap();
+        let response = Response::builder().header("x-rule", &*routed.rule);
+        Ok::<_, Infallible>(response.body(String::new()).unwrap())
+    }));
+    let request = request.header("host", "a.example").body(String::new()).unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    response.headers()["x-rule"].to_str().unwrap().to_owned()
+}
+
 #[test]
 fn good_files_are_told_in_one_line() {
     assert_eq!(
@@ -81,7 +100,7 @@ fn an_unknown_key() {
         gateway_with("    group: web", "    gruop: web"),
         "\
 gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `path`, `grpc`, \
-`methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`)
+`protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`)
   10 |     gruop: web
      |     ^"
     );

@@ -140,6 +140,12 @@ fn an_upgrade_is_remembered_and_stripped() {
     assert_eq!(values(&parts, "sec-websocket-key"), ["k"]);
 }
 
+/// One byte more than the tunnel carries as the name of a protocol.
+const TOO_LONG: &str = match std::str::from_utf8(&[b'a'; 257]) {
+    Ok(name) => name,
+    Err(_) => "",
+};
+
 #[test]
 fn what_asks_for_no_upgrade_that_we_could_make() {
     let upgrade = ("connection", "upgrade");
@@ -148,6 +154,9 @@ fn what_asks_for_no_upgrade_that_we_could_make() {
         &[("upgrade", "websocket"), ("connection", "close")],
         &[upgrade],
         &[upgrade, ("upgrade", "")],
+        &[upgrade, ("upgrade", "web socket")],
+        &[upgrade, ("upgrade", "websocket;v=1")],
+        &[upgrade, ("upgrade", TOO_LONG)],
         &[upgrade, ("upgrade", "h2c")],
         &[upgrade, ("upgrade", "H2C")],
         &[upgrade, ("upgrade", "websocket, h2c")],
@@ -181,12 +190,20 @@ fn methods() {
     );
 
     let mut parts = method(h2("http://example.com/chat"), Method::CONNECT);
-    parts.extensions.insert(ExtendedConnect);
-    assert_eq!(canonical(&admitted(parts)).path(), "/chat");
+    parts.extensions.insert(websocket());
+    let parts = admitted(parts);
+    assert_eq!(canonical(&parts).path(), "/chat");
+    assert!(parts.extensions.get::<UpgradeRequest>().unwrap().is_websocket());
     // HTTP/1.1 has no `:protocol`, whoever says so.
     let mut parts = connect();
-    parts.extensions.insert(ExtendedConnect);
+    parts.extensions.insert(websocket());
     assert_eq!(refusal(parts), Cause::MethodNotServed);
+}
+
+fn websocket() -> ExtendedConnect {
+    ExtendedConnect {
+        protocol: HeaderValue::from_static("websocket"),
+    }
 }
 
 fn response(fields: &[(&str, &str)]) -> http::response::Parts {

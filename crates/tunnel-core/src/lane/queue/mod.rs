@@ -43,7 +43,9 @@ pub(super) fn weight(payload: &Payload) -> usize {
         Payload::Request(start) => (start.head.byte_len(), &start.end),
         Payload::Response(start) => (start.head.byte_len(), &start.end),
         Payload::Data(data) => (0, &data.end),
-        Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => (0, &None),
+        Payload::Frame(_) | Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => {
+            (0, &None)
+        }
     };
     let trailers = end.as_ref().map_or(0, trailers_len);
     payload.data_len() + head + trailers + MESSAGE_COST

@@ -8,3 +8,4 @@ pub(crate) mod pair;
 mod properties;
 pub(crate) mod runtime;
 mod teardown;
+mod websocket;

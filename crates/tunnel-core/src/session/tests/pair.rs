@@ -27,7 +27,7 @@ use crate::{
     pump::{Pump, Start},
     reason::ResetReason,
     session::{Accepted, Session, SessionConfig},
-    settings::Settings,
+    settings::{Features, Settings},
 };
 
 /// What the transport of a pair does with a message: it goes to its lane.
@@ -77,7 +77,7 @@ impl Side {
         opens: Direction,
         local: Settings,
         remote: Settings,
-        budget: usize,
+        (features, budget): (Features, usize),
     ) -> Self {
         let budget = CreditBudget::new(budget);
         let session = Session::new(SessionConfig {
@@ -87,6 +87,7 @@ impl Side {
             opens,
             local,
             remote,
+            features,
             budget: budget.clone(),
             runtime: runtime.clone(),
         });
@@ -112,7 +113,12 @@ impl Side {
     }
 
     pub(crate) fn open(&self, head: RequestHead) -> Result<(Start, SendHalf, RecvHalf), TunnelError> {
-        let (credit, send, recv) = self.session.open(Protocol::Http, !head.expects_continue())?;
+        let opened = self.session.open(
+            Protocol::of_head(&head),
+            head.upgrade.as_deref(),
+            !head.expects_continue(),
+        );
+        let (credit, send, recv) = opened?;
         let start = Start::Request(Box::new(request_start(head, credit)));
         Ok((start, send, recv))
     }
@@ -124,8 +130,12 @@ impl Side {
 
     /// Answers the next request with `body`.
     pub(crate) fn answer(&mut self, body: FedBody) -> Answer {
+        self.answer_with(response_start(), body)
+    }
+
+    pub(crate) fn answer_with(&mut self, start: ResponseStart, body: FedBody) -> Answer {
         let Accepted { send, recv, .. } = self.accept();
-        let start = Start::Response(Box::new(response_start()));
+        let start = Start::Response(Box::new(start));
         let pump = self.runtime.start(Pump::new(start, body, send, Direct));
         let reader = Reader::new(&self.runtime, recv, false);
         Answer { pump, reader }
@@ -168,6 +178,7 @@ pub(crate) enum Note {
     Request { len: usize, end: bool },
     Response { len: usize, end: bool },
     Data { len: usize, end: bool },
+    Frame { len: usize, more: bool },
     Window(u32),
     Reset(ResetReason),
     Signal,
@@ -188,6 +199,10 @@ impl Note {
             Payload::Data(data) => Self::Data {
                 len,
                 end: data.end.is_some(),
+            },
+            Payload::Frame(frame) => Self::Frame {
+                len,
+                more: frame.more,
             },
             Payload::Window(bytes) => Self::Window(*bytes),
             Payload::Reset(reset) => Self::Reset(reset.reason),
@@ -303,6 +318,15 @@ impl Pair {
     }
 
     pub(crate) fn of(settings: Settings, budget: usize, lanes: u32) -> Self {
+        Self::made(settings, (Features::ALL, budget), lanes)
+    }
+
+    /// A pair that has agreed on these features.
+    pub(crate) fn featuring(features: Features) -> Self {
+        Self::made(Settings::default(), (features, crate::flow::DEFAULT_BUDGET), 1)
+    }
+
+    fn made(settings: Settings, budget: (Features, usize), lanes: u32) -> Self {
         let runtime = TestRuntime::new();
         let gateway = Side::new(&runtime, Direction::ServerToClient, settings, settings, budget);
         let agent = Side::new(&runtime, Direction::ClientToServer, settings, settings, budget);
@@ -364,10 +388,14 @@ impl Pair {
 
     /// Brings a forged message from the gateway to the agent.
     pub(crate) fn forge(&mut self, id: RequestId, payload: Payload) -> Result<(), TunnelError> {
+        let protocol = match &payload {
+            Payload::Request(start) => Protocol::of_head(&start.head),
+            _ => Protocol::Http,
+        };
         let message = TunnelMessage {
             id,
             direction: Direction::ServerToClient,
-            protocol: Protocol::Http,
+            protocol,
             payload,
         };
         let accepted = self.agent.session.handle(&self.links[0].up.lane, message)?;
@@ -433,8 +461,24 @@ pub(crate) fn lost() -> TunnelError {
     TunnelError::new(Cause::AgentLost, Initiator::Peer, "the lane was cut")
 }
 
+/// A request that asks to switch to `protocol`.
+pub(crate) fn asking(protocol: &'static str) -> RequestHead {
+    RequestHead {
+        upgrade: Some(Box::new(http::HeaderValue::from_static(protocol))),
+        ..get()
+    }
+}
+
+/// The head of an answer that switches.
+pub(crate) fn switching() -> ResponseStart {
+    let mut start = response_start();
+    start.head.status = StatusCode::SWITCHING_PROTOCOLS;
+    start
+}
+
 pub(crate) fn get() -> RequestHead {
     RequestHead {
+        upgrade: None,
         method: Method::POST,
         scheme: Scheme::HTTP,
         authority: None,
@@ -463,6 +507,7 @@ pub(crate) fn request_start(head: RequestHead, credit: u32) -> RequestStart {
 pub(crate) fn response_start() -> ResponseStart {
     ResponseStart {
         head: ResponseHead {
+            upgrade: None,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
         },

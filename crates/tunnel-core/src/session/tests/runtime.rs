@@ -104,10 +104,16 @@ impl<T> Join<T> {
     }
 }
 
+/// The time, and who waits for a later one.
+struct Clock {
+    now: Instant,
+    sleepers: Vec<Waker>,
+}
+
 pub(crate) struct TestRuntime {
     tasks: Mutex<Vec<Arc<Task>>>,
     polls: AtomicUsize,
-    now: Mutex<Instant>,
+    now: Arc<Mutex<Clock>>,
     ids: AtomicU64,
 }
 
@@ -118,13 +124,21 @@ impl TestRuntime {
         Arc::new(Self {
             tasks: Mutex::default(),
             polls: AtomicUsize::new(0),
-            now: Mutex::new(now),
+            now: Arc::new(Mutex::new(Clock {
+                now,
+                sleepers: Vec::new(),
+            })),
             ids: AtomicU64::new(1),
         })
     }
 
     pub(crate) fn advance(&self, time: Duration) {
-        *lock(&self.now) += time;
+        let sleepers = {
+            let mut clock = lock(&self.now);
+            clock.now += time;
+            std::mem::take(&mut clock.sleepers)
+        };
+        sleepers.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn start<T: Send + 'static>(
@@ -186,11 +200,30 @@ impl Runtime for TestRuntime {
     }
 
     fn now(&self) -> Instant {
-        *lock(&self.now)
+        lock(&self.now).now
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxTask {
+        let clock = self.now.clone();
+        Box::pin(std::future::poll_fn(move |cx| {
+            let mut clock = lock(&clock);
+            if clock.now >= at {
+                return Poll::Ready(());
+            }
+            clock.sleepers.push(cx.waker().clone());
+            Poll::Pending
+        }))
     }
 
     fn request_id(&self) -> RequestId {
         self.next_id()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let next = self.ids.fetch_add(1, Ordering::SeqCst);
+        let mut random = [0x5a; 16];
+        random[..8].copy_from_slice(&next.to_be_bytes());
+        random
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 
 mod grpc;
 mod matching;
+mod protocol;
 mod registered;
 mod service;
 

@@ -4,6 +4,7 @@ mod faults;
 mod http1;
 mod http2;
 mod stop;
+mod upgrade;
 
 use std::{convert::Infallible, io};
 

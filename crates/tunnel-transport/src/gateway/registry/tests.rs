@@ -1,6 +1,6 @@
 //! Groups and services as sessions come and go.
 
-use tunnel_core::{AgentId, CreditBudget, Direction, InstanceId, Lane, SessionConfig, Settings};
+use tunnel_core::{AgentId, CreditBudget, Direction, Features, InstanceId, Lane, SessionConfig, Settings};
 
 use super::*;
 use crate::runtime::{TokioRuntime, random};
@@ -18,6 +18,7 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         opens: Direction::ServerToClient,
         local: Settings::default(),
         remote: Settings::default(),
+        features: Features::ALL,
         budget: CreditBudget::new(1 << 20),
         runtime: Arc::new(TokioRuntime::current()),
     });

@@ -132,7 +132,67 @@ fn pieces() {
         Wire::WindowUpdate(pb::WindowUpdate { increment: 0 }),
         "adds nothing",
     );
-    costs_the_exchange(Wire::WsFrame(pb::WebSocketFrame::default()), "feature");
+}
+
+#[test]
+fn frames() {
+    let frame_with = |change: fn(&mut pb::WebSocketFrame), what: &str| {
+        let mut frame = pb::WebSocketFrame::default();
+        change(&mut frame);
+        costs_the_exchange(Wire::WsFrame(frame), what);
+    };
+    assert!(read(&wire(Wire::WsFrame(pb::WebSocketFrame::default()))).is_ok());
+    frame_with(|frame| frame.opcode = 16, "opcode");
+    frame_with(|frame| frame.opcode = 256, "opcode");
+    frame_with(|frame| frame.rsv = 8, "rsv");
+    frame_with(|frame| frame.frame_direction = 2, "direction");
+    frame_with(
+        |frame| frame.payload = vec![0; Limits::MAX.chunk + 1].into(),
+        "body bytes than the settings",
+    );
+}
+
+#[test]
+fn what_heads_upgrade_to() {
+    let upgrading = |upgrade: &str| {
+        [
+            Wire::WsRequest(pb::WebSocketRequest {
+                upgrade: upgrade.to_owned(),
+                ..request().into()
+            }),
+            Wire::WsResponse(pb::WebSocketResponse {
+                status: 101,
+                upgrade: upgrade.to_owned(),
+                ..Default::default()
+            }),
+        ]
+    };
+    for bad in ["a b", "a,b", "a\r\nb", "\u{e9}", &"a".repeat(257)] {
+        for payload in upgrading(bad) {
+            costs_the_exchange(payload, "upgrade");
+        }
+    }
+    let upgrade = |payload| match read(&wire(payload)).unwrap().unwrap().payload {
+        Payload::Request(start) => start.head.upgrade,
+        Payload::Response(start) => start.head.upgrade,
+        other => panic!("{other:?} is no head"),
+    };
+    for good in ["chat/1.0", &"a".repeat(256)] {
+        for payload in upgrading(good) {
+            assert_eq!(upgrade(payload).unwrap().as_bytes(), good.as_bytes());
+        }
+    }
+    let [asked, done] = upgrading("").map(upgrade);
+    assert_eq!((asked.unwrap().as_bytes(), done), (&b"websocket"[..], None));
+    let refusal = pb::WebSocketResponse {
+        status: 403,
+        upgrade: "websocket".to_owned(),
+        ..Default::default()
+    };
+    let Payload::Response(start) = read(&wire(Wire::WsResponse(refusal))).unwrap().unwrap().payload else {
+        panic!("a response stays one");
+    };
+    assert_eq!(start.head.upgrade, None, "a refusal switches to nothing");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use tunnel_core::{
     Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
     message::{Data, RequestStart, Reset, ResponseStart},
+    ws::WsFrame,
 };
 
 use super::{super::encode, *};
@@ -58,6 +59,7 @@ fn request_start() -> impl Strategy<Value = Payload> {
         let (method, scheme, authority, path, headers) = head;
         Payload::Request(Box::new(RequestStart {
             head: RequestHead {
+                upgrade: Some(Box::new(HeaderValue::from_static("websocket"))),
                 method: Method::from_bytes(method.as_bytes()).expect("a token"),
                 scheme: scheme.parse().expect("a scheme"),
                 authority: authority.map(|authority| authority.parse().expect("an authority")),
@@ -75,7 +77,11 @@ fn request_start() -> impl Strategy<Value = Payload> {
 fn response_start() -> impl Strategy<Value = Payload> {
     let status = (200..=999_u16).prop_map(|code| StatusCode::from_u16(code).expect("three digits"));
     (status, headers(), body(), end()).prop_map(|(status, headers, data, end)| {
-        let head = ResponseHead { status, headers };
+        let head = ResponseHead {
+            upgrade: None,
+            status,
+            headers,
+        };
         Payload::Response(Box::new(ResponseStart { head, data, end }))
     })
 }
@@ -88,6 +94,20 @@ fn data() -> impl Strategy<Value = Payload> {
         .prop_map(|(data, end)| Payload::Data(Data { data, end }))
 }
 
+fn frame() -> impl Strategy<Value = Payload> {
+    let bits = (any::<bool>(), 0..8_u8, 0..16_u8, any::<bool>());
+    (bits, any::<u64>(), body()).prop_map(|((fin, rsv, opcode, more), length, data)| {
+        Payload::Frame(WsFrame {
+            fin,
+            rsv,
+            opcode,
+            more,
+            length,
+            data,
+        })
+    })
+}
+
 fn reset() -> impl Strategy<Value = Payload> {
     (select(ResetReason::ALL), option::of("[a-zé ]{1,100}"))
         .prop_map(|(reason, detail)| Payload::Reset(Reset { reason, detail }))
@@ -95,6 +115,7 @@ fn reset() -> impl Strategy<Value = Payload> {
 
 fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     let payload = prop_oneof![
+        frame(),
         request_start(),
         response_start(),
         data(),
@@ -104,11 +125,27 @@ fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     let protocol = select(vec![Protocol::Http, Protocol::Grpc, Protocol::WebSocket]);
     let id = (0..1_u64 << 48, any::<[u8; 10]>())
         .prop_map(|(millis, random)| RequestId::from_parts(millis, random));
-    (id, direction(), protocol, payload).prop_map(|(id, direction, protocol, payload)| TunnelMessage {
-        id,
-        direction,
-        protocol,
-        payload,
+    (id, direction(), protocol, payload).prop_map(|(id, direction, protocol, mut payload)| {
+        // Only heads of upgrades say what they switch to, and of answers only a 101.
+        let protocol = match (&mut payload, protocol) {
+            (Payload::Frame(_), _) => Protocol::WebSocket,
+            (Payload::Request(start), Protocol::Http | Protocol::Grpc) => {
+                start.head.upgrade = None;
+                protocol
+            }
+            (Payload::Response(start), Protocol::WebSocket) if start.data.len() == 100 => {
+                start.head.status = StatusCode::SWITCHING_PROTOCOLS;
+                start.head.upgrade = Some(Box::new(HeaderValue::from_static("chat/2")));
+                protocol
+            }
+            _ => protocol,
+        };
+        TunnelMessage {
+            id,
+            direction,
+            protocol,
+            payload,
+        }
     })
 }
 
@@ -123,15 +160,17 @@ fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
             assert_eq!((&a.head.method, &a.head.scheme), (&b.head.method, &b.head.scheme));
             assert_eq!(a.head.authority, b.head.authority);
             assert_eq!(a.head.path.as_str(), b.head.path.as_str());
+            assert_eq!(a.head.upgrade, b.head.upgrade);
             assert_eq!((a.credit, &a.trace_id), (b.credit, &b.trace_id));
             assert_eq!((&a.head.headers, &a.data), (&b.head.headers, &b.data));
             assert_same_end(a.end.as_ref(), b.end.as_ref());
         }
         (Payload::Response(a), Payload::Response(b)) => {
             assert_eq!((a.head.status, &a.head.headers), (b.head.status, &b.head.headers));
-            assert_eq!(a.data, b.data);
+            assert_eq!((&a.head.upgrade, &a.data), (&b.head.upgrade, &b.data));
             assert_same_end(a.end.as_ref(), b.end.as_ref());
         }
+        (Payload::Frame(a), Payload::Frame(b)) => assert_eq!(a, b),
         (Payload::Data(a), Payload::Data(b)) => {
             assert_eq!(a.data, b.data);
             assert_same_end(a.end.as_ref(), b.end.as_ref());
@@ -167,6 +206,30 @@ proptest! {
                 prop_assert_eq!(message.id.is_nil(), of_lane);
             }
         }
+    }
+}
+
+#[test]
+fn a_frame_says_where_it_goes() {
+    for opens in [Direction::ClientToServer, Direction::ServerToClient] {
+        let message = TunnelMessage {
+            id: id(),
+            direction: Direction::ServerToClient,
+            protocol: Protocol::WebSocket,
+            payload: Payload::Frame(WsFrame::whole(true, 1, Bytes::from_static(b"x"))),
+        };
+        let sent = encode(message, opens);
+        assert_eq!(sent.message_type(), pb::MessageType::StreamChunk);
+        let Some(Wire::WsFrame(frame)) = sent.payload else {
+            panic!("a frame stays one");
+        };
+        let toward_the_gateway = opens == Direction::ClientToServer;
+        let expected = if toward_the_gateway {
+            pb::Direction::ClientToServer
+        } else {
+            pb::Direction::ServerToClient
+        };
+        assert_eq!(frame.frame_direction(), expected);
     }
 }
 

@@ -4,6 +4,7 @@ mod cancel;
 mod faults;
 mod flow;
 mod pool;
+mod upgrade;
 
 use std::{
     net::SocketAddr,

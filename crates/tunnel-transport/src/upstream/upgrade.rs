@@ -1,0 +1,174 @@
+//! Exchanges that ask to switch protocols: the request's body is no content, but what follows the 101.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Empty, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+use tunnel_core::{
+    BoxError, TunnelError, admit,
+    upgrade::{ByteStream, Relay, Switched, accept_key, split},
+};
+
+use crate::{
+    net::UpgradedIo,
+    upstream::{
+        UpstreamBody,
+        body::{Exchange, On},
+        error,
+        gate::Gate,
+        h1::{Alone, HyperIo},
+        h2c::Slot,
+        request,
+        service::{Inner, Pool, finish},
+        upload::Upload,
+    },
+};
+
+impl Inner {
+    /// Asks the upstream to switch to `protocol`, on a connection of HTTP/1.1 that is made for it, or on a stream of HTTP/2.
+    /// Either counts against the bound of the connections, or of a connection's streams, until both directions are over.
+    pub(super) async fn upgrade<B>(
+        &self,
+        request: Request<B>,
+        protocol: HeaderValue,
+    ) -> Result<Response<UpstreamBody>, TunnelError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, client) = request.into_parts();
+        let gate = Gate::new(false);
+        let nothing = Upload::new(
+            Empty::<Bytes>::new(),
+            gate.clone(),
+            self.settings.continue_timeout,
+        );
+        let mut request = Request::from_parts(parts, nothing);
+        let preserve_host = self.settings.preserve_host;
+        match &self.pool {
+            Pool::Http1(pool) => {
+                request::for_http1(&mut request, &self.target, preserve_host);
+                request::upgrade_http1(&mut request, protocol);
+                let (response, alone) = pool.send_alone(request).await?;
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    return switched_http1(response, alone, client).await;
+                }
+                Ok(finish(response, Exchange::new(gate, On::Alone(alone))))
+            }
+            Pool::H2c(pool) => {
+                let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+                request::for_http2(&mut request, &self.target, preserve_host)?;
+                request::upgrade_http2(&mut request, &protocol)?;
+                let (mut response, slot) = pool.send(request).await?;
+                match response.status() {
+                    StatusCode::OK => {
+                        grant(response.headers_mut(), protocol, key.as_ref());
+                        switched_http2(response, slot, client).await
+                    }
+                    status if status.is_success() => Err(error::bad_upgrade(
+                        "the upstream answered an upgrade over HTTP/2 with a status other than 200",
+                    )),
+                    _ => Ok(finish(response, Exchange::new(gate, On::Http2(slot)))),
+                }
+            }
+        }
+    }
+}
+
+async fn switched_http1<B>(
+    mut response: Response<Incoming>,
+    alone: Alone,
+    client: B,
+) -> Result<Response<UpstreamBody>, TunnelError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let upgraded = hyper::upgrade::on(&mut response).await.map_err(error::broken)?;
+    let parts = upgraded
+        .downcast::<HyperIo>()
+        .map_err(|_| TunnelError::internal("an upgraded connection to the upstream is not ours"))?;
+    let io = parts.io.into_inner().into_inner();
+    let stream = UpgradedIo::new(io, parts.read_buf, alone.into_permit());
+    Ok(switched(response.into_parts().0, stream, client))
+}
+
+async fn switched_http2<B>(
+    mut response: Response<Incoming>,
+    slot: std::sync::Arc<Slot>,
+    client: B,
+) -> Result<Response<UpstreamBody>, TunnelError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let upgraded = hyper::upgrade::on(&mut response).await.map_err(error::broken)?;
+    let stream = UpgradedIo::new(TokioIo::new(upgraded), Bytes::new(), slot);
+    Ok(switched(response.into_parts().0, stream, client))
+}
+
+/// What a 101 says, and a 200 to CONNECT need not (RFC 8441, section 5.1).
+fn grant(headers: &mut HeaderMap, protocol: HeaderValue, key: Option<&HeaderValue>) {
+    headers.insert(header::UPGRADE, protocol);
+    if let Some(key) = key {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept_key(key.as_bytes()));
+    }
+}
+
+/// The 101. What `client` sends goes to the upstream as long as both live.
+fn switched<B, T>(mut parts: response::Parts, stream: T, client: B) -> Response<UpstreamBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    T: ByteStream,
+{
+    parts.status = StatusCode::SWITCHING_PROTOCOLS;
+    admit::clean_response(&mut parts);
+    parts.extensions.insert(Switched);
+    let (body, writer) = split(stream);
+    let body = body.failing_as(error::cut_short());
+    let relay = tokio::spawn(Relay::new(client, writer));
+    let body = SwitchedBody {
+        body: body.boxed_unsync(),
+        relay: Some(relay.abort_handle()),
+    };
+    Response::from_parts(parts, UpstreamBody::switched(body))
+}
+
+/// What the upstream sends after its 101.
+pub(super) struct SwitchedBody {
+    body: UnsyncBoxBody<Bytes, TunnelError>,
+    /// What sends the opposite direction, until this one is over: then it goes on by itself.
+    relay: Option<AbortHandle>,
+}
+
+impl SwitchedBody {
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
+        let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() {
+            self.relay = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.relay.is_none()
+    }
+}
+
+impl Drop for SwitchedBody {
+    fn drop(&mut self) {
+        // Nobody hears the upstream any more. The writer goes with the task, and takes the connection along.
+        if let Some(relay) = &self.relay {
+            relay.abort();
+        }
+    }
+}
