@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::ws::WebSocketUpgrade,
     response::{Html, Response},
-    routing::get,
+    routing::{any, get},
 };
 use tunnel_tests::{browser::Browser, client::Version, wait::within_limit, websocket::echo};
 
@@ -17,7 +17,8 @@ const PAGE: &str = include_str!("browser.html");
 fn app() -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
-        .route("/echo", get(echo))
+        // A handshake is a CONNECT over HTTP/2.
+        .route("/echo", any(echo))
 }
 
 async fn echo(upgrade: WebSocketUpgrade) -> Response {

@@ -14,7 +14,7 @@ use crate::world::everywhere;
 
 /// The bytes of the large frame; `TUNNEL_WS_FRAME=1073741824` makes it the full one.
 fn frame_len() -> u64 {
-    number("TUNNEL_WS_FRAME", 96 << 20)
+    number("TUNNEL_WS_FRAME", 48 << 20)
 }
 
 /// A number from the environment.

@@ -1,5 +1,6 @@
 //! What becomes of a WebSocket when something between its ends, or one of them, goes.
 
+use tokio::sync::Notify;
 use tunnel_tests::{
     client::Version,
     websocket::{End, Frame, H2Client, Peer, handshake, opcode, open},
@@ -85,19 +86,21 @@ async fn the_client_vanishes_in_silence() {
     .await;
 }
 
+/// One end goes while the other one sends, and that one learns of it.
+async fn vanish(sender: &mut Peer, other: Peer) {
+    let has_begun = Notify::new();
+    let vanishing = async {
+        has_begun.notified().await;
+        other.reset();
+    };
+    tokio::join!(sender.flood(|_| has_begun.notify_one()), vanishing);
+}
+
 #[tokio::test]
 async fn the_client_vanishes_while_the_far_end_sends() {
     everywhere(async |world| {
         let (client, mut server) = world.pair().await;
-        server.send_header(true, opcode::BINARY, 1 << 40).await;
-        let sending = async { while server.send_payload(&[0; 1 << 14]).await.is_ok() {} };
-        let vanishing = async {
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            drop(client);
-        };
-        tokio::join!(sending, vanishing);
+        vanish(&mut server, client).await;
     })
     .await;
 }
@@ -106,15 +109,7 @@ async fn the_client_vanishes_while_the_far_end_sends() {
 async fn the_far_end_vanishes_while_the_client_sends() {
     everywhere(async |world| {
         let (mut client, server) = world.pair().await;
-        client.send_header(true, opcode::BINARY, 1 << 40).await;
-        let sending = async { while client.send_payload(&[0; 1 << 14]).await.is_ok() {} };
-        let vanishing = async {
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            server.reset();
-        };
-        tokio::join!(sending, vanishing);
+        vanish(&mut client, server).await;
     })
     .await;
 }

@@ -7,7 +7,7 @@ use tunnel_tests::{
     websocket::{End, Peer, upgrade},
 };
 
-use crate::world::{World, along, http1};
+use crate::world::{Place, World, along, http1};
 
 /// The fields of a 101 to `foo/1`.
 pub(crate) fn answer() -> HeaderMap {
@@ -121,14 +121,6 @@ async fn nothing_at_all_passes_as_well() {
 #[tokio::test]
 async fn one_that_breaks_off_does_not_end_like_one_that_is_done() {
     along(http1(), async |world| {
-        let (mut client, server) = pair(world).await;
-        client
-            .send_bytes(b"something")
-            .await
-            .expect("the connection takes bytes");
-        server.reset();
-        let end = client.ended().await;
-        assert!(matches!(end, End::Broken(_)), "{end:?}");
         let (client, mut server) = pair(world).await;
         server
             .send_bytes(b"something")
@@ -136,6 +128,18 @@ async fn one_that_breaks_off_does_not_end_like_one_that_is_done() {
             .expect("the connection takes bytes");
         client.reset();
         let end = server.ended().await;
+        assert!(matches!(end, End::Broken(_)), "{end:?}");
+        if world.way.place == Place::Agent {
+            // What an app holds can only be dropped, which is an end.
+            return;
+        }
+        let (mut client, server) = pair(world).await;
+        client
+            .send_bytes(b"something")
+            .await
+            .expect("the connection takes bytes");
+        server.reset();
+        let end = client.ended().await;
         assert!(matches!(end, End::Broken(_)), "{end:?}");
     })
     .await;

@@ -1,25 +1,25 @@
 //! One that does not read, beside others that do.
 
 use tokio::sync::Notify;
-use tunnel_tests::websocket::{Frame, Peer, opcode};
+use tunnel_tests::websocket::{Frame, Peer};
 
 use crate::{
     bulk::BETWEEN,
     world::{carry_both, everywhere},
 };
 
-/// Sends until the other end is gone, and tells when it has begun in earnest: it is stopped soon after.
+/// Sends until the other end is gone, and tells when it has begun in earnest: it is stopped soon after. What it sent.
 async fn flood(peer: &mut Peer, is_flooded: &Notify) -> u64 {
     /// Less than any window that the sender may meet.
     const ENOUGH: u64 = 48 * 1024;
-    peer.send_header(true, opcode::BINARY, 1 << 40).await;
-    let mut sent: u64 = 0;
-    while peer.send_payload(&[5; 1 << 14]).await.is_ok() {
-        sent += 1 << 14;
+    let mut sent = 0;
+    peer.flood(|len| {
+        sent += len as u64;
         if sent >= ENOUGH {
             is_flooded.notify_one();
         }
-    }
+    })
+    .await;
     sent
 }
 

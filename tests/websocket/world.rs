@@ -14,7 +14,7 @@ use tunnel_tests::{
     wait::{eventually, within_limit},
     websocket::{self, Arrived, Frame, H2Client, Peer, handshake},
 };
-use tunnel_transport::{AgentService, Status, Upstream};
+use tunnel_transport::{AgentService, Status, Upstream, upstream::UpstreamProtocol};
 
 /// Where the far end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,11 @@ impl World {
         self.server.spawn(serve(port));
         let upstream = match self.way.place {
             Place::Upstream => Upstream::http1(uri),
-            Place::H2c => Upstream::h2c(uri),
+            // hyper's server takes 200 streams on a connection, and we use a hundred of them.
+            Place::H2c => Upstream::builder(uri)
+                .protocol(UpstreamProtocol::H2c)
+                .max_connections(20)
+                .build(),
             Place::Direct | Place::Agent => return,
         };
         self.join(upstream.expect("an address of our own")).await;

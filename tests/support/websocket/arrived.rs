@@ -196,6 +196,9 @@ pub fn app(arrivals: mpsc::Sender<Arrived>) -> Router {
     })
 }
 
+/// The window of a stream of HTTP/2, in bytes.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
 /// Serves the app over HTTP/2 with extended CONNECT.
 pub async fn serve_h2(listener: TcpListener, app: Router) {
     let mut connections = JoinSet::new();
@@ -203,6 +206,9 @@ pub async fn serve_h2(listener: TcpListener, app: Router) {
         socket.set_nodelay(true).expect("a fresh socket");
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .enable_connect_protocol()
+            // A stream that nobody reads takes a small part of what all of them share.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(64 * STREAM_WINDOW)
             .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));
         connections.spawn(async move { drop(connection.await) });
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, split};
 
 use super::{
     Frame, Header, Wire,
@@ -12,6 +12,9 @@ use super::{
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
+
+/// How much of a flood is written at once.
+const PIECE: usize = 16 * 1024;
 
 /// One end of a connection. It answers nothing by itself, and asserts of every frame that the right side has masked it.
 #[derive(Debug)]
@@ -143,6 +146,27 @@ impl Peer {
         let (_, offset) = self.sending.as_mut().expect("a frame was begun");
         *offset += piece.len() as u64;
         self.wire.write_all(piece).await
+    }
+
+    /// Sends the payload of one frame without an end, until the other end is gone: no more is taken, or its direction ends. Tells
+    /// of every piece, and asserts that nothing comes back.
+    ///
+    /// # Panics
+    ///
+    /// When something does.
+    pub async fn flood(&mut self, mut sent: impl FnMut(usize)) {
+        self.send_header(true, opcode::BINARY, 1 << 40).await;
+        let (mut reader, mut writer) = split(&mut self.wire);
+        let sending = async {
+            while writer.write_all(&[0; PIECE]).await.is_ok() {
+                sent(PIECE);
+            }
+        };
+        let mut byte = [0];
+        tokio::select! {
+            () = sending => {}
+            read = reader.read(&mut byte) => assert!(matches!(read, Ok(0) | Err(_)), "{byte:?}"),
+        }
     }
 
     /// The next frame.

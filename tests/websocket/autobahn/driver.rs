@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -48,12 +49,23 @@ async fn echo(mut socket: WebSocketStream<Wire>) {
     while let Some(Ok(message)) = socket.next().await {
         let is_data = matches!(message, Message::Text(_) | Message::Binary(_));
         if is_data && socket.send(message).await.is_err() {
-            return;
+            break;
         }
     }
+    end(socket).await;
 }
 
 /// Reads what comes until the server has closed.
 async fn drain(mut socket: WebSocketStream<Wire>) {
     while let Some(Ok(_)) = socket.next().await {}
+    end(socket).await;
+}
+
+/// Ends the connection after what was sent, where a drop would take back what HTTP/2 has not written yet.
+async fn end(mut socket: WebSocketStream<Wire>) {
+    let wire = socket.get_mut();
+    // It may have been broken by the other end.
+    if wire.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(wire, &mut tokio::io::sink()).await;
+    }
 }

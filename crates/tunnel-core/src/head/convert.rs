@@ -114,10 +114,15 @@ impl ResponseHead {
     /// # Errors
     ///
     /// [`Cause::Upstream`], from the peer, for an informational status but 101: none of them is an answer.
+    /// [`Cause::BadUpgrade`], from the peer, for a 101 that does not say to what it switches (RFC 9110, section 15.2.2).
     pub fn from_parts(mut parts: response::Parts) -> Result<Self, TunnelError> {
         check_final(parts.status, Cause::Upstream)?;
         admit::clean_response(&mut parts);
         let upgrade = parts.headers.remove(header::UPGRADE).map(Box::new);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() {
+            let text = "a 101 came that names no protocol";
+            return Err(TunnelError::new(Cause::BadUpgrade, Initiator::Peer, text));
+        }
         Ok(Self {
             upgrade,
             status: parts.status,

@@ -247,6 +247,7 @@ fn an_informational_status_is_no_answer() {
     ] {
         let (parts, ()) = http::Response::builder()
             .status(status)
+            .header("upgrade", "foo/1")
             .body(())
             .unwrap()
             .into_parts();
@@ -264,4 +265,21 @@ fn an_informational_status_is_no_answer() {
             "{status}"
         );
     }
+}
+
+#[test]
+fn a_switch_says_to_what() {
+    let response = http::Response::builder()
+        .status(101)
+        .header("connection", "upgrade");
+    let (mut parts, ()) = response.body(()).unwrap().into_parts();
+    let error = ResponseHead::from_parts(parts.clone()).unwrap_err();
+    assert_eq!(
+        (error.cause(), error.initiator()),
+        (Cause::BadUpgrade, Initiator::Peer)
+    );
+    parts.headers.insert("upgrade", HeaderValue::from_static("foo/1"));
+    let head = ResponseHead::from_parts(parts).unwrap();
+    assert_eq!(head.upgrade.as_deref(), Some(&HeaderValue::from_static("foo/1")));
+    assert!(head.headers.is_empty(), "{:?}", head.headers);
 }
