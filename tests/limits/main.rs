@@ -170,6 +170,53 @@ async fn who_waits_in_line_is_served_when_somebody_leaves() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_pass_or_run_than_allowed_whatever_threads_do() {
+    within_limit(async {
+        const TASKS: usize = 32;
+        const CALLS: usize = 50;
+        let (running, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let most = peak.clone();
+        let inner = service_fn(move |_: Request<Body>| {
+            let (running, peak) = (running.clone(), peak.clone());
+            async move {
+                peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
+        });
+        let places = ConcurrencyLayer::new()
+            .max(5)
+            .per_key(ByAddress::new(), 3)
+            .queue(TASKS);
+        let places = places.queue_of_key(TASKS).max_wait(HOUR);
+        let service = ServiceBuilder::new()
+            .layer(RateLimitLayer::per(1_000, HOUR).key(ByAddress::new()))
+            .layer(places.clone())
+            .service(inner);
+        let mut tasks = JoinSet::new();
+        for _ in 0..TASKS {
+            let service = service.clone();
+            tasks.spawn(async move {
+                let mut passed = 0;
+                for _ in 0..CALLS {
+                    let request = Request::get("/")
+                        .header("host", "example.com")
+                        .body(Body::empty());
+                    let answer = service.clone().oneshot(request.expect("a valid request")).await;
+                    passed += usize::from(answer.expect("an answer").status() == 200);
+                }
+                passed
+            });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().sum::<usize>(), 1_000);
+        assert!(most.load(Ordering::SeqCst) <= 3);
+        assert_eq!((places.load().running, places.load().waiting), (0, 0));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_request_that_no_rule_matches_costs_nothing() {
     let rate = RateLimitLayer::per(1, HOUR);

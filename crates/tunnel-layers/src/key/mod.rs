@@ -28,6 +28,7 @@
 
 mod by_address;
 mod by_header;
+mod by_principal;
 mod by_route;
 
 use std::{
@@ -41,6 +42,7 @@ use http::request::Parts;
 pub use self::{
     by_address::{ByAddress, DEFAULT_IPV6_PREFIX},
     by_header::ByHeader,
+    by_principal::ByPrincipal,
     by_route::{ByGroup, ByRoute},
 };
 
@@ -113,6 +115,7 @@ enum Space {
     Header,
     Route,
     Group,
+    Principal,
 }
 
 #[cfg(all(test, feature = "full"))]

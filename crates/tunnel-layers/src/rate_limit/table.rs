@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::key::Key;
 
-/// How many keys are kept, unless the layer says otherwise: about 5 MB, and more callers than one process serves at a time.
+/// How many keys are kept, unless the layer says otherwise: about 3 MB, and more callers than one process serves at a time.
 pub const DEFAULT_MAX_KEYS: usize = 100_000;
 
 /// The parts of a table, each with a lock of its own, so that threads rarely meet.
