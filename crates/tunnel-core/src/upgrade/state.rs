@@ -4,7 +4,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -20,7 +20,7 @@ use crate::{
     sync::{lock, register, wake},
 };
 
-/// What is read from a stream at one time, in bytes, and what is dropped at one time of what nobody wants.
+/// What is read from a stream at one time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
 /// How far the direction is that is read.
@@ -194,19 +194,11 @@ impl<T: ByteStream> State<T> {
 
     /// Reads what nobody wants any more. Ready when there is no more of it.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
-        let mut scratch = [0; READ_BYTES];
-        match self.stream()?.poll_read(cx, &mut scratch) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) => {
-                self.reading = Reading::Ended;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Ok(_)) => {
-                // One piece in a turn: this is not urgent.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.fail(error))),
+        if ready!(self.poll_read(cx))?.is_empty() {
+            return Poll::Ready(Ok(()));
         }
+        // One piece in a turn: this is not urgent.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

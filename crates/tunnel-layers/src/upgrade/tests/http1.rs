@@ -89,16 +89,16 @@ async fn any_other_protocol_is_bytes() {
 
 #[tokio::test]
 async fn what_the_request_holds_is_kept_until_both_directions_have_ended() {
-    struct Permit(mpsc::UnboundedSender<()>);
+    struct Permit(mpsc::Sender<()>);
     impl Drop for Permit {
         fn drop(&mut self) {
-            let _ = self.0.send(());
+            let _ = self.0.try_send(());
         }
     }
 
     let tasks = Tasks::default();
     let (service, mut calls) = far::<Incoming>();
-    let (released, mut releases) = mpsc::unbounded_channel();
+    let (released, mut releases) = mpsc::channel(1);
     let stack = tower::ServiceBuilder::new()
         .map_request(move |mut request: Request<Incoming>| {
             tunnel_core::Lifetime::of(request.extensions_mut()).hold(Permit(released.clone()));
@@ -191,6 +191,7 @@ async fn a_server_that_stops_says_so() {
     client.write_all(b"answer").await.unwrap();
     assert_eq!(piece(&mut body).await.unwrap().unwrap(), "answer");
     drop((client, server));
+    assert!(piece(&mut body).await.is_none());
     tasks.done().await;
 }
 

@@ -29,7 +29,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     sync::{mpsc, oneshot},
 };
-use tower::{Layer as _, Service, service_fn};
+use tower::{Layer as _, Service, service_fn, util::BoxCloneSyncService};
 use tunnel_core::{
     BoxError, BoxTask, Cause, Initiator, RequestId, Runtime, TunnelError,
     admit::UpgradeRequest,
@@ -95,18 +95,9 @@ type Calls<B> = mpsc::Receiver<Call<B>>;
 type Say = Sender<Bytes, BoxError>;
 
 /// A service that a test answers for.
-fn far<B: Send + 'static>() -> (
-    impl Service<
-        Request<UpgradeBody<B>>,
-        Response = Response<Channel<Bytes, BoxError>>,
-        Error = TunnelError,
-        Future: Send,
-    > + Clone
-    + Send
-    + Sync
-    + 'static,
-    Calls<B>,
-) {
+type Far<B> = BoxCloneSyncService<Request<UpgradeBody<B>>, Response<Channel<Bytes, BoxError>>, TunnelError>;
+
+fn far<B: Send + 'static>() -> (Far<B>, Calls<B>) {
     let (sender, calls) = mpsc::channel(8);
     let service = service_fn(move |request: Request<UpgradeBody<B>>| {
         let sender = sender.clone();
@@ -114,14 +105,12 @@ fn far<B: Send + 'static>() -> (
             let (parts, body) = request.into_parts();
             let (answer, answered) = oneshot::channel();
             let call = Call { parts, body, answer };
-            sender
-                .send(call)
-                .await
-                .map_err(|_| TunnelError::internal("the test is over"))?;
+            let sent = sender.send(call).await;
+            sent.map_err(|_| TunnelError::internal("the test is over"))?;
             answered.await.map_err(|_| TunnelError::canceled())?
         }
     });
-    (service, calls)
+    (BoxCloneSyncService::new(service), calls)
 }
 
 impl<B> Call<B> {

@@ -240,3 +240,11 @@ fn a_failure_is_called_what_it_is() {
     assert!(std::error::Error::source(&error).is_some());
     assert!(wire.is_dropped() && !body.is_end_stream());
 }
+
+#[test]
+fn an_idle_stream_costs_little() {
+    let relay = size_of::<Relay<crate::TunnelBody, WireStream>>();
+    assert!(relay <= 640, "{relay} bytes");
+    let shared = size_of::<crate::upgrade::state::State<WireStream>>();
+    assert!(shared <= 128, "{shared} bytes");
+}

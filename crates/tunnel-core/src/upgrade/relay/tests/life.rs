@@ -170,3 +170,19 @@ fn pings_and_their_answers_are_no_life() {
     bench.advance(20);
     assert!(bench.wire.take().starts_with(&[0x88]));
 }
+
+#[test]
+fn a_client_whose_words_nobody_wants_is_asked_all_the_same() {
+    let mut bench = pinging().listen();
+    bench.abandon();
+    for _ in 0..5 {
+        bench.advance(20);
+        let payload = ping_of(&bench.wire.take());
+        bench.advance(1);
+        bench.wire.say(&masked(opcode::PONG, &payload));
+        bench.run();
+    }
+    bench.advance(20);
+    bench.advance(20);
+    bench.assert_over();
+}
