@@ -19,5 +19,6 @@ mod many;
 mod opaque;
 mod pipelined;
 mod refused;
+mod stack;
 mod stalled;
 mod world;
