@@ -12,6 +12,7 @@ mod browser;
 mod bulk;
 mod close;
 mod deflate;
+mod drain;
 mod frames;
 mod handshake;
 mod life;
