@@ -26,7 +26,7 @@ use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{assert_silent, rate_limit, request},
+    http::{assert_silent, request},
     session::{Fixed, Pair, pair},
 };
 
