@@ -15,7 +15,9 @@ use tunnel_tests::{
 };
 use tunnel_transport::{
     Agent, AgentBuilder, AgentError, Gateway, Status,
-    gateway::{AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AuthFuture, AuthRejection},
+    gateway::{
+        AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AllowedServices, AuthFuture, AuthRejection,
+    },
     tls::{ClientTls, Pem, ServerTls, ServerTlsBuilder},
 };
 
@@ -35,8 +37,9 @@ impl AgentAuth for ByUri {
         let identity = name.map(|name| AgentIdentity {
             name: name.into(),
             groups: AllowedGroups::All,
+            services: AllowedServices::All,
         });
-        let answer = identity.ok_or_else(|| AuthRejection("show a certificate with a URI".to_owned()));
+        let answer = identity.ok_or_else(|| AuthRejection::new("show a certificate with a URI"));
         Box::pin(std::future::ready(answer))
     }
 }

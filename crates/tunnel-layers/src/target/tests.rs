@@ -61,6 +61,7 @@ async fn every_request_goes_to_the_group() {
         target,
         timeouts,
         access,
+        ..
     } = seen(layer.clone(), call("")).await.routed;
     assert_eq!((&*rule, timeouts.whole), ("billing", None));
     assert_eq!(access, Access::Default);
@@ -70,7 +71,7 @@ async fn every_request_goes_to_the_group() {
     let routed = seen(layer, call("")).await.routed;
     assert_eq!(
         (&*routed.rule, routed.timeouts.whole),
-        ("invoices", Some(Duration::from_secs(3)))
+        ("invoices", Some(Duration::from_secs(3).into()))
     );
 }
 
