@@ -62,6 +62,9 @@
 //! A rule of [`RouteLayer`](crate::route) may be public, or name one of several [`Policies`]. Without a rule, or where it says
 //! nothing, the default holds.
 //!
+//! Browsers ask by OPTIONS whether they may send credentials, and send none with that (CORS): where an app answers it, a rule
+//! for the method has to be public.
+//!
 //! # The principal
 //!
 //! [`AuthLayer::principal_header`] tells the service inside who calls, in a header that outsiders cannot forge: what they send

@@ -291,6 +291,27 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_pattern_is_read_or_not_and_written_as_it_was(
+            text in "(dns|uri|email|ip|cn)?:?[*a-z0-9@./:-]{0,24}|\\PC{0,24}",
+            name in "[a-z0-9@./:-]{0,24}",
+        ) {
+            if let Ok(pattern) = text.parse::<SanPattern>() {
+                proptest::prop_assert_eq!(pattern.to_string().parse(), Ok(pattern.clone()));
+                for name in [dns_name(&name), uri(&name), mail(&name)] {
+                    pattern.matches(&name);
+                }
+                // What is written without a star matches itself alone.
+                if let Kind::Dns(own) = &pattern.0 {
+                    proptest::prop_assert!(pattern.matches(&dns_name(own)));
+                    let longer = dns_name(&[own, "x"].concat());
+                    proptest::prop_assert!(!pattern.matches(&longer));
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_pattern_is_refused() {
         for text in [

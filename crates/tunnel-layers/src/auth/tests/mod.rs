@@ -275,6 +275,45 @@ async fn a_certificate_is_known_by_its_names() {
     assert_eq!(ask(&layer, forged).await.status(), 401);
 }
 
+#[tokio::test]
+async fn the_span_around_it_learns_who_calls() {
+    use std::fmt::Write as _;
+    use tracing_subscriber::{layer::SubscriberExt as _, registry};
+
+    /// Keeps what is recorded after a span was made.
+    #[derive(Clone, Default)]
+    struct Recorded(Arc<std::sync::Mutex<String>>);
+
+    impl tracing::field::Visit for Recorded {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            write!(self.0.lock().unwrap(), "{field}={value:?} ").unwrap();
+        }
+    }
+
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Recorded {
+        fn on_record(
+            &self,
+            _: &tracing::span::Id,
+            values: &tracing::span::Record<'_>,
+            _: tracing_subscriber::layer::Context<'_, S>,
+        ) {
+            values.record(&mut self.clone());
+        }
+    }
+
+    let recorded = Recorded::default();
+    let _default = tracing::subscriber::set_default(registry().with(recorded.clone()));
+    let service =
+        crate::trace_id::TraceIdLayer::new().layer(AuthLayer::new(tokens()).layer(service_fn(inside)));
+    let answer = service.oneshot(with_token(request("/"), TOKEN)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let text = recorded.0.lock().unwrap().clone();
+    assert!(
+        text.contains("enduser.id=\"ci\"") && !text.contains(TOKEN),
+        "{text}"
+    );
+}
+
 #[test]
 fn weak_and_double_tokens_are_refused() {
     let part = |result: Result<BearerToken, AuthConfigError>| result.unwrap_err().part();

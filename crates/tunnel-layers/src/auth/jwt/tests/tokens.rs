@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const NO_JWT: &str = "the token is no JWT, or its algorithm is not known";
@@ -232,6 +234,38 @@ async fn every_token_is_judged_and_told_why() {
     assert!(cases.len() > 45);
     for (name, token, expected) in cases {
         assert_eq!(why(&jwt, &token).await, expected, "{name}");
+    }
+}
+
+/// What keys say of a token, without waiting for it.
+fn is_taken(jwt: &Jwt, token: &str) -> bool {
+    let request = Request::get("/").header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let verdict = futures_util::FutureExt::now_or_never(jwt.authenticate(&AuthRequest::of(&parts)));
+    verdict.expect("given keys need no waiting").is_ok()
+}
+
+proptest! {
+    #[test]
+    fn nothing_but_a_token_is_taken(
+        token in prop_oneof!["[A-Za-z0-9_.-]{0,80}", "eyJ[A-Za-z0-9_-]{0,60}\\.eyJ[A-Za-z0-9_-]{0,60}\\.[A-Za-z0-9_-]{0,60}"],
+        at in any::<prop::sample::Index>(),
+        bit in 0..6_u32,
+    ) {
+        let jwt = by_rsa();
+        prop_assert!(!is_taken(&jwt, &token));
+        // A good one, of which one character is another one.
+        let good = include_str!("../testdata/pyjwt.txt").lines().next().unwrap();
+        let good = good.strip_prefix("RS256 ").unwrap();
+        prop_assert!(is_taken(&jwt, good));
+        let mut bytes = good.as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        if let Ok(changed) = String::from_utf8(bytes)
+            && changed.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            prop_assert!(!is_taken(&jwt, &changed), "{}", changed);
+        }
     }
 }
 
