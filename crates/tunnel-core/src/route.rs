@@ -20,6 +20,19 @@ pub struct Routed {
     pub access: Access,
 }
 
+impl Routed {
+    /// A rule that asks for nothing beyond its target: the layers' defaults hold.
+    #[must_use]
+    pub fn new(rule: impl Into<Arc<str>>, target: Target) -> Self {
+        Self {
+            rule: rule.into(),
+            target,
+            timeouts: Timeouts::default(),
+            access: Access::default(),
+        }
+    }
+}
+
 /// Who may call what a rule matches. The authenticating layer sees to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Access {

@@ -6,7 +6,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tunnel_core::{Access, BoxError, Cause, Routed, Target, Timeouts, TunnelError};
+use tunnel_core::{BoxError, Cause, Routed, Target, Timeouts, TunnelError};
 
 use super::*;
 use crate::test_util::{
@@ -64,12 +64,10 @@ async fn before_the_head_the_caller_is_answered_and_the_call_is_dropped() {
 async fn the_rules_timeout_goes_before_the_default() {
     let mut request = request("/");
     request.extensions_mut().insert(Routed {
-        rule: "r".into(),
-        target: Target::Upstream("u".into()),
         timeouts: Timeouts {
             whole: Some(3 * SECOND),
         },
-        access: Access::default(),
+        ..Routed::new("r", Target::Upstream("u".into()))
     });
     let start = Instant::now();
     let service = layer().layer(silent(Arc::default()));
@@ -177,10 +175,8 @@ fn call(asked: Option<&'static str>, rule: Option<Duration>) -> Request<Scripted
     }
     if let Some(rule) = rule {
         request.extensions_mut().insert(Routed {
-            rule: "r".into(),
-            target: Target::Upstream("u".into()),
             timeouts: Timeouts { whole: Some(rule) },
-            access: Access::default(),
+            ..Routed::new("r", Target::Upstream("u".into()))
         });
     }
     request

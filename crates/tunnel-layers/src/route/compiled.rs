@@ -10,6 +10,7 @@ use tunnel_core::{
 };
 
 use super::{
+    access::check_access,
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
@@ -126,9 +127,14 @@ impl Compiled {
                 "it is zero, so that nothing can be answered: leave it out for no limit",
             ));
         }
-        let timeouts = Timeouts { whole: rule.timeout };
+        check_access(&rule.access, &rule.action)?;
+        let routed = |target| Routed {
+            timeouts: Timeouts { whole: rule.timeout },
+            access: rule.access,
+            ..Routed::new(id.clone(), target)
+        };
         Ok(Self {
-            answer: Answer::of(rule.action, id.clone(), timeouts, rule.access)?,
+            answer: Answer::of(rule.action, routed)?,
             id,
             priority: rule.priority,
             host,
@@ -183,31 +189,16 @@ impl Compiled {
 }
 
 impl Answer {
-    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts, access: Access) -> Result<Self, Fault> {
-        if let Access::Policy(name) = &access {
-            check_name("policy", name)?;
-        }
+    fn of(action: Action, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
                 check_name("action", &name)?;
                 Target::Upstream(name.into())
             }
-            Action::Direct(_) if matches!(access, Access::Policy(_)) => {
-                return Err(Fault::new(
-                    "policy",
-                    "a rule that answers itself does so before anybody is asked for credentials: leave the policy out, \
-                     or send the request to a group",
-                ));
-            }
             Action::Direct(answer) => return direct(answer),
         };
-        Ok(Self::Routed(Routed {
-            rule,
-            target,
-            timeouts,
-            access,
-        }))
+        Ok(Self::Routed(routed(target)))
     }
 }
 
@@ -356,7 +347,7 @@ fn authority(host: &str) -> Result<Authority, Fault> {
         })
 }
 
-fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
     if (1..=MAX_ID_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }

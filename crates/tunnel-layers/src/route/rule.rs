@@ -1,6 +1,6 @@
 //! What one rule says, as its author wrote it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use tunnel_core::{Access, GroupName};
@@ -281,19 +281,6 @@ impl Rule {
     /// [`DeadlineLayer`](crate::deadline) sees to it.
     pub fn timeout(mut self, whole: Duration) -> Self {
         self.timeout = Some(whole);
-        self
-    }
-
-    /// Lets everybody in. [`AuthLayer`](crate::auth) asks for no credentials then.
-    pub fn public(mut self) -> Self {
-        self.access = Access::Public;
-        self
-    }
-
-    /// Lets in whom the policy with this name takes: 1 to 128 visible ASCII characters, one of those that the
-    /// authenticating layer was given. A rule that answers itself can have none, because that layer stands further in.
-    pub fn policy(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.access = Access::Policy(name.into());
         self
     }
 }

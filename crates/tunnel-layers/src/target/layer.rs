@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tunnel_core::{Access, GroupName, Routed, Target, Timeouts};
+use tunnel_core::{GroupName, Routed, Target};
 
 use super::ToTarget;
 
@@ -18,14 +18,10 @@ impl TargetLayer {
     /// [`rule`](Self::rule) names another.
     #[must_use]
     pub fn group(group: GroupName) -> Self {
+        let rule: Arc<str> = group.as_str().into();
         Self {
             host: host_of(&group),
-            routed: Routed {
-                rule: group.as_str().into(),
-                target: Target::Group(group),
-                timeouts: Timeouts::default(),
-                access: Access::default(),
-            },
+            routed: Routed::new(rule, Target::Group(group)),
         }
     }
 

@@ -37,10 +37,8 @@ fn with_token(mut request: Request<Scripted>, token: &str) -> Request<Scripted> 
 
 fn by_rule(mut request: Request<Scripted>, access: Access) -> Request<Scripted> {
     request.extensions_mut().insert(Routed {
-        rule: "r".into(),
-        target: Target::Upstream("u".into()),
-        timeouts: tunnel_core::Timeouts::default(),
         access,
+        ..Routed::new("r", Target::Upstream("u".into()))
     });
     request
 }

@@ -1,7 +1,7 @@
 //! The layer among others.
 
 use tower::ServiceBuilder;
-use tunnel_core::{Access, Routed, Session, Target, Timeouts};
+use tunnel_core::{Routed, Session, Target};
 
 use super::*;
 use crate::{
@@ -13,12 +13,9 @@ use crate::{
 };
 
 fn routed<B>(mut request: Request<B>) -> Request<B> {
-    request.extensions_mut().insert(Routed {
-        rule: "all".into(),
-        target: Target::Group("g".parse().expect("a name")),
-        timeouts: Timeouts::default(),
-        access: Access::default(),
-    });
+    request
+        .extensions_mut()
+        .insert(Routed::new("all", Target::Group("g".parse().expect("a name"))));
     request
 }
 
