@@ -56,6 +56,7 @@
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
+//! | [`Replaceable`] | what another one takes, which can be replaced while it is in use | `auth` |
 //!
 //! # Rules
 //!
@@ -101,6 +102,7 @@ mod layer;
 mod lookup;
 mod mutual_tls;
 mod policies;
+mod replaceable;
 mod require;
 mod service;
 
@@ -128,6 +130,7 @@ pub use self::{
     layer::AuthLayer,
     mutual_tls::{MutualTls, SanPattern},
     policies::Policies,
+    replaceable::Replaceable,
     require::{Require, RequireFuture},
     service::Auth,
 };

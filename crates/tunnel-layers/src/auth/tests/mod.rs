@@ -312,6 +312,19 @@ async fn the_span_around_it_learns_who_calls() {
     );
 }
 
+#[tokio::test]
+async fn credentials_can_be_taken_back_while_they_are_in_use() {
+    let of = |token| BearerTokens::new([BearerToken::new("ci", token).unwrap()]).unwrap();
+    let tokens = Replaceable::new(of(TOKEN));
+    let layer = AuthLayer::new(tokens.clone());
+    let service = layer.layer(service_fn(inside));
+    let ask = |token| service.clone().oneshot(with_token(request("/"), token));
+    assert_eq!(ask(TOKEN).await.unwrap().status(), 200);
+    tokens.replace(of("another-horse-battery-staple"));
+    assert_eq!(ask(TOKEN).await.unwrap().status(), 401);
+    assert_eq!(ask("another-horse-battery-staple").await.unwrap().status(), 200);
+}
+
 #[test]
 fn weak_and_double_tokens_are_refused() {
     let part = |result: Result<BearerToken, AuthConfigError>| result.unwrap_err().part();
