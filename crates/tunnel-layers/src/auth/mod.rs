@@ -104,6 +104,7 @@ mod mutual_tls;
 mod policies;
 mod replaceable;
 mod require;
+mod san;
 mod service;
 
 pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Rejection, auth_fn};
@@ -128,10 +129,11 @@ pub use self::{
     combine::{AllOf, AllOfFuture, AnyOf, AnyOfFuture},
     error::AuthConfigError,
     layer::AuthLayer,
-    mutual_tls::{MutualTls, SanPattern},
+    mutual_tls::MutualTls,
     policies::Policies,
     replaceable::Replaceable,
     require::{Require, RequireFuture},
+    san::SanPattern,
     service::Auth,
 };
 
