@@ -40,3 +40,11 @@ pub use self::{
 /// Says that the body of the response with this in its extensions is the server's direction of an upgraded stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switched;
+
+/// Says that whoever takes the connection behind the response with this in its extensions closes its direction before it drops it,
+/// unless the stream broke off, as [`Relay`] does.
+///
+/// A server that finds it may then let a mere drop look like a failure to the client. Without it, a drop must look like an
+/// end: an app that has said good-bye drops its connection as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed;

@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use tunnel_core::{
     BoxError, Cause, Initiator, TunnelError,
-    upgrade::{Kind, Relay, Switched, split},
+    upgrade::{Kind, Relay, Relayed, Switched, split},
 };
 
 use super::{ask::Asked, io::Outside};
@@ -45,6 +45,7 @@ impl Asked {
         self.check(&response)?;
         let (mut parts, body) = response.into_parts();
         parts.extensions.remove::<Switched>();
+        parts.extensions.insert(Relayed);
         for gone in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
             parts.headers.remove(gone);
         }

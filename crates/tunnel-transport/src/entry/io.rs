@@ -48,6 +48,8 @@ pub(super) enum Use {
     /// A stream that was upgraded from HTTP/1.1 and belongs to somebody else, maybe to two tasks. It is not watched, because a
     /// look at the socket by the one that writes would take the wake-up from the one that reads.
     Upgraded,
+    /// The same, in the hands of somebody who closes its direction before it drops the stream, unless it broke off.
+    Relayed,
 }
 
 /// The [`Use`] of a connection.
@@ -67,6 +69,10 @@ impl UseFlag {
 
     fn is(&self, what: Use) -> bool {
         self.0.load(Ordering::Acquire) == what as u8
+    }
+
+    fn is_upgraded(&self) -> bool {
+        self.is(Use::Upgraded) || self.is(Use::Relayed)
     }
 }
 
@@ -92,7 +98,7 @@ pub(super) struct Held {
 }
 
 /// The socket of an entry's connection: a deadline until the client has shown its version, and RST instead of FIN when
-/// the flag is raised, or when an upgraded stream is dropped that was not shut down.
+/// the flag is raised, or when a relayed stream is dropped that was not shut down.
 pub(super) struct EntryIo<T: Socket> {
     socket: T,
     version: Version,
@@ -155,7 +161,7 @@ impl<T: Socket> EntryIo<T> {
 
     /// Whoever writes waits, or will wait for something else once it has flushed: what may end that.
     fn check_writer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.usage.is(Use::Upgraded) && poll_cut(&self.cut.token, &mut self.cut.write, cx).is_ready() {
+        if self.usage.is_upgraded() && poll_cut(&self.cut.token, &mut self.cut.write, cx).is_ready() {
             return Err(self.was_cut());
         }
         self.check_left(cx)
@@ -201,7 +207,7 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
                 this.version.see(&buf.filled()[before..]);
                 Poll::Ready(result)
             }
-            Poll::Pending if this.usage.is(Use::Upgraded) => {
+            Poll::Pending if this.usage.is_upgraded() => {
                 ready!(poll_cut(&this.cut.token, &mut this.cut.read, cx));
                 Poll::Ready(Err(this.was_cut()))
             }
@@ -254,7 +260,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
 
 impl<T: Socket> Drop for EntryIo<T> {
     fn drop(&mut self) {
-        let is_broken = self.usage.is(Use::Upgraded) && !self.is_shut;
+        let is_broken = self.usage.is(Use::Relayed) && !self.is_shut;
         if is_broken || self.abort.is_raised() {
             self.socket.abort();
         }

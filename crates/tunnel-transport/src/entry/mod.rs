@@ -41,8 +41,8 @@
 //! - On HTTP/1.1 a client's FIN means that it left: the exchange is dropped.
 //! - An HTTP/1.1 connection closes after any answer but 101 to a request that asks for an upgrade, so that what the client
 //!   has sent behind it never becomes a request.
-//! - An upgraded stream counts as a connection until it is dropped; it ends with RST unless it was shut down before, and
-//!   when the drain's deadline passes.
+//! - An upgraded stream counts as a connection until it is dropped, and is cut with RST when the drain's deadline passes. One
+//!   that is [`Relayed`](tunnel_core::upgrade::Relayed) ends with RST whenever it is dropped without having been shut down.
 //! - An error of the service closes the connection (HTTP/1.1) or resets the stream (HTTP/2); nobody invents a 500.
 
 mod body;

@@ -7,7 +7,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{PeerInfo, admit::ExtendedConnect, upgrade::Stopping};
+use tunnel_core::{
+    PeerInfo,
+    admit::ExtendedConnect,
+    upgrade::{Relayed, Stopping},
+};
 
 use crate::entry::{
     RequestBody,
@@ -76,7 +80,9 @@ impl OnHttp1 {
     fn answered<B>(&self, response: &mut Response<B>) {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
-            self.usage.set(Use::Upgraded);
+            let is_relayed = response.extensions().get::<Relayed>().is_some();
+            self.usage
+                .set(if is_relayed { Use::Relayed } else { Use::Upgraded });
         } else if self.is_upgrade {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);

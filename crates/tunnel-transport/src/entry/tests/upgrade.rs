@@ -11,7 +11,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
-use tunnel_core::upgrade::Stopping;
+use tunnel_core::upgrade::{Relayed, Stopping};
 
 use super::*;
 
@@ -20,7 +20,7 @@ const ASKING: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgr
 type Stream = TokioIo<Upgraded>;
 
 /// Switches whenever it is asked, and gives the streams away, each with the news of its entry's stop.
-fn switching() -> (App, mpsc::Receiver<(Stream, Stopping)>) {
+fn switching(is_relayed: bool) -> (App, mpsc::Receiver<(Stream, Stopping)>) {
     let (sender, receiver) = mpsc::channel(4);
     let app = app(move |mut request| {
         let sender = sender.clone();
@@ -37,6 +37,9 @@ fn switching() -> (App, mpsc::Receiver<(Stream, Stopping)>) {
                 }
             });
             let mut response = Response::new(text(""));
+            if is_relayed {
+                response.extensions_mut().insert(Relayed);
+            }
             if request.method() != Method::CONNECT {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 let fields = response.headers_mut();
@@ -54,8 +57,8 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A client on a real socket and its stream.
-async fn switched() -> (TcpStream, Stream) {
-    let (app, mut streams) = switching();
+async fn switched(is_relayed: bool) -> (TcpStream, Stream) {
+    let (app, mut streams) = switching(is_relayed);
     let mut client = connected(Entry::new(), app).await;
     client.write_all(ASKING).await.unwrap();
     until(&mut client, "\r\n\r\n").await;
@@ -65,7 +68,7 @@ async fn switched() -> (TcpStream, Stream) {
 
 #[tokio::test]
 async fn what_was_sent_behind_the_request_is_the_first_of_the_stream() {
-    let (app, mut streams) = switching();
+    let (app, mut streams) = switching(true);
     let mut client = connected(Entry::new(), app).await;
     client.write_all(&[ASKING, b"early"].concat()).await.unwrap();
     let head = until(&mut client, "\r\n\r\n").await;
@@ -118,30 +121,29 @@ async fn an_upgrade_to_h2c_is_an_ordinary_request() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_shut_down_ends_and_one_that_is_dropped_breaks() {
-    for orderly in [true, false] {
-        let (mut client, mut stream) = switched().await;
+async fn only_a_relayed_stream_breaks_when_it_is_dropped_as_it_is() {
+    for (is_relayed, is_shut) in [(true, true), (true, false), (false, false)] {
+        let (mut client, mut stream) = switched(is_relayed).await;
         stream.write_all(b"x").await.unwrap();
         assert_eq!(soon(client.read_u8()).await.unwrap(), b'x');
-        if orderly {
+        if is_shut {
             stream.shutdown().await.unwrap();
         }
         drop(stream);
-        let end = soon(client.read(&mut [0; 8])).await;
-        assert_eq!(
-            end.map_err(|error| error.kind()),
-            if orderly {
-                Ok(0)
-            } else {
-                Err(io::ErrorKind::ConnectionReset)
-            }
-        );
+        let end = soon(client.read(&mut [0; 8])).await.map_err(|error| error.kind());
+        let breaks = is_relayed && !is_shut;
+        let expected = if breaks {
+            Err(io::ErrorKind::ConnectionReset)
+        } else {
+            Ok(0)
+        };
+        assert_eq!(end, expected, "{is_relayed} {is_shut}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_counts_as_a_connection() {
-    let (app, mut streams) = switching();
+    let (app, mut streams) = switching(true);
     let (dialer, pipes) = pipes();
     tokio::spawn(Entry::new().max_connections(1).serve(pipes, app).into_future());
     let mut first = dialer.dial().await;
@@ -162,7 +164,7 @@ async fn draining() -> (
     oneshot::Sender<()>,
     tokio::task::JoinHandle<()>,
 ) {
-    let (app, mut streams) = switching();
+    let (app, mut streams) = switching(true);
     let (dialer, pipes) = pipes();
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = Entry::new().serve(pipes, app).with_graceful_shutdown(async {
@@ -216,7 +218,7 @@ async fn the_drains_deadline_cuts_streams_whoever_holds_which_half() {
 
 #[tokio::test]
 async fn http2_streams_switch_as_well() {
-    let (app, mut streams) = switching();
+    let (app, mut streams) = switching(true);
     let io = TokioIo::new(connected(Entry::new(), app).await);
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
         .await

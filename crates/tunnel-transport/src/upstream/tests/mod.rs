@@ -1,6 +1,7 @@
 //! The forwarder in front of real servers on port 0: hyper for both versions, and scripted sockets for what hyper never does.
 
 mod cancel;
+mod connect;
 mod faults;
 mod flow;
 mod pool;
