@@ -27,7 +27,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{auth, balance, request, route},
+    http::{auth, balance, concurrency, rate_limit, request, route},
     session::{Fixed, pair, routed},
 };
 
@@ -154,6 +154,8 @@ around! {
     auth_layer: auth();
     credentials: CredentialsLayer::bearer("a-token").expect("a token");
     deadline: DeadlineLayer::new();
+    rate_limit_layer: rate_limit();
+    concurrency_layer: concurrency();
     balance_layer: balance();
     target: TargetLayer::group("app".parse().expect("a name"));
     grpc_web: GrpcWebLayer::new();
@@ -167,6 +169,8 @@ async fn a_routers_own_layers() {
         .route("/path", any(async || "axum"))
         .layer(UpgradeLayer::new())
         .layer(DeadlineLayer::new())
+        .layer(concurrency())
+        .layer(rate_limit())
         .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())

@@ -14,9 +14,12 @@ use tunnel_layers::{
         AnyOf, AuthLayer, AuthParts, Authenticator as _, BearerToken, BearerTokens, BoxAuthenticator, auth_fn,
     },
     balance::{BalanceLayer, RoundRobin},
+    concurrency::ConcurrencyLayer,
     credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::{Cors, GrpcWebLayer},
+    key::{ByAddress, ByHeader},
+    rate_limit::RateLimitLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
     target::TargetLayer,
@@ -46,6 +49,17 @@ pub(crate) fn route() -> RouteLayer {
     let (name, value) = ("x-key".parse().expect("a name"), SECRET.parse().expect("a value"));
     let rule = Rule::group("all", "app".parse().expect("a name")).set_request_header(name, value);
     RouteLayer::new(Rules::compile([rule]).expect("the rules are right"))
+}
+
+/// A rate that no test exceeds, by a header that is secret.
+pub(crate) fn rate_limit() -> RateLimitLayer<ByHeader> {
+    let key = ByHeader::new(http::header::AUTHORIZATION);
+    RateLimitLayer::per_second(1_000).key(key).tell_always(true)
+}
+
+/// More places than any test takes.
+pub(crate) fn concurrency() -> ConcurrencyLayer<ByAddress> {
+    ConcurrencyLayer::new().per_key(ByAddress::new(), 100)
 }
 
 /// Authentication with a secret that the request shows, by somebody who needs a moment for it.
@@ -301,7 +315,25 @@ async fn split_keeps_the_contract() {
 
 #[tokio::test]
 async fn deadline_keeps_the_contract() {
-    contract(DeadlineLayer::new().default_timeout(std::time::Duration::from_secs(3_600))).await;
+    let hour = std::time::Duration::from_secs(3_600);
+    contract(DeadlineLayer::new().default_timeout(hour)).await;
+    let each = DeadlineLayer::new()
+        .default_head_timeout(hour)
+        .default_request_idle_timeout(hour)
+        .default_response_idle_timeout(hour);
+    contract(each).await;
+}
+
+#[tokio::test]
+async fn rate_limit_keeps_the_contract() {
+    contract(rate_limit()).await;
+}
+
+#[tokio::test]
+async fn concurrency_keeps_the_contract() {
+    let layer = concurrency();
+    contract(layer.clone()).await;
+    assert_eq!((layer.load().running, layer.load().waiting), (0, 0));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{auth, request, route},
+    http::{auth, concurrency, rate_limit, request, route},
     inner::{Answer, Inner},
     session::{Fixed, Pair, pair},
 };
@@ -64,6 +64,8 @@ async fn the_recommended_order_among_towers_layers() {
         .concurrency_limit(2)
         .layer(route())
         .layer(auth())
+        .layer(rate_limit())
+        .layer(concurrency())
         .timeout(Duration::from_secs(3_600))
         .layer(DeadlineLayer::new())
         .map_err(|error: tunnel_core::TunnelError| -> BoxError { error.into() })
@@ -87,7 +89,9 @@ async fn another_order() {
     let pair = echo();
     let stack = ServiceBuilder::new()
         .layer(UpgradeLayer::new())
+        .layer(concurrency())
         .layer(DeadlineLayer::new())
+        .layer(rate_limit())
         .concurrency_limit(1)
         .layer(auth())
         .layer(route())

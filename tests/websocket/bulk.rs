@@ -10,11 +10,11 @@ use tunnel_tests::{
     websocket::{Peer, opcode},
 };
 
-use crate::world::everywhere;
+use crate::world::{FRAME, everywhere};
 
 /// The bytes of the large frame; `TUNNEL_WS_FRAME=1073741824` makes it the full one.
 fn frame_len() -> u64 {
-    number("TUNNEL_WS_FRAME", 48 << 20)
+    number(FRAME, 48 << 20)
 }
 
 /// A number from the environment.

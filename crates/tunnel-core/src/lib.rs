@@ -19,6 +19,7 @@ pub mod head;
 pub mod id;
 pub mod lane;
 pub mod lifetime;
+pub mod limits;
 pub mod message;
 pub mod outgoing;
 pub mod peer;
@@ -45,6 +46,7 @@ pub use crate::{
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
     lane::Lane,
     lifetime::Lifetime,
+    limits::{Limit, Limits, Rate},
     message::{Direction, End, Payload, TunnelMessage},
     outgoing::{Enqueue, Outgoing},
     peer::PeerInfo,

@@ -13,7 +13,8 @@
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
 //! | [`TargetLayer`](target) | one fixed target, for requests made in the process | in the place of route, outermost |
 //! | [`AuthLayer`](auth) | who calls: a principal in the extensions, or an answer | inside route, before limits by principal |
-//! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
+//! | [`RateLimitLayer`](rate_limit) | how many requests in a time, by [key] | inside auth, so that calls it refuses cost nothing |
+//! | [`ConcurrencyLayer`](concurrency) | how many exchanges at once, in all and by [key]; a short line | inside the rate limit |
 //! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
@@ -35,7 +36,7 @@
 //! # Features
 //!
 //! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
-//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rescue`, `route`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rate-limit`, `rescue`, `route`,
 //! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -53,6 +54,8 @@ pub mod auth;
 pub mod balance;
 #[cfg(feature = "chunk")]
 pub mod chunk;
+#[cfg(feature = "concurrency")]
+pub mod concurrency;
 #[cfg(feature = "correlate")]
 pub mod correlate;
 #[cfg(feature = "credentials")]
@@ -72,8 +75,17 @@ mod gate;
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]
 pub mod grpc_web;
-#[cfg(any(feature = "auth", feature = "credentials", feature = "route"))]
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+pub mod key;
+#[cfg(any(
+    feature = "auth",
+    feature = "concurrency",
+    feature = "credentials",
+    feature = "route"
+))]
 mod oneshot;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reject;
 #[cfg(feature = "rescue")]
 pub mod rescue;

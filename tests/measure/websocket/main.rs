@@ -32,9 +32,6 @@ async fn main() {
     let (sockets, rounds) = (number(first, 1_000), number(arguments.next(), 5_000));
     let mut all = Vec::new();
     for kind in Kind::ALL {
-        if matches!(kind, Kind::TunnelToApp | Kind::TunnelToUpstream) {
-            continue;
-        }
         match Hops::start(kind, sockets).await {
             Some(hops) => all.push(hops),
             None => println!("{kind}: skipped, since nginx is not installed"),

@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
-    Access, Routed, Target, Timeouts,
+    Access, Routed, Target,
     admit::{Policy, UpgradeRequest, canonical_path},
 };
 
@@ -14,6 +14,7 @@ use super::{
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
+    limits::check_timeouts,
     protocol::RuleProtocol,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
@@ -121,15 +122,11 @@ impl Compiled {
             request: check_edits(rule.request)?,
             response: check_edits(rule.response)?,
         };
-        if rule.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Fault::new(
-                "timeout",
-                "it is zero, so that nothing can be answered: leave it out for no limit",
-            ));
-        }
+        check_timeouts(&rule.timeouts)?;
         check_access(&rule.access, &rule.action)?;
         let routed = |target| Routed {
-            timeouts: Timeouts { whole: rule.timeout },
+            timeouts: rule.timeouts,
+            limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
             access: rule.access,
             ..Routed::new(id.clone(), target)
         };

@@ -1,9 +1,7 @@
 //! What one rule says, as its author wrote it.
 
-use std::time::Duration;
-
 use http::{HeaderName, HeaderValue, Method};
-use tunnel_core::{Access, GroupName};
+use tunnel_core::{Access, GroupName, Limits, Timeouts};
 
 use super::{grpc::GrpcMatch, protocol::RuleProtocol};
 use crate::reject::Direct;
@@ -43,7 +41,8 @@ pub struct Rule {
     pub(super) to_host: Option<String>,
     pub(super) request: Edits,
     pub(super) response: Edits,
-    pub(super) timeout: Option<Duration>,
+    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
     pub(super) access: Access,
 }
 
@@ -117,7 +116,8 @@ impl Rule {
             to_host: None,
             request: Edits::default(),
             response: Edits::default(),
-            timeout: None,
+            timeouts: Timeouts::default(),
+            limits: Limits::new(),
             access: Access::Default,
         }
     }
@@ -274,13 +274,6 @@ impl Rule {
     /// Takes a header of the response away. What the same rule sets is set after that.
     pub fn remove_response_header(mut self, name: HeaderName) -> Self {
         self.response.remove.push(name);
-        self
-    }
-
-    /// The most time from the request's head to the end of the response's body, more than zero.
-    /// [`DeadlineLayer`](crate::deadline) sees to it.
-    pub fn timeout(mut self, whole: Duration) -> Self {
-        self.timeout = Some(whole);
         self
     }
 }

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tunnel_core::{GroupName, Routed, Target};
+use tunnel_core::{GroupName, Limit, Routed, Target};
 
 use super::ToTarget;
 
@@ -36,7 +36,7 @@ impl TargetLayer {
     /// [`DeadlineLayer`](crate::deadline) sees to it; a gRPC caller can shorten it.
     #[must_use]
     pub const fn timeout(mut self, whole: Duration) -> Self {
-        self.routed.timeouts.whole = Some(whole);
+        self.routed.timeouts.whole = Some(Limit::To(whole));
         self
     }
 }

@@ -60,16 +60,18 @@ async fn every_request_goes_to_the_group() {
         rule,
         target,
         timeouts,
+        access,
         ..
     } = seen(layer.clone(), call("")).await.routed;
     assert_eq!((&*rule, timeouts.whole), ("billing", None));
+    assert_eq!(access, tunnel_core::Access::Default);
     assert_eq!(target, Target::Group(group()));
 
     let layer = layer.rule("invoices").timeout(Duration::from_secs(3));
     let routed = seen(layer, call("")).await.routed;
     assert_eq!(
         (&*routed.rule, routed.timeouts.whole),
-        ("invoices", Some(Duration::from_secs(3)))
+        ("invoices", Some(Duration::from_secs(3).into()))
     );
 }
 

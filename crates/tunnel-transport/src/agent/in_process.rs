@@ -8,19 +8,22 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::{body::Incoming, client, server, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{DuplexStream, duplex},
-    sync::oneshot,
-};
+use tokio::sync::oneshot;
 use tunnel_core::{BoxError, Cause, Initiator, TunnelError, admit::UpgradeRequest};
 
-use crate::{agent::ServedRequest, net::UpgradedIo};
+use crate::{
+    agent::{
+        ServedRequest,
+        pipe::{Pipe, pipe},
+    },
+    net::UpgradedIo,
+};
 
 /// What each direction of an upgraded stream stores inside this process, in bytes; nothing while it is empty.
 const PIPE: usize = 16 * 1024;
 
 /// The stream of a service that was upgraded.
-pub(super) type Stream = UpgradedIo<DuplexStream, ()>;
+pub(super) type Stream = UpgradedIo<Pipe, ()>;
 
 type Outcome = Result<Stream, TunnelError>;
 
@@ -60,7 +63,7 @@ impl<F: Future<Output = Outcome>> Offer<F> {
 
 /// Runs both ends, until the answer is there and both are upgraded.
 async fn connect(give: oneshot::Sender<OnUpgrade>, granted: oneshot::Receiver<()>) -> Outcome {
-    let (near, far) = duplex(PIPE);
+    let (near, far) = pipe(PIPE);
     let once = Mutex::new(Some((give, granted)));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let once = once.lock().unwrap_or_else(PoisonError::into_inner).take();
