@@ -25,11 +25,13 @@ use tunnel_examples::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match Options::parse().load(AgentConfig::load) {
+    let options = Options::parse();
+    // Before the file is read, which may tell of certificates that have expired.
+    program::log("info");
+    let config = match options.load(AgentConfig::load) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    program::log("info");
     match run(config).await {
         Ok(code) => code,
         Err(error) => program::fail("agent", &*error),

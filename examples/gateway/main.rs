@@ -31,11 +31,13 @@ use tunnel_layers::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match Options::parse().load(GatewayConfig::load) {
+    let options = Options::parse();
+    // Before the file is read, which may tell of certificates that have expired.
+    program::log("info");
+    let config = match options.load(GatewayConfig::load) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    program::log("info");
     match run(config).await {
         Ok(code) => code,
         Err(error) => program::fail("gateway", &*error),
@@ -91,12 +93,14 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
             .await;
         drop(served);
     };
-    let serve_agents = gateway
-        .serve_agents(agents)
-        .drain(config.drain)
-        .with_graceful_shutdown(async {
-            let _ = all_served.await;
-        });
+    let serve_agents = gateway.serve_agents(agents);
+    let serve_agents = match config.agents_tls {
+        Some(tls) => tls.agents(serve_agents),
+        None => serve_agents,
+    };
+    let serve_agents = serve_agents.drain(config.drain).with_graceful_shutdown(async {
+        let _ = all_served.await;
+    });
     println!("ready listen={listen} agents={agents_listen}");
     tokio::select! {
         ((), ()) = async { tokio::join!(serve_outside, serve_agents.into_future()) } => {

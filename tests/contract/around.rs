@@ -16,6 +16,7 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 use tunnel_core::{BoxError, Session};
 use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::GrpcWebLayer,
     rescue::RescueLayer,
@@ -26,7 +27,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{balance, request, route},
+    http::{auth, balance, concurrency, rate_limit, request, route},
     session::{Fixed, pair, routed},
 };
 
@@ -150,7 +151,11 @@ around! {
     trace_id: TraceIdLayer::new();
     rescue: RescueLayer::new();
     route_layer: route();
+    auth_layer: auth();
+    credentials: CredentialsLayer::bearer("a-token").expect("a token");
     deadline: DeadlineLayer::new();
+    rate_limit_layer: rate_limit();
+    concurrency_layer: concurrency();
     balance_layer: balance();
     target: TargetLayer::group("app".parse().expect("a name"));
     grpc_web: GrpcWebLayer::new();
@@ -164,6 +169,9 @@ async fn a_routers_own_layers() {
         .route("/path", any(async || "axum"))
         .layer(UpgradeLayer::new())
         .layer(DeadlineLayer::new())
+        .layer(concurrency())
+        .layer(rate_limit())
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(TraceIdLayer::new());

@@ -8,11 +8,18 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio_test::task;
 use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, Principal};
 use tunnel_layers::{
+    auth::{
+        AnyOf, AuthLayer, AuthParts, Authenticator as _, BearerToken, BearerTokens, BoxAuthenticator, auth_fn,
+    },
     balance::{BalanceLayer, RoundRobin},
+    concurrency::ConcurrencyLayer,
+    credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::{Cors, GrpcWebLayer},
+    key::{ByAddress, ByHeader},
+    rate_limit::RateLimitLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
     target::TargetLayer,
@@ -42,6 +49,34 @@ pub(crate) fn route() -> RouteLayer {
     let (name, value) = ("x-key".parse().expect("a name"), SECRET.parse().expect("a value"));
     let rule = Rule::group("all", "app".parse().expect("a name")).set_request_header(name, value);
     RouteLayer::new(Rules::compile([rule]).expect("the rules are right"))
+}
+
+/// A rate that no test exceeds, by a header that is secret.
+pub(crate) fn rate_limit() -> RateLimitLayer<ByHeader> {
+    let key = ByHeader::new(http::header::AUTHORIZATION);
+    RateLimitLayer::per_second(1_000).key(key).tell_always(true)
+}
+
+/// More places than any test takes.
+pub(crate) fn concurrency() -> ConcurrencyLayer<ByAddress> {
+    ConcurrencyLayer::new().per_key(ByAddress::new(), 100)
+}
+
+/// Authentication with a secret that the request shows, by somebody who needs a moment for it.
+pub(crate) fn auth() -> AuthLayer<BoxAuthenticator> {
+    let slow = auth_fn(async |parts: AuthParts| {
+        tokio::task::yield_now().await;
+        match parts.headers.get("cookie").map(|cookie| cookie.as_bytes()) {
+            Some(cookie) if cookie == SECRET.as_bytes() => Ok(Principal::new("secretary", "cookie")),
+            _ => Ok(Principal::new("anybody", "none")),
+        }
+    });
+    let token = BearerToken::new("other", "a token that is not shown".replace(' ', "-").as_str());
+    let tokens = BearerTokens::new([token.expect("a token")]).expect("one is enough");
+    let any = AnyOf::new([tokens.boxed(), slow.boxed()]).expect("two are enough");
+    AuthLayer::new(any.boxed())
+        .principal_header("x-caller".parse().expect("a name"))
+        .expect("a name of our own")
 }
 
 /// Balancing over two sessions that nothing is sent into.
@@ -263,6 +298,16 @@ async fn route_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn auth_keeps_the_contract() {
+    contract(auth()).await;
+}
+
+#[tokio::test]
+async fn credentials_keep_the_contract() {
+    contract(CredentialsLayer::bearer(SECRET).expect("a token")).await;
+}
+
+#[tokio::test]
 async fn split_keeps_the_contract() {
     let rules = Rules::compile_with_upstreams([]).expect("no rule is right");
     contract(RouteLayer::with_upstreams(rules, Inner::new(Answer::Fail)).1).await;
@@ -270,7 +315,25 @@ async fn split_keeps_the_contract() {
 
 #[tokio::test]
 async fn deadline_keeps_the_contract() {
-    contract(DeadlineLayer::new().default_timeout(std::time::Duration::from_secs(3_600))).await;
+    let hour = std::time::Duration::from_secs(3_600);
+    contract(DeadlineLayer::new().default_timeout(hour)).await;
+    let each = DeadlineLayer::new()
+        .default_head_timeout(hour)
+        .default_request_idle_timeout(hour)
+        .default_response_idle_timeout(hour);
+    contract(each).await;
+}
+
+#[tokio::test]
+async fn rate_limit_keeps_the_contract() {
+    contract(rate_limit()).await;
+}
+
+#[tokio::test]
+async fn concurrency_keeps_the_contract() {
+    let layer = concurrency();
+    contract(layer.clone()).await;
+    assert_eq!((layer.load().running, layer.load().waiting), (0, 0));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use tunnel_transport::TunnelTransport;
 
 use crate::{
     body::{SECRET, TestBody},
-    http::{request, route},
+    http::{auth, concurrency, rate_limit, request, route},
     inner::{Answer, Inner},
     session::{Fixed, Pair, pair},
 };
@@ -63,6 +63,9 @@ async fn the_recommended_order_among_towers_layers() {
         .load_shed()
         .concurrency_limit(2)
         .layer(route())
+        .layer(auth())
+        .layer(rate_limit())
+        .layer(concurrency())
         .timeout(Duration::from_secs(3_600))
         .layer(DeadlineLayer::new())
         .map_err(|error: tunnel_core::TunnelError| -> BoxError { error.into() })
@@ -86,8 +89,11 @@ async fn another_order() {
     let pair = echo();
     let stack = ServiceBuilder::new()
         .layer(UpgradeLayer::new())
+        .layer(concurrency())
         .layer(DeadlineLayer::new())
+        .layer(rate_limit())
         .concurrency_limit(1)
+        .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
         .layer(BalanceLayer::new(Fixed::new([&pair.gateway]), RoundRobin::new()))

@@ -20,7 +20,7 @@ use tunnel_layers::{
     balance::{BalanceLayer, RoundRobin},
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
-    deadline::DeadlineLayer,
+    trace_id::TraceIdLayer,
 };
 use tunnel_transport::TunnelTransport;
 
@@ -117,7 +117,7 @@ fn echo() -> Pair {
 
 /// A request that was admitted, for this session.
 async fn admitted(session: &Session) -> Request<TestBody> {
-    let (kept, admit) = (std::sync::Mutex::new(None), DeadlineLayer::new());
+    let (kept, admit) = (std::sync::Mutex::new(None), TraceIdLayer::new());
     let keep = service_fn(|request: Request<TestBody>| {
         *kept.lock().expect("nobody panics with it") = Some(request);
         ready(Ok::<_, TunnelError>(Response::new(String::new())))

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, time::Instant};
 use rand::random;
 use tunnel_core::{
     Agents, BoxTask, CreditBudget, Direction, Features, GroupName, InstanceId, Lane, Member, RequestId,
-    Routed, Runtime, Session, SessionConfig, SessionId, Settings, Target, Timeouts,
+    Routed, Runtime, Session, SessionConfig, SessionId, Settings, Target,
 };
 use tunnel_transport::AgentService;
 
@@ -109,9 +109,5 @@ impl Agents for Fixed {
 /// What a request that goes to a group has in its extensions.
 pub(crate) fn routed() -> Routed {
     let target = Target::Group("app".parse().expect("a valid name"));
-    Routed {
-        rule: "all".into(),
-        target,
-        timeouts: Timeouts::default(),
-    }
+    Routed::new("all", target)
 }

@@ -10,4 +10,5 @@ mod drain;
 mod program;
 mod run;
 mod teaching;
+mod tls;
 mod world;

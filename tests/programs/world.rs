@@ -27,11 +27,20 @@ impl Files {
         Self(directory)
     }
 
+    /// The path of a file, which need not be there.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("cargo knows it").to_owned()
+    }
+
+    /// What stands in a file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).expect("it is there")
+    }
+
     /// Writes a file, and gives its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).expect("the target directory is ours");
-        path.to_str().expect("cargo knows it").to_owned()
+        fs::write(self.0.join(name), text).expect("the target directory is ours");
+        self.path(name)
     }
 }
 

@@ -5,6 +5,7 @@
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
+//! * [`pki`]: a certificate authority, and clients that speak TLS by an implementation of their own choice.
 //! * [`raw`]: scripted peers, which speak the wire and nothing else, and break its rules when told to.
 //! * [`call`]: requests through a session, without the layers.
 //! * [`websocket`]: WebSocket frame by frame, with either end in the test's hands.
@@ -15,6 +16,7 @@ pub mod browser;
 pub mod call;
 pub mod client;
 pub mod origin;
+pub mod pki;
 pub mod raw;
 pub mod tunnel;
 pub mod wait;

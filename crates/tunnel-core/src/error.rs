@@ -33,6 +33,8 @@ causes! {
     Unauthenticated = "unauthenticated",
     /// The caller is known and may not do this.
     Forbidden = "forbidden",
+    /// Whether the caller may do this could not be found out, because what decides was not there.
+    AuthUnavailable = "auth-unavailable",
     /// A rate limit was exceeded.
     RateLimited = "rate-limited",
     /// A concurrency limit was exceeded.

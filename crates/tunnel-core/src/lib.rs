@@ -9,6 +9,7 @@
 
 pub mod admit;
 pub mod agents;
+pub mod auth;
 pub mod body;
 pub mod error;
 pub mod exchange;
@@ -18,6 +19,7 @@ pub mod head;
 pub mod id;
 pub mod lane;
 pub mod lifetime;
+pub mod limits;
 pub mod message;
 pub mod outgoing;
 pub mod peer;
@@ -34,6 +36,7 @@ pub mod ws;
 pub use crate::{
     admit::Canonical,
     agents::{Agents, Hub, Member, Services},
+    auth::{Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},
@@ -43,12 +46,13 @@ pub use crate::{
     id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
     lane::Lane,
     lifetime::Lifetime,
+    limits::{Limit, Limits, Rate},
     message::{Direction, End, Payload, TunnelMessage},
     outgoing::{Enqueue, Outgoing},
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
-    route::{Routed, Target, Timeouts},
+    route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},

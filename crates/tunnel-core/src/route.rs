@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::id::GroupName;
+use crate::{
+    id::GroupName,
+    limits::{Limit, Limits},
+};
 
 /// The rule that a request matched. The routing layer puts it into the request's extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,36 @@ pub struct Routed {
     pub target: Target,
     /// The rule's timeouts.
     pub timeouts: Timeouts,
+    /// The limits that the rule sets in the place of the layers' own, if it sets any.
+    pub limits: Option<Arc<Limits>>,
+    /// Who may call.
+    pub access: Access,
+}
+
+impl Routed {
+    /// A rule that asks for nothing beyond its target: the layers' defaults hold.
+    #[must_use]
+    pub fn new(rule: impl Into<Arc<str>>, target: Target) -> Self {
+        Self {
+            rule: rule.into(),
+            target,
+            timeouts: Timeouts::default(),
+            limits: None,
+            access: Access::Default,
+        }
+    }
+}
+
+/// Who may call what a rule matches. The authenticating layer sees to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whom the layer's default takes.
+    #[default]
+    Default,
+    /// Everybody.
+    Public,
+    /// Whom the policy with this name takes.
+    Policy(Arc<str>),
 }
 
 /// Who serves a request.
@@ -27,14 +60,41 @@ pub enum Target {
     Upstream(Arc<str>),
 }
 
-/// How long the parts of an exchange may take. `None` means without limit.
+/// How long the parts of an exchange may take. `None` means that nothing is said, so that the default of whoever enforces it
+/// holds; [`Limit::Unlimited`] that there is no bound, whatever the default is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the request's head to the end of the response's body.
-    pub whole: Option<Duration>,
+    /// From the request's head to the end of the response's body, or of the upgraded stream.
+    pub whole: Option<Limit<Duration>>,
+    /// Until the response's head is there, from the request's head or the last piece of its body, whichever was later: the
+    /// time of an upload is not the server's.
+    pub head: Option<Limit<Duration>>,
+    /// The longest wait for the next piece of the request's body, while somebody asks for it.
+    pub request_idle: Option<Limit<Duration>>,
+    /// The longest wait for the next piece of the response's body, while somebody asks for it.
+    pub response_idle: Option<Limit<Duration>>,
+}
+
+impl Timeouts {
+    /// These, and where they say nothing, those.
+    #[must_use]
+    pub fn or(self, default: Self) -> Self {
+        Self {
+            whole: self.whole.or(default.whole),
+            head: self.head.or(default.head),
+            request_idle: self.request_idle.or(default.request_idle),
+            response_idle: self.response_idle.or(default.response_idle),
+        }
+    }
 }
 
 /// When a request came, in its extensions: what times are counted from. Whoever receives requests may say it; else it is the
 /// time at which the first of our layers saw the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival(pub Instant);
+
+/// When an exchange has to be over, in the extensions of its request. The deadline layer puts it there and sees to it until
+/// the response's body ends; whoever turns the exchange into a stream of another protocol (an answer of 101, or of 2xx to an
+/// extended CONNECT) has to end that stream at this time, since it outlives the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(pub Instant);

@@ -12,14 +12,18 @@
 //! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
 //! | [`TargetLayer`](target) | one fixed target, for requests made in the process | in the place of route, outermost |
-//! | `AuthLayer` (planned) | puts a principal into the extensions | inside route, before limits by principal |
-//! | `RateLimitLayer`, `ConcurrencyLayer` (planned) | keyed limits | inside auth, so that refused calls cost nothing |
+//! | [`AuthLayer`](auth) | who calls: a principal in the extensions, or an answer | inside route, before limits by principal |
+//! | [`RateLimitLayer`](rate_limit) | how many requests in a time, by [key] | inside auth, so that calls it refuses cost nothing |
+//! | [`ConcurrencyLayer`](concurrency) | how many exchanges at once, in all and by [key]; a short line | inside the rate limit |
 //! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
 //! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
 //! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
 //! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
+//!
+//! One more stands around clients, where requests leave: [`CredentialsLayer`](credentials) adds the credentials that we show to
+//! others.
 //!
 //! Every layer up to `ChunkLayer` is generic over request and response bodies and keeps the error of the service that it
 //! wraps: a layer that refuses answers at once, through [`reject`], so that it works around an axum `Router`, a tonic service
@@ -31,7 +35,8 @@
 //!
 //! # Features
 //!
-//! None is on by default; each layer has its own: `balance`, `chunk`, `correlate`, `deadline`, `grpc-web`, `rescue`, `route`,
+//! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rate-limit`, `rescue`, `route`,
 //! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -43,22 +48,44 @@ mod macros;
 
 #[allow(dead_code)]
 mod admission;
+#[cfg(feature = "auth")]
+pub mod auth;
 #[cfg(feature = "balance")]
 pub mod balance;
 #[cfg(feature = "chunk")]
 pub mod chunk;
+#[cfg(feature = "concurrency")]
+pub mod concurrency;
 #[cfg(feature = "correlate")]
 pub mod correlate;
+#[cfg(feature = "credentials")]
+pub mod credentials;
 #[cfg(feature = "deadline")]
 pub mod deadline;
+#[cfg(any(
+    feature = "auth-basic",
+    feature = "auth-introspection",
+    feature = "auth-jwt",
+    feature = "credentials"
+))]
+mod flight;
 #[cfg(feature = "target")]
 mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]
 pub mod grpc_web;
-#[cfg(feature = "route")]
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+pub mod key;
+#[cfg(any(
+    feature = "auth",
+    feature = "concurrency",
+    feature = "credentials",
+    feature = "route"
+))]
 mod oneshot;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reject;
 #[cfg(feature = "rescue")]
 pub mod rescue;

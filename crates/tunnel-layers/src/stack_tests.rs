@@ -9,7 +9,7 @@ use tunnel_core::{BoxError, Cause, Initiator, TunnelError};
 use crate::{
     balance::{BalanceLayer, RoundRobin},
     chunk::ChunkLayer,
-    deadline::DeadlineLayer,
+    deadline::{DeadlineLayer, UploadBody},
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
     target::TargetLayer,
@@ -24,9 +24,9 @@ fn rules() -> Rules {
     Rules::compile([Rule::group("all", "g".parse().unwrap()).timeout(timeout)]).unwrap()
 }
 
-fn failing()
--> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = BoxError, Future: Send> + Clone {
-    service_fn(|_: Request<Scripted>| async {
+fn failing<B>()
+-> impl Service<Request<B>, Response = Response<Scripted>, Error = BoxError, Future: Send> + Clone {
+    service_fn(|_: Request<B>| async {
         Err(TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").into())
     })
 }
@@ -58,7 +58,7 @@ async fn the_rules_timeout_ends_a_grpc_stream_with_one_set_of_trailers() {
         .layer(RescueLayer::new())
         .layer(RouteLayer::new(rules()))
         .layer(DeadlineLayer::new())
-        .service(service_fn(|_: Request<Scripted>| async {
+        .service(service_fn(|_: Request<_>| async {
             let mut response = Response::new(Scripted::new([crate::test_util::Step::Hang]));
             response.headers_mut().insert("content-type", grpc());
             Ok::<_, BoxError>(response)
@@ -75,7 +75,7 @@ async fn the_stack_is_the_fallback_of_an_axum_app() {
         .layer(RescueLayer::new())
         .layer(RouteLayer::new(rules()))
         .layer(DeadlineLayer::new())
-        .map_request(|request: Request<axum::body::Body>| request.map(|_| Scripted::default()))
+        .map_request(|request: Request<UploadBody<axum::body::Body>>| request.map(|_| Scripted::default()))
         .service(failing());
     let app: axum::Router = axum::Router::new().fallback_service(stack);
     assert_eq!(app.oneshot(axum_request("/")).await.unwrap().status(), 503);
@@ -114,18 +114,20 @@ async fn a_call_that_waited_for_an_agent_tells_what_is_left_then() {
 
     let slow = ServiceBuilder::new()
         .layer(DeadlineLayer::new())
-        .service(service_fn(|mut request: Request<Scripted>| async move {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            request.extensions_mut().insert(session(1, 1));
-            let chunk = ServiceBuilder::new().layer(ChunkLayer::new()).service(service_fn(
-                |exchange: ExchangeRequest<_>| async move {
-                    let left = exchange.head.headers["grpc-timeout"].to_str().unwrap().to_owned();
-                    Err::<ExchangeResponse, _>(TunnelError::internal(left))
-                },
-            ));
-            let error = chunk.oneshot(request).await.unwrap_err();
-            Err::<Response<Scripted>, BoxError>(error.into())
-        }));
+        .service(service_fn(
+            |mut request: Request<UploadBody<Scripted>>| async move {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                request.extensions_mut().insert(session(1, 1));
+                let chunk = ServiceBuilder::new().layer(ChunkLayer::new()).service(service_fn(
+                    |exchange: ExchangeRequest<_>| async move {
+                        let left = exchange.head.headers["grpc-timeout"].to_str().unwrap().to_owned();
+                        Err::<ExchangeResponse, _>(TunnelError::internal(left))
+                    },
+                ));
+                let error = chunk.oneshot(request).await.unwrap_err();
+                Err::<Response<Scripted>, BoxError>(error.into())
+            },
+        ));
     let mut request = grpc_request();
     request
         .headers_mut()

@@ -17,7 +17,7 @@ use tunnel_core::{Session, TunnelError};
 
 use crate::{
     balance::{BalanceLayer, Lent, RoundRobin},
-    deadline::DeadlineLayer,
+    deadline::{DeadlineLayer, UploadBody},
     rescue::RescueLayer,
     target::TargetLayer,
     test_session::{group, session},
@@ -64,12 +64,15 @@ impl Decoder for Text {
     }
 }
 
+/// The body of a call where the server gets it.
+type Carried = UpgradeBody<Lent<UploadBody<Body>>>;
+
 type Channel = BoxCloneService<http::Request<Body>, http::Response<Body>, Infallible>;
 
 /// What a typed client takes as its channel, with `server` behind the sessions.
 fn channel<S>(sessions: &[&Session], server: S) -> Grpc<Channel>
 where
-    S: Service<http::Request<UpgradeBody<Lent<Body>>>, Response = http::Response<Body>, Error = TunnelError>,
+    S: Service<http::Request<Carried>, Response = http::Response<Body>, Error = TunnelError>,
     S: Clone + Send + 'static,
     S::Future: Send,
 {
@@ -90,12 +93,8 @@ where
 /// A server of one unary method.
 fn unary<F, Fut>(
     handler: F,
-) -> impl Service<
-    http::Request<UpgradeBody<Lent<Body>>>,
-    Response = http::Response<Body>,
-    Error = TunnelError,
-    Future: Send,
-> + Clone
+) -> impl Service<http::Request<Carried>, Response = http::Response<Body>, Error = TunnelError, Future: Send>
++ Clone
 + Send
 + 'static
 where
@@ -115,12 +114,8 @@ where
 /// A server of one method with streams both ways.
 fn streaming<F, St>(
     handler: F,
-) -> impl Service<
-    http::Request<UpgradeBody<Lent<Body>>>,
-    Response = http::Response<Body>,
-    Error = TunnelError,
-    Future: Send,
-> + Clone
+) -> impl Service<http::Request<Carried>, Response = http::Response<Body>, Error = TunnelError, Future: Send>
++ Clone
 + Send
 + 'static
 where
@@ -261,7 +256,7 @@ async fn a_clients_deadline_ends_a_call_before_and_after_the_head() {
 #[tokio::test]
 async fn a_server_that_is_lost_mid_stream_ends_the_call_with_a_status() {
     let agent = session(1, 1);
-    let server = service_fn(|_: http::Request<UpgradeBody<Lent<Body>>>| async {
+    let server = service_fn(|_: http::Request<Carried>| async {
         let message = bytes::Bytes::from_static(b"\0\0\0\0\x03one");
         let lost = TunnelError::new(
             tunnel_core::Cause::AgentLost,

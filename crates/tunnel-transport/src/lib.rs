@@ -4,6 +4,7 @@
 //!   stack of layers.
 //! * [`Agent`] dials a gateway and serves any `tower::Service`.
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
+//! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
 mod agent;
@@ -17,6 +18,8 @@ pub mod net;
 mod pb;
 mod runtime;
 mod service_name;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 pub mod upstream;
 

@@ -5,12 +5,14 @@ use std::fmt;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::{AgentId, GroupName};
-use tunnel_transport::{Agent, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
+use tunnel_transport::{Agent, AgentBuilder, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
 
 use super::{
     ConfigError, Surroundings,
     error::Checker,
     secret::TokenKeys,
+    text_or::TextOr,
+    tls::{self, RawClientTls},
     units::{Count, Secret, Time},
     yaml,
 };
@@ -32,7 +34,7 @@ pub struct AgentConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAgent {
-    gateway: Spanned<String>,
+    gateway: Spanned<TextOr<RawGateway>>,
     id: Option<Spanned<String>>,
     groups: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -50,10 +52,19 @@ struct RawAgent {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawGateway {
+    url: Spanned<String>,
+    #[serde(default, deserialize_with = "tls::present")]
+    tls: Option<Spanned<RawClientTls>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawUpstream {
     url: Spanned<String>,
-    #[serde(default)]
-    protocol: Protocol,
+    protocol: Option<Protocol>,
+    #[serde(default, deserialize_with = "tls::present")]
+    tls: Option<Spanned<RawClientTls>>,
     preserve_host: Option<bool>,
     max_connections: Option<Count>,
     dial_timeout: Option<Time>,
@@ -67,12 +78,12 @@ struct RawRoute {
     upstream: Spanned<RawUpstream>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Protocol {
-    #[default]
     Http1,
     H2c,
+    Http2,
 }
 
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<AgentConfig, ConfigError> {
@@ -84,15 +95,16 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
 
 impl RawAgent {
     fn check(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentConfig> {
-        let gateway = self.check_gateway(checker);
+        let gateway = self.check_gateway(around, checker);
+        let (url, place) = self.url();
         let names = self.check_names(checker);
         let token = self.token(around, checker);
         let lanes = bounded(self.lanes.as_ref(), 8, "lanes", checker);
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
-        let upstreams = self.upstreams(checker);
-        gateway.and(names)?;
+        let upstreams = self.upstreams(around, checker);
+        names?;
 
-        let mut builder = Agent::builder(&self.gateway.value).lanes(lanes?).weight(weight?);
+        let mut builder = gateway?.lanes(lanes?).weight(weight?);
         if let Some(id) = &self.id {
             builder = builder.id(&id.value);
         }
@@ -100,7 +112,7 @@ impl RawAgent {
             builder = builder.group(&group.value);
         }
         for service in &self.services {
-            let probe = Agent::builder(&self.gateway.value).group("probe");
+            let probe = Agent::builder("http://probe").group("probe");
             checker.take(
                 service.referenced,
                 probe.grpc_service_name(&service.value).build(),
@@ -114,8 +126,8 @@ impl RawAgent {
             builder = builder.drain_timeout(drain.0);
         }
         Some(AgentConfig {
-            agent: checker.take(self.gateway.referenced, builder.build())?,
-            gateway: self.gateway.value.clone(),
+            agent: checker.take(place, builder.build())?,
+            gateway: url.to_owned(),
             groups: self
                 .groups
                 .value
@@ -126,10 +138,24 @@ impl RawAgent {
         })
     }
 
-    fn check_gateway(&self, checker: &mut Checker<'_>) -> Option<()> {
+    /// The gateway's address, and its place.
+    fn url(&self) -> (&str, Location) {
+        match &self.gateway.value {
+            TextOr::Text(text) => (text, self.gateway.referenced),
+            TextOr::Map(gateway) => (&gateway.url.value, gateway.url.referenced),
+        }
+    }
+
+    /// An agent that dials it, and has no group yet.
+    fn check_gateway(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentBuilder> {
+        let (url, place) = self.url();
+        let mut builder = Agent::builder(url);
+        if let TextOr::Map(RawGateway { tls: Some(tls), .. }) = &self.gateway.value {
+            builder = builder.tls(tls.value.check(tls.referenced, around, checker)?);
+        }
         // A builder that is right in all else tells what is wrong with the address.
-        let probe = Agent::builder(&self.gateway.value).group("probe").build();
-        checker.take(self.gateway.referenced, probe).map(drop)
+        let probe = builder.clone().group("probe").build();
+        checker.take(place, probe).map(|_| builder)
     }
 
     fn check_names(&self, checker: &mut Checker<'_>) -> Option<()> {
@@ -166,11 +192,11 @@ impl RawAgent {
         Some(Some(token))
     }
 
-    fn upstreams(&self, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        let mut upstreams = self.upstream.value.build(checker).map(Upstreams::new);
+    fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
+        let mut upstreams = self.upstream.value.build(around, checker).map(Upstreams::new);
         for route in &self.routes {
             let (place, route) = (route.referenced, &route.value);
-            let upstream = route.upstream.value.build(checker);
+            let upstream = route.upstream.value.build(around, checker);
             upstreams = upstreams.zip(upstream).and_then(|(upstreams, upstream)| {
                 let (host, path) = (route.host.as_ref(), route.path.as_ref());
                 let added = upstreams.route(
@@ -196,11 +222,18 @@ impl RawRoute {
 }
 
 impl RawUpstream {
-    fn build(&self, checker: &mut Checker<'_>) -> Option<Upstream> {
-        let mut builder = Upstream::builder(&self.url.value).protocol(match self.protocol {
-            Protocol::Http1 => UpstreamProtocol::Http1,
-            Protocol::H2c => UpstreamProtocol::H2c,
-        });
+    fn build(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstream> {
+        let mut builder = Upstream::builder(&self.url.value);
+        if let Some(protocol) = self.protocol {
+            builder = builder.protocol(match protocol {
+                Protocol::Http1 => UpstreamProtocol::Http1,
+                Protocol::H2c => UpstreamProtocol::H2c,
+                Protocol::Http2 => UpstreamProtocol::Http2,
+            });
+        }
+        if let Some(tls) = &self.tls {
+            builder = builder.tls(tls.value.check(tls.referenced, around, checker)?);
+        }
         if let Some(preserve) = self.preserve_host {
             builder = builder.preserve_host(preserve);
         }

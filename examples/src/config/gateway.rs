@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 use tunnel_core::{
     GroupName, Member,
     admit::{IpPrefix, Policy},
@@ -22,6 +22,8 @@ use super::{
     limits::Limits,
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
+    text_or::TextOr,
+    tls::{self, PortTls, RawListen, RawServerTls},
     units::{Secret, Time},
     websocket::WebSocket,
     yaml,
@@ -39,8 +41,12 @@ pub struct GatewayConfig {
     pub agents_listen: SocketAddr,
     /// The gateway itself: who may connect, and how much.
     pub gateway: Gateway,
-    /// The limits of the port for outside traffic.
+    /// TLS of the port for agents; none if they come without.
+    pub agents_tls: Option<PortTls>,
+    /// The limits of the port for outside traffic, and its TLS.
     pub entry: Entry,
+    /// Whether outside traffic comes by TLS.
+    pub has_tls: bool,
     /// The limits of heads, and the peers whose forwarding headers are believed.
     pub policy: Policy,
     /// How long exchanges may go on when the gateway stops.
@@ -80,7 +86,7 @@ pub enum Balance {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawGateway {
-    listen: Spanned<String>,
+    listen: Spanned<TextOr<RawListen>>,
     agents: Spanned<RawAgents>,
     #[serde(default)]
     limits: Limits,
@@ -99,6 +105,8 @@ struct RawGateway {
 #[serde(deny_unknown_fields)]
 struct RawAgents {
     listen: Spanned<String>,
+    #[serde(default, deserialize_with = "tls::present")]
+    tls: Option<Spanned<RawServerTls>>,
     #[serde(default)]
     open: bool,
     #[serde(default)]
@@ -149,8 +157,11 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
 impl RawGateway {
     fn check(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<GatewayConfig> {
         let agents = &self.agents.value;
-        let listen = parse_address(&self.listen, checker);
-        let agents_listen = parse_address(&agents.listen, checker);
+        let (listen, place) = self.listen.value.address(self.listen.referenced);
+        let listen = parse_address(listen, place, checker);
+        let tls = self.listen.value.tls(around, checker);
+        let agents_listen = parse_address(&agents.listen.value, agents.listen.referenced, checker);
+        let agents_tls = tls::check_port(agents.tls.as_ref(), around, checker);
         if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == agents_listen) {
             let message = "outside traffic has this address already: give agents a port of their own";
             checker.wrong(agents.listen.referenced, message);
@@ -175,11 +186,19 @@ impl RawGateway {
             ),
             None => (Gateway::builder().open_to_any_agent(), Access::Open),
         };
+        let tls = tls?;
+        let has_tls = tls.is_some();
+        let entry = match tls {
+            Some(tls) => tls.entry(entry),
+            None => entry,
+        };
         Some(GatewayConfig {
             listen: listen?,
             agents_listen: agents_listen?,
+            agents_tls: agents_tls?,
             gateway: self.limits.apply_to_gateway(gateway).build(),
             entry: entry.drain(drain),
+            has_tls,
             policy: policy.trusted_peers(trusted?),
             drain,
             balance: self.balance.into(),
@@ -330,14 +349,11 @@ impl RawGroups {
     }
 }
 
-fn parse_address(text: &Spanned<String>, checker: &mut Checker<'_>) -> Option<SocketAddr> {
-    let address = text.value.parse().map_err(|_| {
-        format!(
-            "`{}` is no address to listen on: write IP:PORT, such as 127.0.0.1:8080 or [::]:8080",
-            text.value
-        )
+fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Option<SocketAddr> {
+    let address = text.parse().map_err(|_| {
+        format!("`{text}` is no address to listen on: write IP:PORT, such as 127.0.0.1:8080 or [::]:8080")
     });
-    checker.take(text.referenced, address)
+    checker.take(place, address)
 }
 
 impl<'de> Deserialize<'de> for RawGroups {
@@ -395,7 +411,9 @@ impl Pick for Balance {
 impl fmt::Display for GatewayConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rules = self.rules.len();
-        write!(f, "listen {}, agents {}", self.listen, self.agents_listen)?;
+        let listen = tls::describe(self.listen, self.has_tls);
+        let agents = tls::describe(self.agents_listen, self.agents_tls.is_some());
+        write!(f, "listen {listen}, agents {agents}")?;
         match self.access {
             Access::Open => f.write_str(", open to any agent")?,
             Access::Tokens(tokens) => write!(f, ", tokens {tokens}")?,

@@ -15,6 +15,7 @@ mod protocol;
 mod rules;
 mod secret;
 mod text_or;
+mod tls;
 mod units;
 mod websocket;
 mod yaml;
@@ -28,6 +29,7 @@ pub use self::{
     agent::AgentConfig,
     error::ConfigError,
     gateway::{Access, Balance, GatewayConfig},
+    tls::PortTls,
 };
 
 /// What a file refers to outside of itself.

@@ -85,10 +85,15 @@ fn unknown(what: &str, found: &str, known: &[&str]) -> String {
 fn hint(field: &str) -> &'static str {
     match field {
         "listen" => ": write one such as `listen: 127.0.0.1:8080`",
+        "address" => ": write one such as `address: 127.0.0.1:8443`",
+        "certificates" => ": write one such as `certificates: [{cert: app.pem, key: app.key}]`",
+        "cert" => ": write one such as `cert: app.pem`",
+        "key" => ": write one such as `key: app.key`",
+        "ca" => ": write one such as `ca: clients-ca.pem`",
         "agents" => ": write `agents:` with the keys `listen` and `tokens`",
         "rules" => ": write `rules:` with at least one rule, such as `- {id: all, group: web}`",
         "id" => ": write one such as `id: web`",
-        "gateway" => ": write one such as `gateway: http://gateway.example:7000`",
+        "gateway" => ": write one such as `gateway: https://gateway.example:7000`",
         "groups" => ": write one such as `groups: [web]`",
         "name" => ": write one such as `name: web-agents`",
         "upstream" => ": write `upstream:` with the key `url`",

@@ -8,4 +8,5 @@ mod hostile;
 mod lanes;
 mod leaving;
 mod registration;
+mod revoked;
 mod websocket;

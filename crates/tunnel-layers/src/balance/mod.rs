@@ -21,7 +21,7 @@
 //! use std::sync::Arc;
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! use tunnel_core::{Agents, GroupName, Member, Routed, Target, Timeouts, TunnelError};
+//! use tunnel_core::{Agents, GroupName, Member, Routed, Target, TunnelError};
 //! use tunnel_layers::balance::{BalanceLayer, Lent, RoundRobin};
 //!
 //! #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@
 //!
 //! let mut request = Request::builder().uri("/").header("host", "example.com").body(String::new()).unwrap();
 //! let target = Target::Group("billing".parse().unwrap());
-//! request.extensions_mut().insert(Routed { rule: "billing".into(), target, timeouts: Timeouts::default() });
+//! request.extensions_mut().insert(Routed::new("billing", target));
 //! let response = service.oneshot(request).await.unwrap();
 //! assert_eq!(response.status(), 503);
 //! assert_eq!(response.headers()["x-tunnel-error"], "no-agent");

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tunnel_core::{
-    Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, Timeouts, TunnelError,
+    Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, TunnelError,
 };
 
 use super::*;
@@ -19,12 +19,10 @@ fn request(body: &'static [u8]) -> Request<Full<Bytes>> {
         .uri("http://example.com/")
         .header("host", "example.com");
     let target = Target::Group("app".parse().unwrap());
-    let routed = Routed {
-        rule: "all".into(),
-        target,
-        timeouts: Timeouts::default(),
-    };
-    request.extensions_mut().unwrap().insert(routed);
+    request
+        .extensions_mut()
+        .unwrap()
+        .insert(Routed::new("all", target));
     request.body(Full::new(Bytes::from_static(body))).unwrap()
 }
 

@@ -1,35 +1,78 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
-use tunnel_core::BoxError;
+use tokio::time::{Sleep, sleep_until};
+use tunnel_core::{BoxError, TunnelError};
 
-use super::over;
+use super::{idle::Idle, over, response_idle, time::Plan, upload::Upload, upload_idle};
 use crate::reject::{Caller, ResponseBody, without_promise};
 
 /// The body of [`Deadline`](super::Deadline)'s responses. Its error is boxed: the wrapped body's, or a
-/// [`TunnelError`](tunnel_core::TunnelError) when the time is over.
+/// [`TunnelError`](tunnel_core::TunnelError) when a time is over.
 #[pin_project]
 pub struct DeadlineBody<B> {
-    /// None when the time is over.
+    /// None when a time is over.
     #[pin]
     inner: Option<ResponseBody<B>>,
     #[pin]
-    sleep: Option<Sleep>,
+    watch: Watch,
     in_trailers: bool,
 }
 
+/// What may end a body early.
+#[pin_project]
+struct Watch {
+    #[pin]
+    sleep: Option<Sleep>,
+    idle: Idle,
+    upload: Option<Upload>,
+    is_on: bool,
+}
+
+impl Watch {
+    const fn off() -> Self {
+        Self {
+            sleep: None,
+            idle: Idle::new(None),
+            upload: None,
+            is_on: false,
+        }
+    }
+
+    fn new(plan: &Plan, upload: Option<Upload>) -> Self {
+        Self {
+            is_on: plan.end.is_some() || plan.response_idle.is_some() || upload.is_some(),
+            sleep: plan.end.map(sleep_until),
+            idle: Idle::new(plan.response_idle),
+            upload,
+        }
+    }
+
+    /// Looks at what does not depend on the body.
+    fn poll_early(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelError> {
+        let this = self.project();
+        let sleep = this.sleep.as_pin_mut();
+        if sleep.is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+            return Poll::Ready(over());
+        }
+        match this.upload {
+            Some(upload) => upload.poll_stopped(cx).map(|()| upload_idle()),
+            None => Poll::Pending,
+        }
+    }
+}
+
 impl<B> DeadlineBody<B> {
-    pub(super) fn inner(body: B, end: Option<Instant>, in_trailers: bool) -> Self {
+    pub(super) fn inner(body: B, plan: &Plan, upload: Option<Upload>, in_trailers: bool) -> Self {
         Self {
             inner: Some(ResponseBody::inner(body)),
-            sleep: end.map(sleep_until),
+            watch: Watch::new(plan, upload),
             in_trailers,
         }
     }
@@ -37,7 +80,7 @@ impl<B> DeadlineBody<B> {
     pub(super) const fn reply(body: ResponseBody<B>) -> Self {
         Self {
             inner: Some(body),
-            sleep: None,
+            watch: Watch::off(),
             in_trailers: false,
         }
     }
@@ -62,23 +105,34 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
         // The time first: a body that always has more would never come to it.
-        let sleep = this.sleep.as_mut().as_pin_mut();
-        if sleep.is_some_and(|sleep| sleep.poll(cx).is_ready()) && !inner.is_end_stream() {
+        if !inner.is_end_stream()
+            && let Poll::Ready(error) = this.watch.as_mut().poll_early(cx)
+        {
             this.inner.set(None);
-            return Poll::Ready(Some(if *this.in_trailers {
-                Ok(Frame::trailers(Caller::trailers(&over())))
-            } else {
-                Err(over().into())
-            }));
+            return Poll::Ready(Some(tell(&error, *this.in_trailers)));
         }
-        let frame = ready!(inner.poll_frame(cx));
-        if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+        let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
+            if this.watch.project().idle.poll_over(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.inner.set(None);
+            return Poll::Ready(Some(tell(&response_idle(), *this.in_trailers)));
+        };
+        let stopped = this.watch.upload.as_ref().is_some_and(Upload::has_stopped);
+        if stopped && matches!(frame, Some(Err(_))) {
+            // What the request's body did to it.
+            this.inner.set(None);
+            return Poll::Ready(Some(tell(&upload_idle(), *this.in_trailers)));
+        }
+        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            this.watch.project().idle.moved();
+        } else {
             // It has ended, but for the word of it.
-            this.sleep.set(None);
+            this.watch.set(Watch::off());
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -90,11 +144,20 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             None => SizeHint::with_exact(0),
-            Some(inner) if self.in_trailers && self.sleep.is_some() && !inner.is_end_stream() => {
+            Some(inner) if self.in_trailers && self.watch.is_on && !inner.is_end_stream() => {
                 without_promise(&inner.size_hint())
             }
             Some(inner) => inner.size_hint(),
         }
+    }
+}
+
+/// How the caller hears of it once the head is out.
+fn tell(error: &TunnelError, in_trailers: bool) -> Result<Frame<Bytes>, BoxError> {
+    if in_trailers {
+        Ok(Frame::trailers(Caller::trailers(error)))
+    } else {
+        Err(error.clone().into())
     }
 }
 

@@ -3,25 +3,25 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::Response;
 use pin_project::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tunnel_core::TunnelError;
 
-use super::{DeadlineBody, over};
+use super::{DeadlineBody, head_over, over, time::Plan, upload::Upload, upload_idle};
 use crate::reject::{Caller, ResponseBody};
 
-/// Resolves to the response of the wrapped service, or when the time is over. Dropping it drops the call.
+/// Resolves to the response of the wrapped service, or when a time is over. Dropping it drops the call.
 #[pin_project]
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
     #[pin]
-    sleep: Option<Sleep>,
-    end: Option<Instant>,
+    clocks: Clocks,
     caller: Caller,
 }
 
@@ -31,21 +31,79 @@ enum State<F> {
     Refused(TunnelError),
 }
 
+/// What may end a call early.
+#[pin_project]
+struct Clocks {
+    plan: Plan,
+    #[pin]
+    whole: Option<Sleep>,
+    #[pin]
+    head: Option<Sleep>,
+    upload: Option<Upload>,
+}
+
+impl Clocks {
+    fn new(plan: Plan, upload: Option<Upload>) -> Self {
+        Self {
+            plan,
+            whole: plan.end.map(sleep_until),
+            head: plan.head.map(sleep),
+            upload,
+        }
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::has_stopped)
+    }
+
+    fn poll_over(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelError> {
+        let this = self.project();
+        if let Some(upload) = this.upload
+            && upload.poll_stopped(cx).is_ready()
+        {
+            return Poll::Ready(upload_idle());
+        }
+        let whole = this.whole.as_pin_mut();
+        if whole.is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+            return Poll::Ready(over());
+        }
+        match (this.head.as_pin_mut(), this.plan.head) {
+            (Some(sleep), Some(limit)) => poll_head(sleep, limit, this.upload.as_ref(), cx),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// The time until the head begins again with each piece of the request's body.
+fn poll_head(
+    mut sleep: Pin<&mut Sleep>,
+    limit: Duration,
+    upload: Option<&Upload>,
+    cx: &mut Context<'_>,
+) -> Poll<TunnelError> {
+    while sleep.as_mut().poll(cx).is_ready() {
+        let end = upload.and_then(|upload| upload.moved().checked_add(limit));
+        match end {
+            Some(end) if end > Instant::now() => sleep.as_mut().reset(end),
+            _ => return Poll::Ready(head_over()),
+        }
+    }
+    Poll::Pending
+}
+
 impl<F> ResponseFuture<F> {
-    pub(super) fn called(future: F, end: Option<Instant>, caller: Caller) -> Self {
+    pub(super) fn called(future: F, plan: Plan, upload: Option<Upload>, caller: Caller) -> Self {
         Self {
             state: State::Called(future),
-            sleep: end.map(sleep_until),
-            end,
+            clocks: Clocks::new(plan, upload),
             caller,
         }
     }
 
-    pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
+    pub(super) fn refused(error: TunnelError, caller: Caller) -> Self {
         Self {
             state: State::Refused(error),
-            sleep: None,
-            end: None,
+            clocks: Clocks::new(Plan::default(), None),
             caller,
         }
     }
@@ -62,19 +120,21 @@ where
         let error = match this.state.as_mut().project() {
             StateProj::Refused(error) => error.clone(),
             StateProj::Called(future) => {
-                if let Poll::Ready(result) = future.poll(cx) {
-                    return Poll::Ready(result.map(|response| wrap(response, *this.end, *this.caller)));
-                }
-                let over = this
-                    .sleep
-                    .as_pin_mut()
-                    .is_some_and(|sleep| sleep.poll(cx).is_ready());
-                if !over {
-                    return Poll::Pending;
-                }
+                let error = match future.poll(cx) {
+                    // Whatever the service made of a body that stopped, this is what happened.
+                    Poll::Ready(_) if this.clocks.has_stopped() => upload_idle(),
+                    Poll::Ready(result) => {
+                        let clocks = this.clocks.project();
+                        let (plan, upload) = (*clocks.plan, clocks.upload.take());
+                        return Poll::Ready(
+                            result.map(|response| wrap(response, &plan, upload, *this.caller)),
+                        );
+                    }
+                    Poll::Pending => ready!(this.clocks.poll_over(cx)),
+                };
                 // Ends the call before the caller hears of it.
-                this.state.set(State::Refused(self::over()));
-                self::over()
+                this.state.set(State::Refused(error.clone()));
+                error
             }
         };
         let answer: Response<ResponseBody<RB>> = this.caller.reject(&error);
@@ -82,15 +142,22 @@ where
     }
 }
 
-fn wrap<RB>(response: Response<RB>, end: Option<Instant>, caller: Caller) -> Response<DeadlineBody<RB>> {
+fn wrap<RB>(
+    response: Response<RB>,
+    plan: &Plan,
+    upload: Option<Upload>,
+    caller: Caller,
+) -> Response<DeadlineBody<RB>> {
     let in_trailers = caller.takes_trailers(response.headers());
-    response.map(|body| DeadlineBody::inner(body, end, in_trailers))
+    // How the upload goes matters further only if it may stop.
+    let upload = upload.filter(|_| plan.request_idle.is_some());
+    response.map(|body| DeadlineBody::inner(body, plan, upload, in_trailers))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("end", &self.end)
+            .field("end", &self.clocks.plan.end)
             .finish_non_exhaustive()
     }
 }

@@ -1,27 +1,24 @@
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, Timeouts};
 
-use super::{DeadlineBody, future::ResponseFuture, time::limit};
+use super::{DeadlineBody, UploadBody, future::ResponseFuture, time::plan, upload::Upload};
 use crate::{admission, reject::Caller};
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline<S> {
     inner: S,
-    default: Option<Duration>,
+    default: Timeouts,
 }
 
 impl<S> Deadline<S> {
-    /// Wraps `inner`; `default` is the time for exchanges whose rule names none.
-    pub const fn new(inner: S, default: Option<Duration>) -> Self {
+    /// Wraps `inner`; `default` holds for exchanges whose rule says nothing.
+    pub const fn new(inner: S, default: Timeouts) -> Self {
         Self { inner, default }
     }
 }
@@ -30,7 +27,9 @@ wraps_inner!(Deadline<S>);
 
 impl<S, B, RB> Service<Request<B>> for Deadline<S>
 where
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<UploadBody<B>>, Response = Response<RB>>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
 {
@@ -45,11 +44,16 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
         let limited = admission::admit(request).and_then(|mut request| {
-            let end = limit(&mut request, caller.dialect(), self.default)?;
-            Ok((request, end))
+            let plan = plan(&mut request, caller.dialect(), &self.default)?;
+            Ok((request, plan))
         });
         match limited {
-            Ok((request, end)) => ResponseFuture::called(self.inner.call(request), end, caller),
+            Ok((request, plan)) => {
+                let is_watched = plan.watches_upload() && !request.body().is_end_stream();
+                let upload = is_watched.then(|| Upload::new(plan.request_idle));
+                let request = request.map(|body| UploadBody::new(body, upload.clone()));
+                ResponseFuture::called(self.inner.call(request), plan, upload, caller)
+            }
             Err(error) => ResponseFuture::refused(error, caller),
         }
     }

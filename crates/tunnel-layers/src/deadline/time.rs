@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use http::Request;
 use tokio::time::Instant;
-use tunnel_core::{Routed, Sent, TunnelError, route::Arrival};
+use tunnel_core::{
+    Limit, Routed, Sent, Timeouts, TunnelError,
+    route::{Arrival, Deadline},
+};
 
 use super::over;
 use crate::{
@@ -12,21 +15,51 @@ use crate::{
     reject::Dialect,
 };
 
-/// When the exchange has to be over. A gRPC request tells it to those further in as well.
+/// What one exchange has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    /// When it has to be over.
+    pub(super) end: Option<Instant>,
+    pub(super) head: Option<Duration>,
+    pub(super) request_idle: Option<Duration>,
+    pub(super) response_idle: Option<Duration>,
+}
+
+impl Plan {
+    /// Whether it matters how the request's body goes.
+    pub(super) const fn watches_upload(&self) -> bool {
+        self.head.is_some() || self.request_idle.is_some()
+    }
+}
+
+/// Finds out how much time the exchange has, and tells it to those further in.
 ///
 /// # Errors
 ///
 /// A `grpc-timeout` that cannot be read, or a time that is over already.
-pub(super) fn limit<B>(
+pub(super) fn plan<B>(
     request: &mut Request<B>,
     dialect: Dialect,
-    default: Option<Duration>,
+    default: &Timeouts,
+) -> Result<Plan, TunnelError> {
+    let routed = request.extensions().get::<Routed>();
+    let timeouts = routed.map_or(*default, |routed| routed.timeouts.or(*default));
+    let bound = |timeout: Option<Limit<Duration>>| timeout.and_then(Limit::bound);
+    Ok(Plan {
+        end: whole(request, dialect, bound(timeouts.whole))?,
+        head: bound(timeouts.head),
+        request_idle: bound(timeouts.request_idle),
+        response_idle: bound(timeouts.response_idle),
+    })
+}
+
+/// When the exchange has to be over. A gRPC request tells it to those further in as well.
+fn whole<B>(
+    request: &mut Request<B>,
+    dialect: Dialect,
+    timeout: Option<Duration>,
 ) -> Result<Option<Instant>, TunnelError> {
-    let extensions = request.extensions();
-    let rule = extensions
-        .get::<Routed>()
-        .and_then(|routed| routed.timeouts.whole);
-    let bound = rule.or(default).and_then(|time| end(request, time));
+    let bound = timeout.and_then(|time| end(request, time));
     let asked = match dialect {
         Dialect::Http => None,
         Dialect::Grpc => asked(request)?,
@@ -41,7 +74,17 @@ pub(super) fn limit<B>(
         grpc_timeout::write(request.headers_mut(), end);
         request.extensions_mut().insert(End(end));
     }
+    tell(request, end);
     Ok(Some(end))
+}
+
+/// Puts [`Deadline`] into the extensions, unless a layer further out has put an earlier one there.
+fn tell<B>(request: &mut Request<B>, end: Instant) {
+    let mine = Deadline(end.into_std());
+    let outer = request.extensions().get().copied();
+    request
+        .extensions_mut()
+        .insert(outer.map_or(mine, |outer: Deadline| outer.min(mine)));
 }
 
 /// The end of the time that the caller gives. A layer of this kind further out has read the field, and has written

@@ -1,5 +1,5 @@
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
-use tunnel_core::{Protocol, TunnelError, admit::UpgradeRequest};
+use tunnel_core::{Protocol, TunnelError, admit::UpgradeRequest, auth::Rejection};
 
 use super::{Direct, ResponseBody, grpc, problem};
 use crate::trace_context::{TraceContext, TraceId};
@@ -62,6 +62,23 @@ impl Caller {
         };
         self.put_fields(response.headers_mut());
         response.extensions_mut().insert(error.clone());
+        response
+    }
+
+    /// The answer that says why a caller was not taken, and, in plain HTTP, what would be taken: each challenge is a value of
+    /// `WWW-Authenticate`. A 401 without any has the one that [`reject`](Self::reject) puts there.
+    #[must_use]
+    pub fn refuse<B>(&self, rejection: &Rejection) -> Response<ResponseBody<B>> {
+        let mut response = self.reject(&rejection.to_error());
+        let challenges = rejection.challenges();
+        if self.dialect == Dialect::Http && !challenges.is_empty() {
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            for challenge in challenges {
+                response
+                    .headers_mut()
+                    .append(header::WWW_AUTHENTICATE, challenge.clone());
+            }
+        }
         response
     }
 

@@ -45,6 +45,8 @@ mod problem;
 mod table;
 
 use http::HeaderName;
+#[cfg(feature = "credentials")]
+use tunnel_core::Cause;
 
 #[cfg(any(feature = "deadline", feature = "rescue"))]
 pub(crate) use self::body::without_promise;
@@ -79,6 +81,14 @@ fn detail(error: &tunnel_core::TunnelError) -> &str {
         end -= 1;
     }
     &message[..end]
+}
+
+/// Whether a server says that it does not know who sent the request.
+#[cfg(feature = "credentials")]
+pub(crate) fn is_unauthenticated<B>(response: &http::Response<B>) -> bool {
+    let told = response.headers().get("grpc-status");
+    response.status() == status(Cause::Unauthenticated)
+        || told.is_some_and(|told| *told == grpc_code(Cause::Unauthenticated).to_string())
 }
 
 #[cfg(test)]

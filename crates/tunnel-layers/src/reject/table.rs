@@ -38,7 +38,7 @@ const fn row(cause: Cause) -> (StatusCode, Code) {
         Cause::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         Cause::Forbidden => (StatusCode::FORBIDDEN, Code::PermissionDenied),
         Cause::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
-        Cause::Overloaded | Cause::NoAgent | Cause::Draining => {
+        Cause::AuthUnavailable | Cause::Overloaded | Cause::NoAgent | Cause::Draining => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
         }
         Cause::AgentLost | Cause::Upstream | Cause::Protocol | Cause::BadUpgrade => {

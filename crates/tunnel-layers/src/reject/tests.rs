@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use tunnel_core::{Cause, Initiator, TunnelError};
+use tunnel_core::{Cause, Initiator, TunnelError, auth::Rejection};
 
 use super::*;
 use crate::trace_context::{SpanId, TraceContext, TraceId};
@@ -38,6 +38,7 @@ const TABLE: &[(Cause, u16, u32)] = &[
     (Cause::NoRoute, 404, 5),
     (Cause::Unauthenticated, 401, 16),
     (Cause::Forbidden, 403, 7),
+    (Cause::AuthUnavailable, 503, 14),
     (Cause::RateLimited, 429, 8),
     (Cause::Overloaded, 503, 14),
     (Cause::NoAgent, 503, 14),
@@ -130,6 +131,28 @@ fn only_a_401_has_a_challenge() {
     };
     assert!(challenge(Cause::Unauthenticated));
     assert!(!challenge(Cause::Forbidden));
+}
+
+#[test]
+fn a_refusal_has_its_own_challenges_in_plain_http_alone() {
+    let challenge = |text| http::HeaderValue::from_static(text);
+    let rejection = Rejection::missing("who are you?")
+        .with_challenge(challenge("Basic realm=\"a\""))
+        .with_challenge(challenge("Bearer realm=\"a\""));
+    let answer: Answer = http_caller().refuse(&rejection);
+    let told: Vec<_> = answer
+        .headers()
+        .get_all(header::WWW_AUTHENTICATE)
+        .iter()
+        .collect();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(told, ["Basic realm=\"a\"", "Bearer realm=\"a\""]);
+
+    let answer: Answer = http_caller().refuse(&Rejection::missing("who are you?"));
+    assert!(answer.headers().contains_key(header::WWW_AUTHENTICATE));
+    let answer: Answer = grpc_caller().refuse(&rejection);
+    assert_eq!(answer.headers()["grpc-status"], "16");
+    assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
 }
 
 #[test]

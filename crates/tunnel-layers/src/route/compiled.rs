@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::Authority};
 use regex::{Regex, bytes};
 use tunnel_core::{
-    Routed, Target, Timeouts,
+    Access, Routed, Target,
     admit::{Policy, UpgradeRequest, canonical_path},
 };
 
@@ -13,6 +13,7 @@ use super::{
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
+    limits::check_timeouts,
     protocol::RuleProtocol,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
@@ -120,15 +121,16 @@ impl Compiled {
             request: check_edits(rule.request)?,
             response: check_edits(rule.response)?,
         };
-        if rule.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(Fault::new(
-                "timeout",
-                "it is zero, so that nothing can be answered: leave it out for no limit",
-            ));
-        }
-        let timeouts = Timeouts { whole: rule.timeout };
+        check_timeouts(&rule.timeouts)?;
+        let access = rule.access;
+        let routed = |target| Routed {
+            access: access.clone(),
+            timeouts: rule.timeouts,
+            limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
+            ..Routed::new(id.clone(), target)
+        };
         Ok(Self {
-            answer: Answer::of(rule.action, id.clone(), timeouts)?,
+            answer: Answer::of(rule.action, &access, routed)?,
             id,
             priority: rule.priority,
             host,
@@ -169,23 +171,40 @@ impl Compiled {
             _ => None,
         }
     }
+
+    /// The policy that this asks for.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Routed(Routed {
+                access: Access::Policy(name),
+                ..
+            }) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl Answer {
-    fn of(action: Action, rule: Arc<str>, timeouts: Timeouts) -> Result<Self, Fault> {
+    fn of(action: Action, access: &Access, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
+        if let Access::Policy(name) = access {
+            check_name("policy", name)?;
+        }
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
                 check_name("action", &name)?;
                 Target::Upstream(name.into())
             }
+            Action::Direct(_) if matches!(access, Access::Policy(_)) => {
+                return Err(Fault::new(
+                    "policy",
+                    "a rule that answers itself does so before anybody is asked for credentials: leave the policy out, \
+                     or send the request to a group",
+                ));
+            }
             Action::Direct(answer) => return direct(answer),
         };
-        Ok(Self::Routed(Routed {
-            rule,
-            target,
-            timeouts,
-        }))
+        Ok(Self::Routed(routed(target)))
     }
 }
 

@@ -31,7 +31,8 @@ impl RuleError {
         &self.rule
     }
 
-    /// What of the rule is wrong: `id`, `host`, `path`, `grpc`, `protocol`, `headers`, `action`, `rewrite`, `timeout` or `rules`.
+    /// What of the rule is wrong: `id`, `host`, `path`, `grpc`, `protocol`, `headers`, `action`, `rewrite`, `timeout`, `head_timeout`,
+    /// `request_idle_timeout`, `response_idle_timeout`, `policy` or `rules`.
     #[must_use]
     pub const fn field(&self) -> &'static str {
         self.field

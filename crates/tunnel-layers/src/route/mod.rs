@@ -177,6 +177,7 @@ pub mod future;
 mod grpc;
 mod host;
 mod layer;
+mod limits;
 mod not_found;
 mod protocol;
 mod registered;

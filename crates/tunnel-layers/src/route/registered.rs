@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::Request;
-use tunnel_core::{GroupName, Routed, Target, Timeouts, admit::Canonical, agents::Services};
+use tunnel_core::{GroupName, Routed, Target, admit::Canonical, agents::Services};
 
 use super::{compiled::MAX_ID_BYTES, grpc};
 
@@ -30,11 +30,8 @@ impl Registered {
         let find = self.0.as_deref()?;
         let canonical = request.extensions().get::<Canonical>()?;
         let service = grpc::service(request.headers(), canonical.path())?;
-        Some(Routed {
-            target: Target::Group(find(service)?),
-            rule: id(service),
-            timeouts: Timeouts::default(),
-        })
+        let target = Target::Group(find(service)?);
+        Some(Routed::new(id(service), target))
     }
 }
 

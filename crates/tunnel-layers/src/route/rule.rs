@@ -1,9 +1,9 @@
 //! What one rule says, as its author wrote it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
-use tunnel_core::GroupName;
+use tunnel_core::{Access, GroupName, Limits, Timeouts};
 
 use super::{grpc::GrpcMatch, protocol::RuleProtocol};
 use crate::reject::Direct;
@@ -43,7 +43,9 @@ pub struct Rule {
     pub(super) to_host: Option<String>,
     pub(super) request: Edits,
     pub(super) response: Edits,
-    pub(super) timeout: Option<Duration>,
+    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
+    pub(super) access: Access,
 }
 
 /// Who serves what a rule matches.
@@ -116,7 +118,9 @@ impl Rule {
             to_host: None,
             request: Edits::default(),
             response: Edits::default(),
-            timeout: None,
+            timeouts: Timeouts::default(),
+            limits: Limits::new(),
+            access: Access::Default,
         }
     }
 
@@ -275,10 +279,16 @@ impl Rule {
         self
     }
 
-    /// The most time from the request's head to the end of the response's body, more than zero.
-    /// [`DeadlineLayer`](crate::deadline) sees to it.
-    pub fn timeout(mut self, whole: Duration) -> Self {
-        self.timeout = Some(whole);
+    /// Lets everybody in. [`AuthLayer`](crate::auth) asks for no credentials then.
+    pub fn public(mut self) -> Self {
+        self.access = Access::Public;
+        self
+    }
+
+    /// Lets in whom the policy with this name takes: 1 to 128 visible ASCII characters, one of those that the
+    /// authenticating layer was given. A rule that answers itself can have none, because that layer stands further in.
+    pub fn policy(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.access = Access::Policy(name.into());
         self
     }
 }

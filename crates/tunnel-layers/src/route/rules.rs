@@ -93,6 +93,12 @@ impl Rules {
         self.0.rules.is_empty()
     }
 
+    /// The names of the policies that rules ask for.
+    #[must_use]
+    pub fn policies(&self) -> BTreeSet<&str> {
+        self.0.rules.iter().filter_map(|rule| rule.policy()).collect()
+    }
+
     pub(super) fn find(&self, ask: &Ask<'_>) -> Option<&Arc<Compiled>> {
         self.0.find(ask)
     }
@@ -103,6 +109,12 @@ impl RulesWithUpstreams {
     #[must_use]
     pub fn upstreams(&self) -> BTreeSet<&str> {
         self.0.0.rules.iter().filter_map(|rule| rule.upstream()).collect()
+    }
+
+    /// The names of the policies that rules ask for.
+    #[must_use]
+    pub fn policies(&self) -> BTreeSet<&str> {
+        self.0.policies()
     }
 
     pub(super) fn into_rules(self) -> Rules {

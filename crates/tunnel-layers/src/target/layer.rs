@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tower_layer::Layer;
-use tunnel_core::{GroupName, Routed, Target, Timeouts};
+use tunnel_core::{GroupName, Limit, Routed, Target};
 
 use super::ToTarget;
 
@@ -18,13 +18,10 @@ impl TargetLayer {
     /// [`rule`](Self::rule) names another.
     #[must_use]
     pub fn group(group: GroupName) -> Self {
+        let rule: Arc<str> = group.as_str().into();
         Self {
             host: host_of(&group),
-            routed: Routed {
-                rule: group.as_str().into(),
-                target: Target::Group(group),
-                timeouts: Timeouts::default(),
-            },
+            routed: Routed::new(rule, Target::Group(group)),
         }
     }
 
@@ -39,7 +36,7 @@ impl TargetLayer {
     /// [`DeadlineLayer`](crate::deadline) sees to it; a gRPC caller can shorten it.
     #[must_use]
     pub const fn timeout(mut self, whole: Duration) -> Self {
-        self.routed.timeouts.whole = Some(whole);
+        self.routed.timeouts.whole = Some(Limit::To(whole));
         self
     }
 }

@@ -2,7 +2,7 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, Version, header};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tunnel_core::{Canonical, GroupName, Routed, Target};
+use tunnel_core::{Access, Canonical, GroupName, Routed, Target};
 
 use super::*;
 use crate::test_util::{Probe, Scripted, assert_send, assert_shareable, grpc, ready};
@@ -60,15 +60,18 @@ async fn every_request_goes_to_the_group() {
         rule,
         target,
         timeouts,
+        access,
+        ..
     } = seen(layer.clone(), call("")).await.routed;
     assert_eq!((&*rule, timeouts.whole), ("billing", None));
+    assert_eq!(access, Access::Default);
     assert_eq!(target, Target::Group(group()));
 
     let layer = layer.rule("invoices").timeout(Duration::from_secs(3));
     let routed = seen(layer, call("")).await.routed;
     assert_eq!(
         (&*routed.rule, routed.timeouts.whole),
-        ("invoices", Some(Duration::from_secs(3)))
+        ("invoices", Some(Duration::from_secs(3).into()))
     );
 }
 

@@ -95,5 +95,6 @@ fn span<B>(request: &Request<B>, context: &TraceContext) -> Span {
         http.request.method = %request.method(),
         url.path = request.uri().path(),
         http.response.status_code = Empty,
+        enduser.id = Empty,
     )
 }

@@ -8,6 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use tunnel_core::{
     Cause, Initiator, Lifetime, Runtime, Sent, Session, TunnelError,
     admit::{ExtendedConnect, UpgradeRequest},
+    route::Deadline,
     upgrade::{DeferredBody, DeferredSlot, Stopping, StreamBody, accept_key, handshake_key},
 };
 
@@ -116,9 +117,9 @@ fn runtime(extensions: &Extensions, settings: &Settings) -> Result<Arc<dyn Runti
     })
 }
 
-/// When the whole exchange has to be over. No layer says it yet, so that only [`Upgrade`](super::Upgrade) limits streams.
-const fn deadline(_: &Extensions) -> Option<Instant> {
-    None
+/// When the whole exchange has to be over, as `DeadlineLayer` says it.
+fn deadline(extensions: &Extensions) -> Option<Instant> {
+    extensions.get::<Deadline>().map(|Deadline(at)| *at)
 }
 
 fn no_connect() -> TunnelError {

@@ -28,7 +28,9 @@
 //! the request's [`Lifetime`](tunnel_core::Lifetime) is kept until both have ended. A server that puts a
 //! [`Stopping`](tunnel_core::upgrade::Stopping) into its requests' extensions is heard.
 //!
-//! Limits of time are settings, and off unless set: [`UpgradeLayer::idle_timeout`] and [`UpgradeLayer::ping_interval`].
+//! Limits of time are settings, and off unless set: [`UpgradeLayer::idle_timeout`] and [`UpgradeLayer::ping_interval`]. The stream
+//! ends at the [`Deadline`](tunnel_core::route::Deadline) that [`DeadlineLayer`](crate::deadline) puts into the request's
+//! extensions.
 //!
 //! # Order
 //!

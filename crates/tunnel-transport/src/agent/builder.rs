@@ -8,6 +8,8 @@ use tonic::server::NamedService;
 use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
 
 use super::{Agent, AgentError, Backoff, Shared, Status};
+#[cfg(feature = "tls")]
+use crate::tls::{ClientTls, ClientTlsBuilder, Identity, Pem};
 use crate::{runtime::random, service_name::is_service_name};
 
 /// How long dialling, and each step of opening a session, may take.
@@ -20,6 +22,7 @@ const MAX_LANES: u32 = 8;
 const MAX_SERVICES: usize = 1_000;
 
 /// An agent that is being described.
+#[derive(Clone)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct AgentBuilder {
     gateway: String,
@@ -34,6 +37,8 @@ pub struct AgentBuilder {
     backoff: Backoff,
     connect_timeout: Duration,
     drain: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTlsBuilder>,
 }
 
 impl AgentBuilder {
@@ -51,7 +56,34 @@ impl AgentBuilder {
             backoff: Backoff::DEFAULT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             drain: DEFAULT_DRAIN,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
+    }
+
+    /// How the gateway is verified and what the agent shows of itself, for an address with `https`. By default the gateway's
+    /// certificate must lead to a CA of the system.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTlsBuilder) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The gateway's certificate must lead to a CA in this PEM, and not to one of the system; short for
+    /// [`tls`](Self::tls) with [`ca`](ClientTlsBuilder::ca).
+    #[cfg(feature = "tls")]
+    pub fn ca(mut self, ca: Pem) -> Self {
+        self.tls = Some(self.tls.unwrap_or_else(ClientTls::builder).ca(ca));
+        self
+    }
+
+    /// The certificate that the agent shows to the gateway; short for [`tls`](Self::tls) with
+    /// [`client_certificate`](ClientTlsBuilder::client_certificate).
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(mut self, identity: Identity) -> Self {
+        let tls = self.tls.unwrap_or_else(ClientTls::builder);
+        self.tls = Some(tls.client_certificate(identity));
+        self
     }
 
     /// The agent's name: 1 to 253 of the characters `a-z A-Z 0-9 - _ .`. Random by default.
@@ -146,6 +178,8 @@ impl AgentBuilder {
     /// The address, a name or the token cannot be used; the text says which, and what would be right.
     pub fn build(self) -> Result<Agent, AgentError> {
         let (gateway, address) = parse_gateway(&self.gateway)?;
+        #[cfg(feature = "tls")]
+        let tls = client_tls(self.tls, &gateway)?;
         let instance = InstanceId::from_random(random());
         let id = self.id.unwrap_or_else(|| format!("agent-{instance}"));
         let id: AgentId = id
@@ -175,6 +209,8 @@ impl AgentBuilder {
         Ok(Agent(Arc::new(Shared {
             gateway,
             address,
+            #[cfg(feature = "tls")]
+            tls,
             id,
             instance,
             groups,
@@ -192,21 +228,37 @@ impl AgentBuilder {
     }
 }
 
+/// How the gateway is verified, if its address says that it speaks TLS.
+#[cfg(feature = "tls")]
+fn client_tls(asked: Option<ClientTlsBuilder>, gateway: &Uri) -> Result<Option<ClientTls>, AgentError> {
+    match asked {
+        asked if gateway.scheme() == Some(&Scheme::HTTPS) => {
+            let tls = asked.unwrap_or_else(ClientTls::builder).build();
+            tls.map(Some).map_err(AgentError::tls)
+        }
+        None => Ok(None),
+        Some(_) => Err(AgentError::config(format!(
+            "there are settings of TLS for {gateway}, which has none: write https instead of http"
+        ))),
+    }
+}
+
 /// The origin of the calls, and what to dial.
 fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
     let wrong = |why: &str| {
         AgentError::config(format!(
-            "the gateway's address {text:?} {why}; it must look like http://gateway.example:7000"
+            "the gateway's address {text:?} {why}; it must look like https://gateway.example:7000 (or http:// without TLS)"
         ))
     };
     let uri: Uri = text.parse().map_err(|_| wrong("is no URI"))?;
-    match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => {}
+    let port = match uri.scheme() {
+        Some(scheme) if *scheme == Scheme::HTTP => 80,
+        Some(scheme) if *scheme == Scheme::HTTPS && cfg!(feature = "tls") => 443,
         Some(scheme) if *scheme == Scheme::HTTPS => {
-            return Err(wrong("asks for TLS, which this version cannot do"));
+            return Err(wrong("asks for TLS, for which this program was not built"));
         }
-        _ => return Err(wrong("has no scheme")),
-    }
+        _ => return Err(wrong("has no scheme, or an unknown one")),
+    };
     if uri.path() != "/" || uri.query().is_some() {
         return Err(wrong("has a path"));
     }
@@ -214,7 +266,7 @@ fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
         .host()
         .filter(|host| !host.is_empty())
         .ok_or_else(|| wrong("has no host"))?;
-    let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+    let address = format!("{host}:{}", uri.port_u16().unwrap_or(port));
     Ok((uri, address))
 }
 
@@ -255,11 +307,10 @@ mod tests {
             "ftp://gateway",
             "http://",
             "http://g/path",
-            "https://g",
             "http://a b",
         ] {
             let text = error(AgentBuilder::new(address.to_owned()).group("g"));
-            assert!(text.contains("http://gateway.example:7000"), "{text}");
+            assert!(text.contains("https://gateway.example:7000"), "{text}");
         }
         assert!(
             AgentBuilder::new("http://[::1]:7000".to_owned())

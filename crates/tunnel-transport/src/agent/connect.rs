@@ -12,13 +12,17 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpStream,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 use tonic::body::Body;
 
 use super::{AgentError, Shared};
 use crate::{
     generated::tunnel_service_client::TunnelServiceClient,
-    net::{SocketOptions, windows},
+    net::{MaybeTls, SocketOptions, windows},
 };
 
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
@@ -31,10 +35,11 @@ pub(super) struct Connection {
 struct Driver(JoinHandle<()>);
 
 impl Connection {
-    /// Dials every address of the gateway in turn, and does the HTTP/2 handshake with the first that answers.
+    /// Dials every address of the gateway in turn, and does the handshakes of TLS and HTTP/2 with the first that answers.
     pub(super) async fn dial(agent: &Shared) -> Result<Self, AgentError> {
         let gateway = &agent.gateway;
-        let dialled = timeout(agent.connect_timeout, TcpStream::connect(&agent.address)).await;
+        let deadline = Instant::now() + agent.connect_timeout;
+        let dialled = timeout_at(deadline, TcpStream::connect(&agent.address)).await;
         let stream = dialled
             .map_err(|_| {
                 AgentError::connect(format!(
@@ -48,6 +53,7 @@ impl Connection {
         if let Err(error) = SocketOptions::tunnel().apply(&stream) {
             tracing::debug!(%error, "socket options were refused");
         }
+        let stream = secure(agent, stream, deadline).await?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(windows::TUNNEL_STREAM_WINDOW)
@@ -82,6 +88,39 @@ impl Connection {
         // A task that was aborted has closed its connection as well.
         let _ = (&mut driver.0).await;
     }
+}
+
+#[cfg(feature = "tls")]
+async fn secure(
+    agent: &Shared,
+    stream: TcpStream,
+    deadline: Instant,
+) -> Result<MaybeTls<TcpStream>, AgentError> {
+    let Some(tls) = &agent.tls else {
+        return Ok(MaybeTls::Plain(stream));
+    };
+    let gateway = &agent.gateway;
+    let host = gateway.host().unwrap_or_default();
+    let connecting = tls.connect(host, crate::tls::Alpn::Http2, stream);
+    match timeout_at(deadline, connecting).await {
+        Ok(Ok(stream)) => Ok(MaybeTls::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            let text = format!("no TLS connection to {gateway}: {error}");
+            Err(AgentError::connect(text).with_source(error))
+        }
+        Err(_) => {
+            let text = format!(
+                "no TLS connection to {gateway} within {:?}",
+                agent.connect_timeout
+            );
+            Err(AgentError::connect(text))
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(_: &Shared, stream: TcpStream, _: Instant) -> Result<MaybeTls<TcpStream>, AgentError> {
+    Ok(MaybeTls::Plain(stream))
 }
 
 impl Drop for Driver {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, error::cause_ref};
 
 use crate::generated::error_message::Code;
 
@@ -42,6 +42,12 @@ impl AgentError {
         Self::new(Kind::Config, message)
     }
 
+    /// The certificates or keys are wrong; the text of the source is in the message.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(error: crate::tls::TlsError) -> Self {
+        Self::config(error.to_string()).with_source(error)
+    }
+
     pub(super) fn connect(message: impl Into<String>) -> Self {
         Self::new(Kind::Connect, message)
     }
@@ -69,6 +75,17 @@ impl AgentError {
             }
             _ => Self::connect(format!("the gateway opened no session: {text}")).with_source(status),
         }
+    }
+
+    /// Says more of a connection without TLS that broke before the gateway had said anything.
+    pub(super) fn at(mut self, gateway: &http::Uri) -> Self {
+        let source = self.source.as_deref();
+        let broke = source.is_some_and(|source| cause_ref::<hyper::Error>(source).is_some());
+        if self.kind == Kind::Connect && gateway.scheme() == Some(&http::uri::Scheme::HTTP) && broke {
+            self.message
+                .push_str(" (if that port speaks TLS, write https instead of http)");
+        }
+        self
     }
 
     /// What the gateway said instead of opening the session.

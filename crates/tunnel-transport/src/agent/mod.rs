@@ -44,6 +44,8 @@ pub struct Agent(Arc<Shared>);
 struct Shared {
     gateway: Uri,
     address: String,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::ClientTls>,
     id: AgentId,
     instance: InstanceId,
     groups: Vec<GroupName>,
@@ -80,7 +82,7 @@ pub enum Status {
 }
 
 impl Agent {
-    /// Starts to describe an agent that dials `gateway`, such as `http://gateway.example:7000`.
+    /// Starts to describe an agent that dials `gateway`, such as `https://gateway.example:7000`, or `http://` without TLS.
     pub fn builder(gateway: impl Into<String>) -> AgentBuilder {
         AgentBuilder::new(gateway.into())
     }

@@ -59,7 +59,8 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
-        let mut stream = response.map_err(AgentError::from_status)?.into_inner();
+        let not_opened = |status| AgentError::from_status(status).at(&agent.gateway);
+        let mut stream = response.map_err(not_opened)?.into_inner();
         let first = stream.message().await.map_err(AgentError::from_status)?;
         Ok((stream, first.and_then(|message| message.payload)))
     };

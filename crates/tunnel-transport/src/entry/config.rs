@@ -6,7 +6,7 @@ use hyper_util::{
 };
 
 use crate::{
-    entry::Serve,
+    entry::{Serve, secure::Security},
     net::{Listener, windows},
 };
 
@@ -43,6 +43,7 @@ pub struct Entry {
     pub(super) send_buffer: usize,
     pub(super) max_connections: usize,
     pub(super) drain: Duration,
+    pub(super) security: Security,
 }
 
 impl Entry {
@@ -62,6 +63,7 @@ impl Entry {
             send_buffer: windows::EDGE_SEND_BUFFER,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             drain: DEFAULT_DRAIN,
+            security: Security::default(),
         }
     }
 
@@ -72,11 +74,33 @@ impl Entry {
             stream_window: windows::TUNNEL_STREAM_WINDOW,
             max_frame: Some(windows::TUNNEL_MAX_FRAME),
             send_buffer: windows::TUNNEL_SEND_BUFFER,
+            security: Security::for_agents(),
             ..Self::new()
         }
     }
 
-    /// How long a new connection may take until it has shown which HTTP it speaks (default 10 s).
+    /// Every connection speaks TLS, and offers HTTP/2 and HTTP/1.1 by ALPN. By default none does: a port is one or the other.
+    ///
+    /// Requests then have [`TlsInfo`](crate::tls::TlsInfo) in their extensions, and the
+    /// [`TlsIdentity`](tunnel_core::TlsIdentity) of a client that showed a certificate; the scheme of their
+    /// [`PeerInfo`](tunnel_core::PeerInfo) is `https`. A client that speaks plain HTTP/1.1 is answered 400 and the reason.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        self.security.tls = Some(tls);
+        self
+    }
+
+    /// How long a TLS handshake may take (default 10 s).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.security.timeout = timeout;
+        self
+    }
+
+    /// How long a new connection may take until it has shown which HTTP it speaks (default 10 s);
+    /// with TLS, from the end of the handshake on.
     #[must_use]
     pub fn first_bytes_timeout(mut self, timeout: Duration) -> Self {
         self.first_bytes_timeout = timeout;

@@ -1,5 +1,5 @@
-//! The gateway's HTTP edge: a hyper server for HTTP/1.1 and HTTP/2 without TLS on one port, with bounds on everything
-//! that an outside client may do.
+//! The gateway's HTTP edge: a hyper server for HTTP/1.1 and HTTP/2 on one port, with TLS or without, and with bounds on
+//! everything that an outside client may do.
 //!
 //! It serves any tower service of `http::Request<`[`RequestBody`]`>`, so an axum `Router` fits as it is. It gives that
 //! service the right windows and RFC 8441 (`:protocol`), which `axum::serve` cannot set.
@@ -50,6 +50,11 @@ mod config;
 mod connection;
 mod io;
 mod request;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(not(feature = "tls"))]
+#[path = "plain.rs"]
+mod secure;
 mod serve;
 mod service;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use crate::{
     entry::{
         Entry, RequestBody, connection,
         io::{AbortFlag, EntryIo, Held, UseFlag},
+        secure::Security,
         service::EntryService,
     },
     net::{Acceptor, Listener},
@@ -112,6 +113,7 @@ where
     B::Error: Into<BoxError>,
 {
     let connections = Connections::new(&serve.entry);
+    connections.security.watch();
     let mut acceptor = Acceptor::new(serve.listener);
     let mut signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
     loop {
@@ -134,6 +136,7 @@ where
 struct Connections {
     codec: auto::Builder<TokioExecutor>,
     first_bytes_timeout: Duration,
+    security: Security,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
     drain: CancellationToken,
@@ -145,6 +148,7 @@ impl Connections {
         Self {
             codec: entry.codec(),
             first_bytes_timeout: entry.first_bytes_timeout,
+            security: entry.security.clone(),
             permits: Arc::new(Semaphore::new(entry.max_connections)),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
@@ -169,28 +173,42 @@ impl Connections {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        // Tokens of their own, so that connections do not meet at one lock each time they are polled.
-        let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
-        let stopping = {
-            let drain = drain.clone();
-            Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
-        };
-        let (abort, usage) = (AbortFlag::default(), UseFlag::default());
         let held = Held {
             _permit: permit,
             _tracked: self.tracker.token(),
         };
-        let io = EntryIo::new(socket, self.first_bytes_timeout, abort.clone(), Some(held))
-            .used_as(usage.clone())
-            .cut_by(cut.clone());
-        let service = EntryService {
-            inner: service,
-            peer,
-            abort,
-            usage,
-            stopping,
-        };
-        tokio::spawn(connection::run(self.codec.clone(), io, service, drain, cut));
+        // Tokens of their own, so that connections do not meet at one lock each time they are polled.
+        let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
+        let (codec, security, first_bytes_timeout) = (
+            self.codec.clone(),
+            self.security.clone(),
+            self.first_bytes_timeout,
+        );
+        tokio::spawn(async move {
+            // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
+            let secured = tokio::select! {
+                biased;
+                secured = security.handshake(socket, peer) => secured,
+                () = drain.cancelled() => return,
+            };
+            let Some((socket, peer)) = secured else { return };
+            let stopping = {
+                let drain = drain.clone();
+                Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
+            };
+            let (abort, usage) = (AbortFlag::default(), UseFlag::default());
+            let io = EntryIo::new(socket, first_bytes_timeout, abort.clone(), Some(held))
+                .used_as(usage.clone())
+                .cut_by(cut.clone());
+            let service = EntryService {
+                inner: service,
+                peer,
+                abort,
+                usage,
+                stopping,
+            };
+            connection::run(codec, io, service, drain, cut).await;
+        });
     }
 
     async fn drain(&self, deadline: Duration) {

@@ -8,7 +8,6 @@ use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
 use tunnel_core::{
-    PeerInfo,
     admit::ExtendedConnect,
     upgrade::{Relayed, Stopping},
 };
@@ -17,13 +16,14 @@ use crate::entry::{
     RequestBody,
     body::EntryBody,
     io::{AbortFlag, Use, UseFlag},
+    secure::Peer,
     upgrade,
 };
 
 /// A tower service as hyper calls it, for one connection.
 pub(super) struct EntryService<S> {
     pub(super) inner: S,
-    pub(super) peer: PeerInfo,
+    pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
     pub(super) stopping: Stopping,
@@ -46,7 +46,7 @@ where
                 request.extensions_mut().insert(ExtendedConnect { protocol });
             }
         }
-        request.extensions_mut().insert(self.peer.clone());
+        self.peer.put_into(request.extensions_mut());
         request.extensions_mut().insert(self.stopping.clone());
         let version = request.version();
         let http1 = (version <= Version::HTTP_11).then(|| {

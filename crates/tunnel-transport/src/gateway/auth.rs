@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, future::Future, net::SocketAddr, pin::Pin,
 
 use http::{HeaderMap, header};
 use subtle::ConstantTimeEq;
-use tunnel_core::GroupName;
+use tunnel_core::{GroupName, TlsIdentity};
 
 /// What an agent showed when it opened its session.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct AgentCredentials {
     pub headers: HeaderMap,
     /// The address that it came from, if the server said so.
     pub peer: Option<SocketAddr>,
+    /// What its verified certificate says, if it showed one.
+    pub tls: Option<TlsIdentity>,
 }
 
 /// Who an agent is, and what it may do.
@@ -22,6 +24,19 @@ pub struct AgentIdentity {
     pub name: Arc<str>,
     /// The groups that it may register.
     pub groups: AllowedGroups,
+    /// The gRPC services that it may register.
+    pub services: AllowedServices,
+}
+
+impl AgentIdentity {
+    /// An agent that may register these groups, and every service.
+    pub fn new(name: impl Into<Arc<str>>, groups: AllowedGroups) -> Self {
+        Self {
+            name: name.into(),
+            groups,
+            services: AllowedServices::All,
+        }
+    }
 }
 
 /// The groups that an agent may register.
@@ -44,21 +59,73 @@ impl AllowedGroups {
     }
 }
 
-/// Credentials that are not valid. The text goes to the agent, so it must not tell what would be valid.
+/// The gRPC services that an agent may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedServices {
+    /// Every service.
+    All,
+    /// These, by their full names, and where `.*` ends the name, all of the package and those below: `acme.billing.*`.
+    Only(BTreeSet<Box<str>>),
+}
+
+impl AllowedServices {
+    /// Whether `service`, a full name, is one of them.
+    #[must_use]
+    pub fn allows(&self, service: &str) -> bool {
+        let Self::Only(names) = self else {
+            return true;
+        };
+        let in_package = |name: &str| {
+            name.strip_suffix('*')
+                .is_some_and(|package| package.ends_with('.') && service.starts_with(package))
+        };
+        names.contains(service) || names.iter().any(|name| in_package(name))
+    }
+}
+
+/// Why an agent may not connect. The text goes to the agent, so it must not tell what would be valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct AuthRejection(pub String);
+#[error("{message}")]
+pub struct AuthRejection {
+    message: String,
+    temporary: bool,
+}
+
+impl AuthRejection {
+    /// The credentials are not valid. The agent does not try again by itself.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            temporary: false,
+        }
+    }
+
+    /// Nobody could say at the moment. The agent tries again; a session that it has goes on.
+    pub fn temporary(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            temporary: true,
+        }
+    }
+
+    /// Whether it may be otherwise in a moment.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+}
 
 /// The answer of an [`AgentAuth`]. Boxed, because the trait is used as an object: once for each session, not each request.
 pub type AuthFuture<'a> = Pin<Box<dyn Future<Output = Result<AgentIdentity, AuthRejection>> + Send + 'a>>;
 
 /// Decides whether an agent may connect. [`AgentTokens`] is the ready-made one.
 pub trait AgentAuth: fmt::Debug + Send + Sync + 'static {
-    /// Looks at what an agent showed.
+    /// Looks at what an agent showed: when it opens its session, and again from time to time while it has it, so that
+    /// credentials can be taken back (see [`GatewayBuilder::recheck_agents`](super::GatewayBuilder::recheck_agents)).
     ///
     /// # Errors
     ///
-    /// The agent is told the text, and gRPC's UNAUTHENTICATED.
+    /// The agent is told the text, and gRPC's UNAUTHENTICATED, or UNAVAILABLE if it is temporary.
     fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_>;
 }
 
@@ -126,7 +193,7 @@ impl AgentTokens {
 
     fn identify(&self, headers: &HeaderMap) -> Result<AgentIdentity, AuthRejection> {
         let shown = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-            AuthRejection("the agent showed no token: set one, as `authorization: Bearer TOKEN`".to_owned())
+            AuthRejection::new("the agent showed no token: set one, as `authorization: Bearer TOKEN`")
         })?;
         let shown = shown.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default();
         let mut found = None;
@@ -137,12 +204,9 @@ impl AgentTokens {
             }
         }
         match found {
-            Some(token) => Ok(AgentIdentity {
-                name: token.name.clone(),
-                groups: token.groups.clone(),
-            }),
-            None => Err(AuthRejection(
-                "the agent's token is not valid at this gateway".to_owned(),
+            Some(token) => Ok(AgentIdentity::new(token.name.clone(), token.groups.clone())),
+            None => Err(AuthRejection::new(
+                "the agent's token is not valid at this gateway",
             )),
         }
     }
@@ -168,10 +232,7 @@ pub(super) struct Open;
 
 impl AgentAuth for Open {
     fn authenticate(&self, _credentials: AgentCredentials) -> AuthFuture<'_> {
-        let identity = AgentIdentity {
-            name: "anybody".into(),
-            groups: AllowedGroups::All,
-        };
+        let identity = AgentIdentity::new("anybody", AllowedGroups::All);
         Box::pin(std::future::ready(Ok(identity)))
     }
 }
@@ -226,6 +287,31 @@ mod tests {
         let groups = identify(&format!("Bearer {FIRST}")).unwrap().groups;
         assert!(groups.allows(&"demo".parse().unwrap()));
         assert!(!groups.allows(&"other".parse().unwrap()));
+    }
+
+    #[test]
+    fn services_are_allowed_by_name_or_package() {
+        let only = AllowedServices::Only(
+            [
+                "acme.Billing".into(),
+                "acme.v1.*".into(),
+                "*".into(),
+                "odd*".into(),
+            ]
+            .into(),
+        );
+        for (service, allowed) in [
+            ("acme.Billing", true),
+            ("acme.Billings", false),
+            ("acme.v1.Orders", true),
+            ("acme.v1.internal.Orders", true),
+            ("acme.v1", false),
+            ("acme.v10.Orders", false),
+            ("odder.Orders", false),
+        ] {
+            assert_eq!(only.allows(service), allowed, "{service}");
+        }
+        assert!(AllowedServices::All.allows("any"));
     }
 
     #[test]

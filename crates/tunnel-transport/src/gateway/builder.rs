@@ -1,6 +1,6 @@
 //! How a gateway is described.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tunnel_core::{CreditBudget, Settings, flow::DEFAULT_BUDGET};
 use uuid::Uuid;
@@ -12,6 +12,9 @@ use crate::heartbeat::Heartbeat;
 const DEFAULT_MAX_LANES: u32 = 8;
 /// The agents that may be connected at one time.
 const DEFAULT_MAX_SESSIONS: usize = 10_000;
+
+/// How often the credentials of agents that are connected are looked at again.
+const DEFAULT_RECHECK: Duration = Duration::from_secs(60);
 
 /// A gateway that does not know yet who may connect as an agent.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,7 @@ pub struct GatewayBuilder {
     budget: usize,
     max_lanes: u32,
     max_sessions: usize,
+    recheck: Duration,
 }
 
 impl GatewayBuilder {
@@ -57,6 +61,7 @@ impl GatewayBuilder {
             budget: DEFAULT_BUDGET,
             max_lanes: DEFAULT_MAX_LANES,
             max_sessions: DEFAULT_MAX_SESSIONS,
+            recheck: DEFAULT_RECHECK,
         }
     }
 
@@ -97,6 +102,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// How often the credentials of agents that are connected are looked at again: at least 10 ms, by default 60 s. An agent
+    /// whose credentials are no longer valid, or no longer allow what it has registered, loses its session; while nobody can
+    /// say, it keeps it.
+    pub fn recheck_agents(mut self, interval: Duration) -> Self {
+        self.recheck = interval.max(Duration::from_millis(10));
+        self
+    }
+
     /// The gateway.
     #[must_use]
     pub fn build(self) -> Gateway {
@@ -108,6 +121,7 @@ impl GatewayBuilder {
             budget,
             max_lanes,
             max_sessions,
+            recheck,
         } = self;
         let (registry, budget) = (Registry::new(), CreditBudget::new(budget));
         Gateway(Arc::new(Shared {
@@ -119,6 +133,7 @@ impl GatewayBuilder {
             budget,
             max_lanes,
             max_sessions,
+            recheck,
         }))
     }
 }

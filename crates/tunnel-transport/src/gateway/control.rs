@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,8 @@ use tunnel_core::{
 };
 
 use super::{
-    AgentIdentity, Gateway,
+    AgentCredentials, AgentIdentity, Gateway,
+    recheck::revoked,
     registry::{Entry, Life, Registered},
 };
 use crate::{
@@ -37,6 +39,7 @@ const MAX_NAMES: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct ControlTask {
     pub(super) gateway: Gateway,
+    pub(super) credentials: AgentCredentials,
     pub(super) identity: AgentIdentity,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stream: Streaming<pb::TunnelMessage>,
@@ -88,16 +91,26 @@ impl ControlTask {
         };
         let Self {
             gateway,
+            credentials,
             stream,
             replies,
             ..
         } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
+        let mut revoked = pin!(revoked(&gateway, credentials, id));
         let mut seen = 0;
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
+                rejection = &mut revoked => {
+                    stream.say(Payload::ErrorMessage(pb::ErrorMessage {
+                        code: Code::Unauthenticated.into(),
+                        message: rejection.to_string(),
+                        retry_after_ms: 0,
+                    }));
+                    break format!("its credentials were taken back: {rejection}");
+                }
                 () = std::future::poll_fn(|cx| session.poll_changed(&mut seen, cx)) => {
                     gateway.0.registry.touch();
                     continue;
@@ -165,7 +178,7 @@ impl ControlTask {
             ));
         }
         let groups = self.groups(&open)?;
-        let services = services(&open)?;
+        let services = self.services(&open)?;
         let lane_key = LaneKey::new(random());
         let session = Session::new(SessionConfig {
             id: SessionId::from_random(random()),
@@ -253,6 +266,21 @@ impl ControlTask {
             }
         }
         Ok(groups)
+    }
+
+    /// The gRPC services that the agent brings, all of which it must be allowed.
+    fn services(&self, open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
+        let services = services(open)?;
+        match services.iter().find(|name| !self.identity.services.allows(name)) {
+            Some(name) => {
+                let text = format!(
+                    "the credentials {:?} may not register the service {name:?}",
+                    self.identity.name
+                );
+                Err(Refusal::new(Code::GroupNotAllowed, text))
+            }
+            None => Ok(services),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Gateway {
         ServeAgents {
             gateway: self.clone(),
             listener,
+            entry: Entry::for_agents(),
             drain: DEFAULT_DRAIN,
             signal: None,
         }
@@ -95,11 +96,28 @@ fn say_goodbye(agent: &Agent) {
 pub struct ServeAgents<L> {
     gateway: Gateway,
     listener: L,
+    entry: Entry,
     drain: Duration,
     signal: Option<BoxFuture>,
 }
 
 impl<L> ServeAgents<L> {
+    /// Agents come by TLS, and HTTP/2 is offered by ALPN; by default none do.
+    ///
+    /// Where agents show certificates, [`AgentCredentials::tls`](super::AgentCredentials::tls) has their names.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::ServerTls) -> Self {
+        self.entry = self.entry.tls(tls);
+        self
+    }
+
+    /// How long a TLS handshake may take; 10 s by default.
+    #[cfg(feature = "tls")]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.entry = self.entry.handshake_timeout(timeout);
+        self
+    }
+
     /// How long exchanges may go on once it stops; 30 s by default.
     pub fn drain(mut self, deadline: Duration) -> Self {
         self.drain = deadline;
@@ -122,12 +140,11 @@ impl<L: Listener> IntoFuture for ServeAgents<L> {
         let Self {
             gateway,
             listener,
+            entry,
             drain,
             signal,
         } = self;
-        let serve = Entry::for_agents()
-            .drain(GOODBYE)
-            .serve(listener, AgentsPort::new(&gateway));
+        let serve = entry.drain(GOODBYE).serve(listener, AgentsPort::new(&gateway));
         match signal {
             None => serve.into_future(),
             Some(signal) => serve

@@ -5,22 +5,25 @@
 //! agents for the balancing layer, and the [`TunnelTransport`] at the bottom of the stack.
 
 mod auth;
+mod authenticator;
 mod builder;
 mod control;
 mod health;
 mod lanes;
 mod listen;
+mod recheck;
 mod registry;
 mod routes;
 mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::{
     auth::{
-        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AuthFuture, AuthRejection,
-        InvalidToken, MIN_TOKEN_BYTES,
+        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AllowedServices, AuthFuture,
+        AuthRejection, InvalidToken, MIN_TOKEN_BYTES,
     },
+    authenticator::AgentAuthenticator,
     builder::{GatewayBuilder, NeedsAuth},
     health::GROUP_PREFIX,
     listen::ServeAgents,
@@ -44,6 +47,7 @@ struct Shared {
     budget: CreditBudget,
     max_lanes: u32,
     max_sessions: usize,
+    recheck: Duration,
 }
 
 impl Gateway {

@@ -77,7 +77,10 @@ impl Service {
         Self { gateway }
     }
 
-    async fn authenticate<T>(&self, request: &Request<T>) -> Result<AgentIdentity, Status> {
+    async fn authenticate<T>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<(AgentCredentials, AgentIdentity), Status> {
         let mut headers = request.metadata().clone().into_headers();
         if let Some(value) = headers.get_mut(http::header::AUTHORIZATION) {
             value.set_sensitive(true);
@@ -85,12 +88,18 @@ impl Service {
         let credentials = AgentCredentials {
             headers,
             peer: peer_of(request),
+            tls: request.extensions().get().cloned(),
         };
-        let identity = self.gateway.0.auth.authenticate(credentials).await;
-        identity.map_err(|rejection| {
-            tracing::warn!(peer = ?peer_of(request), error = %rejection, "an agent was refused");
-            Status::unauthenticated(rejection.0)
-        })
+        match self.gateway.0.auth.authenticate(credentials.clone()).await {
+            Ok(identity) => Ok((credentials, identity)),
+            Err(rejection) => {
+                tracing::warn!(peer = ?peer_of(request), error = %rejection, "an agent was refused");
+                Err(match rejection.is_temporary() {
+                    true => Status::unavailable(rejection.to_string()),
+                    false => Status::unauthenticated(rejection.to_string()),
+                })
+            }
+        }
     }
 }
 
@@ -103,11 +112,12 @@ impl Rpc for Service {
         &self,
         request: Request<Streaming<pb::TunnelMessage>>,
     ) -> Result<Response<Control>, Status> {
-        let identity = self.authenticate(&request).await?;
+        let (credentials, identity) = self.authenticate(&request).await?;
         let peer = peer_of(&request);
         let (replies, control) = channel();
         let task = ControlTask {
             gateway: self.gateway.clone(),
+            credentials,
             identity,
             peer,
             stream: request.into_inner(),

@@ -5,10 +5,13 @@ pub mod windows;
 mod accept;
 mod frames;
 mod listen;
+mod maybe_tls;
 mod socket;
 mod upgraded;
 
-pub(crate) use self::{accept::Acceptor, frames::poll_nonempty_frame, upgraded::UpgradedIo};
+pub(crate) use self::{
+    accept::Acceptor, frames::poll_nonempty_frame, maybe_tls::MaybeTls, upgraded::UpgradedIo,
+};
 pub use self::{
     listen::{DEFAULT_BACKLOG, Listener, Socket, bind},
     socket::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SocketOptions},

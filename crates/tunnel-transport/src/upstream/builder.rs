@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use crate::upstream::{InvalidUpstream, Upstream, target::Target};
+use crate::upstream::{InvalidUpstream, Upstream, dial::Connector, target::Target};
+
+#[cfg(feature = "tls")]
+use crate::tls::{ClientTls, ClientTlsBuilder};
 
 /// HTTP/1.1 connections to one upstream; usual servers take no more.
 const DEFAULT_HTTP1_CONNECTIONS: usize = 1_024;
@@ -32,6 +35,13 @@ pub enum UpstreamProtocol {
     Http1,
     /// HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3). gRPC needs it.
     H2c,
+    /// HTTP/2 over TLS; an upstream that does not offer it by ALPN cannot be reached.
+    #[cfg(feature = "tls")]
+    Http2,
+    /// What an upstream with TLS chooses by ALPN: HTTP/2, else HTTP/1.1. Requests that switch protocols, as those of WebSocket, go
+    /// over HTTP/1.1.
+    #[cfg(feature = "tls")]
+    Negotiated,
 }
 
 /// The settings of an [`Upstream`]; made by [`Upstream::builder`].
@@ -39,15 +49,17 @@ pub enum UpstreamProtocol {
 #[must_use = "a builder does nothing until `build`"]
 pub struct UpstreamBuilder {
     uri: String,
-    protocol: UpstreamProtocol,
+    protocol: Option<UpstreamProtocol>,
     max_connections: Option<usize>,
     settings: Settings,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTlsBuilder>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) preserve_host: bool,
-    pub(super) max_connections: usize,
+    pub(super) max_connections: MaxConnections,
     pub(super) max_idle: usize,
     pub(super) idle_timeout: Duration,
     pub(super) dial_timeout: Duration,
@@ -56,15 +68,27 @@ pub(super) struct Settings {
     pub(super) ping: Option<(Duration, Duration)>,
 }
 
+/// Connections at once, by what they speak.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaxConnections {
+    pub(super) http1: usize,
+    pub(super) http2: usize,
+}
+
 impl UpstreamBuilder {
     pub(super) fn new(uri: String) -> Self {
         Self {
             uri,
-            protocol: UpstreamProtocol::default(),
+            protocol: None,
             max_connections: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             settings: Settings {
                 preserve_host: true,
-                max_connections: DEFAULT_HTTP1_CONNECTIONS,
+                max_connections: MaxConnections {
+                    http1: DEFAULT_HTTP1_CONNECTIONS,
+                    http2: DEFAULT_H2C_CONNECTIONS,
+                },
                 max_idle: DEFAULT_MAX_IDLE,
                 idle_timeout: DEFAULT_IDLE_TIMEOUT,
                 dial_timeout: DEFAULT_DIAL_TIMEOUT,
@@ -75,9 +99,17 @@ impl UpstreamBuilder {
         }
     }
 
-    /// Which HTTP the upstream speaks (default HTTP/1.1).
+    /// Which HTTP the upstream speaks (default HTTP/1.1 without TLS, with TLS what the upstream chooses).
     pub fn protocol(mut self, protocol: UpstreamProtocol) -> Self {
-        self.protocol = protocol;
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// How the upstream is verified and what is shown to it, for an address with `https`. By default its certificate must lead to
+    /// a CA of the system and have the name that stands in the address; that name is asked for by SNI, too.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTlsBuilder) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -140,16 +172,62 @@ impl UpstreamBuilder {
     ///
     /// # Errors
     ///
-    /// If the address is not `http://HOST` or `http://HOST:PORT`.
+    /// If the address is not `http://HOST`, `https://HOST` or either with `:PORT`; if the protocol and the settings of TLS do not
+    /// fit to it; if files with certificates cannot be used.
     pub fn build(self) -> Result<Upstream, InvalidUpstream> {
         let target = Target::parse(&self.uri)?;
-        let default = match self.protocol {
-            UpstreamProtocol::Http1 => DEFAULT_HTTP1_CONNECTIONS,
-            UpstreamProtocol::H2c => DEFAULT_H2C_CONNECTIONS,
+        let protocol = check(self.protocol, target.is_tls)?;
+        let connector = Connector::new(&target, self.settings.dial_timeout);
+        #[cfg(feature = "tls")]
+        let connector = match client_tls(self.tls, target.is_tls)? {
+            Some(tls) => connector.with_tls(tls),
+            None => connector,
         };
-        let mut settings = self.settings;
-        settings.max_connections = self.max_connections.unwrap_or(default);
-        Ok(Upstream::new(target, self.protocol, settings))
+        let limits = MaxConnections {
+            http1: self.max_connections.unwrap_or(DEFAULT_HTTP1_CONNECTIONS),
+            http2: self.max_connections.unwrap_or(DEFAULT_H2C_CONNECTIONS),
+        };
+        let settings = Settings {
+            max_connections: limits,
+            ..self.settings
+        };
+        Ok(Upstream::new(target, connector, protocol, settings))
+    }
+}
+
+/// The protocol for an address with TLS or without.
+fn check(asked: Option<UpstreamProtocol>, is_tls: bool) -> Result<UpstreamProtocol, InvalidUpstream> {
+    let invalid = |text: &str| Err(InvalidUpstream(text.to_owned()));
+    match asked {
+        #[cfg(feature = "tls")]
+        None if is_tls => Ok(UpstreamProtocol::Negotiated),
+        None => Ok(UpstreamProtocol::Http1),
+        Some(UpstreamProtocol::H2c) if is_tls => {
+            invalid("h2c is HTTP/2 without TLS: for https it is the protocol `http2`")
+        }
+        #[cfg(feature = "tls")]
+        Some(UpstreamProtocol::Http2) if !is_tls => {
+            invalid("HTTP/2 without TLS is the protocol `h2c`: choose that, or write https")
+        }
+        #[cfg(feature = "tls")]
+        Some(UpstreamProtocol::Negotiated) if !is_tls => {
+            invalid("without TLS nothing is negotiated: choose HTTP/1.1 or h2c, or write https")
+        }
+        Some(protocol) => Ok(protocol),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn client_tls(asked: Option<ClientTlsBuilder>, is_tls: bool) -> Result<Option<ClientTls>, InvalidUpstream> {
+    match asked {
+        asked if is_tls => {
+            let tls = asked.unwrap_or_else(ClientTls::builder).build();
+            tls.map(Some).map_err(|error| InvalidUpstream(error.to_string()))
+        }
+        None => Ok(None),
+        Some(_) => Err(InvalidUpstream(
+            "there are settings of TLS for an upstream that has none: write https instead of http".to_owned(),
+        )),
     }
 }
 

@@ -1,59 +1,116 @@
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use pin_project::pin_project;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
 use tunnel_core::TunnelError;
 
 use crate::{
-    net::{Socket, SocketOptions},
+    net::{MaybeTls, SocketOptions},
     upstream::{error, target::Target},
 };
 
-/// How connections to an upstream are made. TLS becomes another variant, here and in [`Io`], and nothing else changes.
-#[derive(Debug)]
-pub(super) enum Connector {
-    Tcp {
-        host: String,
-        port: u16,
-        timeout: Duration,
-    },
+/// One connection to an upstream.
+pub(super) type Io = MaybeTls<TcpStream>;
+
+/// How connections to an upstream are made. Clones differ only in what they offer by ALPN.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    host: Arc<str>,
+    port: u16,
+    timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
-/// One connection to an upstream.
-#[pin_project(project = IoProjection)]
-#[derive(Debug)]
-pub(super) enum Io {
-    Tcp(#[pin] TcpStream),
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+struct Tls {
+    client: crate::tls::ClientTls,
+    offered: crate::tls::Alpn,
+    /// Whether the last handshake failed: it is logged once.
+    failing: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Connector {
-    pub(super) fn tcp(target: &Target, timeout: Duration) -> Self {
-        Self::Tcp {
-            host: target.host.clone(),
+    /// Without TLS.
+    pub(super) fn new(target: &Target, timeout: Duration) -> Self {
+        Self {
+            host: target.host.as_str().into(),
             port: target.port,
             timeout,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
-    /// Makes a connection. Dropping the future gives it up.
+    /// Makes a connection, with TLS if it is to have it. Dropping the future gives it up.
     pub(super) async fn connect(&self) -> Result<Io, TunnelError> {
-        let Self::Tcp { host, port, timeout } = self;
-        let stream = dial(host, *port, Instant::now() + *timeout)
+        let deadline = Instant::now() + self.timeout;
+        let stream = dial(&self.host, self.port, deadline)
             .await
             .map_err(error::unreachable)?;
         if let Err(error) = SocketOptions::edge().apply(&stream) {
             tracing::debug!(%error, "socket options were refused");
         }
-        Ok(Io::Tcp(stream))
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            let secured = tls.handshake(&self.host, stream, deadline).await;
+            return secured.map_err(error::unreachable);
+        }
+        Ok(Io::Plain(stream))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Connector {
+    /// With TLS, and for HTTP/1.1.
+    pub(super) fn with_tls(mut self, client: crate::tls::ClientTls) -> Self {
+        self.tls = Some(Tls {
+            client,
+            offered: crate::tls::Alpn::Http1,
+            failing: Arc::default(),
+        });
+        self
+    }
+
+    /// For HTTP/2.
+    pub(super) fn http2(self) -> Self {
+        self.offering(crate::tls::Alpn::Http2)
+    }
+
+    /// For what the upstream chooses.
+    pub(super) fn either(self) -> Self {
+        self.offering(crate::tls::Alpn::Either)
+    }
+
+    fn offering(mut self, offered: crate::tls::Alpn) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.offered = offered;
+        }
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    async fn handshake(&self, host: &str, stream: TcpStream, deadline: Instant) -> io::Result<Io> {
+        use std::sync::atomic::Ordering;
+
+        let connecting = self.client.connect(host, self.offered, stream);
+        let secured = match timeout_at(deadline, connecting).await {
+            Ok(secured) => secured,
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        match &secured {
+            Ok(_) => self.failing.store(false, Ordering::Relaxed),
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%host, %error, "no TLS connection to the upstream");
+            }
+            Err(error) => tracing::debug!(%host, %error, "no TLS connection to the upstream"),
+        }
+        Ok(Io::Tls(Box::new(secured?)))
     }
 }
 
@@ -72,49 +129,4 @@ async fn dial(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream>
         }
     }
     Err(last)
-}
-
-impl Socket for Io {
-    fn abort(&mut self) {
-        let Self::Tcp(stream) = self;
-        stream.abort();
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let IoProjection::Tcp(stream) = self.project();
-        stream.poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let IoProjection::Tcp(stream) = self.project();
-        stream.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let IoProjection::Tcp(stream) = self.project();
-        stream.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        let Self::Tcp(stream) = self;
-        stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let IoProjection::Tcp(stream) = self.project();
-        stream.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let IoProjection::Tcp(stream) = self.project();
-        stream.poll_shutdown(cx)
-    }
 }

@@ -67,7 +67,7 @@ impl Http1Pool {
         Arc::new(Self {
             connector,
             idle: Arc::new(IdleStack::new(settings.max_idle, settings.idle_timeout)),
-            permits: Arc::new(Semaphore::new(settings.max_connections)),
+            permits: Arc::new(Semaphore::new(settings.max_connections.http1)),
             queue_timeout: settings.queue_timeout,
         })
     }

@@ -95,7 +95,7 @@ impl H2cPool {
             state: Mutex::default(),
             dialing: tokio::sync::Mutex::new(()),
             freed: Arc::new(Notify::new()),
-            max_connections: settings.max_connections,
+            max_connections: settings.max_connections.http2,
             queue_timeout: settings.queue_timeout,
             dial_timeout: settings.dial_timeout,
             ping: settings.ping,

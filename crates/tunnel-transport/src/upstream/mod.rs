@@ -18,6 +18,9 @@
 //! # Ok::<(), tunnel_transport::upstream::InvalidUpstream>(())
 //! ```
 //!
+//! With `https` the upstream's certificate is verified, and HTTP/2 is spoken if the upstream chooses it:
+//! [`UpstreamBuilder::tls`] and [`UpstreamProtocol`] say what can be set.
+//!
 //! # What it promises
 //!
 //! - Only the connection's target is chosen here: authority, path, query and end-to-end headers go out as they came.
@@ -51,6 +54,8 @@ mod h1;
 mod h2c;
 mod hear_out;
 mod idle;
+#[cfg(feature = "tls")]
+mod negotiated;
 mod offer;
 mod request;
 mod service;

@@ -61,7 +61,12 @@ pub(super) fn for_http2(
         _ => target.authority.clone(),
     };
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(request.uri().scheme().cloned().unwrap_or(Scheme::HTTP));
+    parts.scheme = Some(match request.uri().scheme() {
+        // Servers compare it with their own connection.
+        _ if target.is_tls => Scheme::HTTPS,
+        Some(scheme) => scheme.clone(),
+        None => Scheme::HTTP,
+    });
     parts.authority = Some(authority);
     parts.path_and_query = Some(path_of(request.uri()));
     *request.uri_mut() = Uri::from_parts(parts).map_err(error::malformed)?;

@@ -14,6 +14,8 @@ use tunnel_core::{
     admit::{self, UpgradeRequest},
 };
 
+#[cfg(feature = "tls")]
+use crate::upstream::negotiated::Negotiated;
 use crate::upstream::{
     InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamProtocol,
     body::{Exchange, On},
@@ -41,7 +43,10 @@ pub(super) struct Inner {
 
 pub(super) enum Pool {
     Http1(Arc<Http1Pool>),
+    /// HTTP/2, with TLS or without.
     H2c(Arc<H2cPool>),
+    #[cfg(feature = "tls")]
+    Negotiated(Negotiated),
 }
 
 impl Upstream {
@@ -49,9 +54,9 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// If the address is not `http://HOST` or `http://HOST:PORT`.
+    /// As for [`UpstreamBuilder::build`].
     pub fn http1(uri: impl Into<String>) -> Result<Self, InvalidUpstream> {
-        Self::builder(uri).build()
+        Self::builder(uri).protocol(UpstreamProtocol::Http1).build()
     }
 
     /// An upstream that speaks HTTP/2 without TLS, with the default settings.
@@ -63,16 +68,24 @@ impl Upstream {
         Self::builder(uri).protocol(UpstreamProtocol::H2c).build()
     }
 
-    /// The settings of the upstream at this address, such as `http://127.0.0.1:3000`.
+    /// The settings of the upstream at this address, such as `http://127.0.0.1:3000` or `https://app.example.com`.
     pub fn builder(uri: impl Into<String>) -> UpstreamBuilder {
         UpstreamBuilder::new(uri.into())
     }
 
-    pub(super) fn new(target: Target, protocol: UpstreamProtocol, settings: Settings) -> Self {
-        let connector = Connector::tcp(&target, settings.dial_timeout);
+    pub(super) fn new(
+        target: Target,
+        connector: Connector,
+        protocol: UpstreamProtocol,
+        settings: Settings,
+    ) -> Self {
         let pool = match protocol {
             UpstreamProtocol::Http1 => Pool::Http1(Http1Pool::new(connector, &settings)),
             UpstreamProtocol::H2c => Pool::H2c(H2cPool::new(connector, &settings)),
+            #[cfg(feature = "tls")]
+            UpstreamProtocol::Http2 => Pool::H2c(H2cPool::new(connector.http2(), &settings)),
+            #[cfg(feature = "tls")]
+            UpstreamProtocol::Negotiated => Pool::Negotiated(Negotiated::new(connector, &settings)),
         };
         Self(Arc::new(Inner {
             target,
@@ -85,24 +98,38 @@ impl Upstream {
 impl Inner {
     async fn exchange(
         &self,
-        mut request: Request<Upload>,
+        request: Request<Upload>,
         gate: Gate,
     ) -> Result<Response<UpstreamBody>, TunnelError> {
-        let preserve_host = self.settings.preserve_host;
-        let (response, on) = match &self.pool {
-            Pool::Http1(pool) => {
-                request::for_http1(&mut request, &self.target, preserve_host);
-                let (response, lease) = pool.send(request).await.map_err(|error| gate.blame(error))?;
-                (response, On::Http1(lease))
-            }
-            Pool::H2c(pool) => {
-                request::for_http2(&mut request, &self.target, preserve_host)?;
-                let (response, slot) = pool.send(request).await.map_err(|error| gate.blame(error))?;
-                (response, On::Http2(slot))
-            }
+        let sent = match &self.pool {
+            Pool::Http1(pool) => self.http1(pool, request).await,
+            Pool::H2c(pool) => self.http2(pool, request).await,
+            #[cfg(feature = "tls")]
+            Pool::Negotiated(pools) => pools.send(self, request).await,
         };
+        let (response, on) = sent.map_err(|error| gate.blame(error))?;
         gate.answered(response.status());
         Ok(finish(response, Exchange::new(gate, on)))
+    }
+
+    pub(super) async fn http1(
+        &self,
+        pool: &Http1Pool,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, On), TunnelError> {
+        request::for_http1(&mut request, &self.target, self.settings.preserve_host);
+        let (response, lease) = pool.send(request).await?;
+        Ok((response, On::Http1(lease)))
+    }
+
+    pub(super) async fn http2(
+        &self,
+        pool: &H2cPool,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, On), TunnelError> {
+        request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
+        let (response, slot) = pool.send(request).await?;
+        Ok((response, On::Http2(slot)))
     }
 }
 

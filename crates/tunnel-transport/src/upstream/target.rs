@@ -6,10 +6,13 @@ use http::{
 /// The port of `http` (RFC 9110, section 4.2.1).
 const HTTP_PORT: u16 = 80;
 
+/// The port of `https` (RFC 9110, section 4.2.2).
+const HTTPS_PORT: u16 = 443;
+
 /// An upstream's address that cannot be used; the text says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidUpstream(String);
+pub struct InvalidUpstream(pub(super) String);
 
 /// Where an upstream is.
 #[derive(Clone, Debug)]
@@ -20,6 +23,7 @@ pub(super) struct Target {
     /// A name or an address, without the brackets of IPv6.
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) is_tls: bool,
 }
 
 impl Target {
@@ -33,16 +37,17 @@ impl Target {
                 "the upstream `{text}` is not a URI ({error}): write http://HOST:PORT"
             ))
         })?;
-        let authority = match (uri.scheme(), uri.authority()) {
-            (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => authority.clone(),
-            (Some(scheme), _) if *scheme == Scheme::HTTPS => {
+        let (authority, is_tls) = match (uri.scheme(), uri.authority()) {
+            (Some(scheme), Some(authority)) if *scheme == Scheme::HTTP => (authority.clone(), false),
+            (Some(scheme), _) if *scheme == Scheme::HTTPS && cfg!(not(feature = "tls")) => {
                 return Err(invalid(
-                    "TLS to an upstream is not supported yet: write http://HOST:PORT",
+                    "this program was built without TLS to upstreams: write http://HOST:PORT",
                 ));
             }
+            (Some(scheme), Some(authority)) if *scheme == Scheme::HTTPS => (authority.clone(), true),
             (Some(scheme), _) => {
                 return Err(invalid(format!(
-                    "the upstream's scheme `{scheme}` is not known: write http://HOST:PORT"
+                    "the upstream's scheme `{scheme}` is not known: write http://HOST:PORT or https://HOST:PORT"
                 )));
             }
             (None, _) => {
@@ -59,10 +64,10 @@ impl Target {
                 "the upstream `{text}` must not have a path: a route's rewrite sets paths"
             )));
         }
-        Self::new(authority)
+        Self::new(authority, is_tls)
     }
 
-    fn new(authority: Authority) -> Result<Self, InvalidUpstream> {
+    fn new(authority: Authority, is_tls: bool) -> Result<Self, InvalidUpstream> {
         let host = authority
             .host()
             .trim_start_matches('[')
@@ -74,6 +79,7 @@ impl Target {
             ));
         }
         let port = match authority.as_str()[authority.host().len()..].strip_prefix(':') {
+            None if is_tls => HTTPS_PORT,
             None => HTTP_PORT,
             Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or_else(|| {
                 invalid(format!(
@@ -91,6 +97,7 @@ impl Target {
             field,
             host,
             port,
+            is_tls,
         })
     }
 }
@@ -109,9 +116,12 @@ mod tests {
             ("http://127.0.0.1:3000", "127.0.0.1", 3000),
             ("http://app.internal/", "app.internal", 80),
             ("http://[::1]:8080", "::1", 8080),
+            #[cfg(feature = "tls")]
+            ("https://app.internal", "app.internal", 443),
         ] {
             let target = Target::parse(text).unwrap();
             assert_eq!((target.host.as_str(), target.port), (host, port));
+            assert_eq!(target.is_tls, text.starts_with("https"));
         }
     }
 
@@ -120,6 +130,7 @@ mod tests {
         for (text, hint) in [
             ("127.0.0.1:3000", "write http://127.0.0.1:3000"),
             ("localhost", "write http://localhost"),
+            #[cfg(not(feature = "tls"))]
             ("https://a", "TLS"),
             ("ftp://a", "scheme `ftp`"),
             ("http://user:secret@a", "no user and password"),

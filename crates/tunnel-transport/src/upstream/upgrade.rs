@@ -21,8 +21,8 @@ use crate::{
         body::{Exchange, On},
         error,
         gate::Gate,
-        h1::{Alone, HyperIo},
-        h2c::Slot,
+        h1::{Alone, Http1Pool, HyperIo},
+        h2c::{H2cPool, Slot},
         request,
         service::{Inner, Pool, finish},
         upload::Upload,
@@ -50,8 +50,8 @@ impl Inner {
         );
         let mut request = Request::from_parts(parts, nothing);
         let preserve_host = self.settings.preserve_host;
-        match &self.pool {
-            Pool::Http1(pool) => {
+        match self.pool.for_upgrades() {
+            ForUpgrades::Http1(pool) => {
                 request::for_http1(&mut request, &self.target, preserve_host);
                 request::upgrade_http1(&mut request, protocol);
                 let (response, alone) = pool.send_alone(request).await?;
@@ -60,7 +60,7 @@ impl Inner {
                 }
                 Ok(finish(response, Exchange::new(gate, On::Alone(alone))))
             }
-            Pool::H2c(pool) => {
+            ForUpgrades::Http2(pool) => {
                 let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
                 request::for_http2(&mut request, &self.target, preserve_host)?;
                 request::upgrade_http2(&mut request, &protocol)?;
@@ -76,6 +76,24 @@ impl Inner {
                     _ => Ok(finish(response, Exchange::new(gate, On::Http2(slot)))),
                 }
             }
+        }
+    }
+}
+
+/// The pool that takes upgrades.
+enum ForUpgrades<'a> {
+    Http1(&'a Http1Pool),
+    Http2(&'a H2cPool),
+}
+
+impl Pool {
+    fn for_upgrades(&self) -> ForUpgrades<'_> {
+        match self {
+            Self::Http1(pool) => ForUpgrades::Http1(pool),
+            Self::H2c(pool) => ForUpgrades::Http2(pool),
+            // Every server of WebSocket speaks HTTP/1.1, and few take it over HTTP/2, whatever else they choose by ALPN.
+            #[cfg(feature = "tls")]
+            Self::Negotiated(pools) => ForUpgrades::Http1(pools.http1()),
         }
     }
 }

@@ -1,5 +1,6 @@
 mod grpc;
 mod protocol;
+mod tls;
 mod websocket;
 
 use std::{convert::Infallible, path::Path};
@@ -387,7 +388,7 @@ fn an_agents_mistakes_are_found_at_their_lines() {
             "http://127.0.0.1:7000",
             "127.0.0.1:7000",
             "1:10",
-            "http://gateway.example:7000",
+            "https://gateway.example:7000",
         ),
         ("[web]", "[]", "2:9", "such as `groups: [web]`"),
         ("[web]", "[web, a b]", "2:15", "use 1 to 253"),
@@ -408,7 +409,7 @@ fn an_agents_mistakes_are_found_at_their_lines() {
         ),
         (
             "http://127.0.0.1:3000",
-            "http://a\n  protocol: http2",
+            "http://a\n  protocol: http3",
             "6:13",
             "did you mean `http1`?",
         ),

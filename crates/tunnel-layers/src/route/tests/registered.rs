@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
-use tunnel_core::{GroupName, Routed, Target, Timeouts, agents::Services};
+use tunnel_core::{GroupName, Routed, Target, agents::Services};
 
 use super::*;
 use crate::test_util::{Probe, Scripted, assert_send, assert_shareable, grpc_request, ready};
@@ -38,11 +38,8 @@ fn service() -> One {
 #[tokio::test]
 async fn a_call_that_no_rule_matches_goes_to_the_services_group() {
     let found = routed(rules([]), service(), grpc_request()).await;
-    let expected = Routed {
-        rule: "service:pkg.Service".into(),
-        target: Target::Group("registered".parse().unwrap()),
-        timeouts: Timeouts::default(),
-    };
+    let target = Target::Group("registered".parse().unwrap());
+    let expected = Routed::new("service:pkg.Service", target);
     assert_eq!(found, Some(expected));
 }
 

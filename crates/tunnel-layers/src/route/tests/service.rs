@@ -84,7 +84,7 @@ async fn a_match_is_told_and_rewritten() {
     );
     assert_eq!(&*seen.routed.rule, "r");
     assert_eq!(seen.routed.target, Target::Group(group()));
-    assert_eq!(seen.routed.timeouts.whole, Some(Duration::from_secs(3)));
+    assert_eq!(seen.routed.timeouts.whole, Some(Duration::from_secs(3).into()));
     assert_eq!(answer.headers()[header::VARY], "x");
     assert!(!answer.headers().contains_key(header::SERVER));
 }

@@ -1,30 +1,28 @@
 //! The layer among others.
 
 use tower::ServiceBuilder;
-use tunnel_core::{Routed, Session, Target, Timeouts};
+use tunnel_core::{Routed, Session, Target};
 
 use super::*;
 use crate::{
     balance::{BalanceLayer, Lent, RoundRobin},
-    deadline::DeadlineLayer,
+    concurrency::ConcurrencyLayer,
+    deadline::{DeadlineLayer, UploadBody},
     rescue::RescueLayer,
     test_session::{group, session},
     trace_id::TraceIdLayer,
 };
 
 fn routed<B>(mut request: Request<B>) -> Request<B> {
-    request.extensions_mut().insert(Routed {
-        rule: "all".into(),
-        target: Target::Group("g".parse().expect("a name")),
-        timeouts: Timeouts::default(),
-    });
+    let target = Target::Group("g".parse().expect("a name"));
+    request.extensions_mut().insert(Routed::new("all", target));
     request
 }
 
 #[tokio::test]
 async fn a_request_that_was_not_sent_goes_to_another_session() {
     let tasks = Tasks::default();
-    let (service, mut calls) = far::<Lent<Incoming>>();
+    let (service, mut calls) = far::<Lent<UploadBody<Incoming>>>();
     let (one, two) = (session(1, 1), session(2, 1));
     let stack = ServiceBuilder::new()
         .layer(TraceIdLayer::new())
@@ -112,4 +110,44 @@ async fn it_is_the_fallback_of_an_axum_app() {
     drop(client);
     assert!(piece(&mut body).await.is_none());
     tasks.done().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_ends_the_stream_and_its_place_is_free_then() {
+    let tasks = Tasks::default();
+    let (service, mut calls) = far::<UploadBody<Incoming>>();
+    let places = ConcurrencyLayer::new();
+    let second = Duration::from_secs(1);
+    let stack = ServiceBuilder::new()
+        .layer(RescueLayer::new())
+        .layer(places.clone())
+        .layer(
+            DeadlineLayer::new()
+                .default_timeout(60 * second)
+                // The other times are not for streams.
+                .default_head_timeout(second)
+                .default_request_idle_timeout(second)
+                .default_response_idle_timeout(second),
+        )
+        .layer(layer(&tasks))
+        .service(service);
+    let mut client = serve_http1(stack);
+    let start = tokio::time::Instant::now();
+    client.write_all(handshake().as_bytes()).await.unwrap();
+    let (server, mut body) = calls.recv().await.unwrap().grant(|_| {});
+    head(&mut client).await;
+    let reading = tokio::spawn(async move { piece(&mut body).await });
+    let mut close = [0; 4];
+    client.read_exact(&mut close).await.unwrap();
+    // A Close with 1001.
+    assert_eq!(
+        (close[0], close[2..].to_vec()),
+        (0x88, 1001_u16.to_be_bytes().to_vec())
+    );
+    assert_eq!(start.elapsed(), 60 * second);
+    assert_eq!(places.load().running, 1);
+    drop((client, server));
+    assert!(!matches!(reading.await.unwrap(), Some(Ok(_))));
+    tasks.done().await;
+    assert_eq!(places.load().running, 0);
 }

@@ -4,6 +4,8 @@ mod faults;
 mod http1;
 mod http2;
 mod stop;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 use std::{convert::Infallible, io};

@@ -1,3 +1,5 @@
+mod parts;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
@@ -19,10 +21,18 @@ fn layer() -> DeadlineLayer {
     DeadlineLayer::new().default_timeout(SECOND)
 }
 
+/// What a rule with these timeouts says.
+fn of_rule(timeouts: Timeouts) -> Routed {
+    Routed {
+        timeouts,
+        ..Routed::new("r", Target::Upstream("u".into()))
+    }
+}
+
 /// A service that never answers, and holds `guard` meanwhile.
 fn silent(
     guard: Arc<()>,
-) -> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = Infallible> {
+) -> impl Service<Request<UploadBody<Scripted>>, Response = Response<Scripted>, Error = Infallible> {
     service_fn(move |_| {
         let guard = guard.clone();
         async move {
@@ -36,7 +46,7 @@ fn silent(
 /// A service that answers gRPC with this body.
 fn streaming(
     body: Scripted,
-) -> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = BoxError> {
+) -> impl Service<Request<UploadBody<Scripted>>, Response = Response<Scripted>, Error = BoxError> {
     let mut body = Some(body);
     service_fn(move |_| {
         let mut response = Response::new(body.take().expect("called once"));
@@ -63,13 +73,11 @@ async fn before_the_head_the_caller_is_answered_and_the_call_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn the_rules_timeout_goes_before_the_default() {
     let mut request = request("/");
-    request.extensions_mut().insert(Routed {
-        rule: "r".into(),
-        target: Target::Upstream("u".into()),
-        timeouts: Timeouts {
-            whole: Some(3 * SECOND),
-        },
-    });
+    let whole = Some((3 * SECOND).into());
+    request.extensions_mut().insert(of_rule(Timeouts {
+        whole,
+        ..Timeouts::default()
+    }));
     let start = Instant::now();
     let service = layer().layer(silent(Arc::default()));
     assert_eq!(service.oneshot(request).await.unwrap().status(), 504);
@@ -175,18 +183,18 @@ fn call(asked: Option<&'static str>, rule: Option<Duration>) -> Request<Scripted
         request.headers_mut().insert("grpc-timeout", value);
     }
     if let Some(rule) = rule {
-        request.extensions_mut().insert(Routed {
-            rule: "r".into(),
-            target: Target::Upstream("u".into()),
-            timeouts: Timeouts { whole: Some(rule) },
-        });
+        let whole = Some(rule.into());
+        request.extensions_mut().insert(of_rule(Timeouts {
+            whole,
+            ..Timeouts::default()
+        }));
     }
     request
 }
 
 /// A service that answers with the `grpc-timeout` that it saw.
-fn seeing() -> impl Service<Request<Scripted>, Response = Response<Scripted>, Error = Infallible> + Clone {
-    service_fn(|request: Request<Scripted>| async move {
+fn seeing<B>() -> impl Service<Request<B>, Response = Response<Scripted>, Error = Infallible> + Clone {
+    service_fn(|request: Request<B>| async move {
         let mut response = Response::new(Scripted::default());
         if let Some(value) = request.headers().get("grpc-timeout") {
             response.headers_mut().insert("seen", value.clone());

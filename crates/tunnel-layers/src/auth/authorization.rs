@@ -1,0 +1,38 @@
+//! What stands in `Authorization` (RFC 9110, section 11.6.2).
+
+use http::{HeaderMap, header};
+
+/// The longest token, in bytes; less than what fits into a head, and more than what issuers make.
+pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// The field came more than once. It has one value, so one of the two could be meant for somebody else.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Twice;
+
+/// What follows the scheme, if the request's credentials are of this one. `scheme` is written in lower case.
+pub(super) fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<Option<&'a [u8]>, Twice> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Twice);
+    }
+    let value = value.as_bytes();
+    let end = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
+    let (name, rest) = value.split_at(end);
+    Ok(name
+        .eq_ignore_ascii_case(scheme.as_bytes())
+        .then(|| rest.trim_ascii()))
+}
+
+/// The bytes as text, if they are a `token68` (RFC 9110, section 11.2), which is also how RFC 6750 writes tokens.
+pub(super) fn token68(bytes: &[u8]) -> Option<&str> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    let len = bytes.iter().take_while(|byte| fits(byte)).count();
+    let padding = bytes[len..].iter().all(|&byte| byte == b'=');
+    if len == 0 || !padding {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()
+}

@@ -1,0 +1,39 @@
+use std::{borrow::Cow, error::Error, fmt};
+
+/// A way of authenticating that cannot be: what is wrong, and what would be right. It never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfigError {
+    part: &'static str,
+    problem: Cow<'static, str>,
+}
+
+impl AuthConfigError {
+    pub(super) fn new(part: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            part,
+            problem: problem.into(),
+        }
+    }
+
+    /// Nobody could be let in, which nobody wants.
+    pub(super) fn empty(part: &'static str) -> Self {
+        Self::new(
+            part,
+            "there are none, so that nobody could be let in: add one, or leave authentication out",
+        )
+    }
+
+    /// What of it is wrong, in a few words.
+    #[must_use]
+    pub const fn part(&self) -> &'static str {
+        self.part
+    }
+}
+
+impl fmt::Display for AuthConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.problem)
+    }
+}
+
+impl Error for AuthConfigError {}

@@ -1,0 +1,95 @@
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, Request, Response, header};
+use tower_service::Service;
+use tunnel_core::{
+    Routed,
+    auth::{AuthRequest, Authenticator},
+};
+
+use super::{future::ResponseFuture, layer::Settings, policies::Choice};
+use crate::{
+    admission,
+    reject::{Caller, ResponseBody},
+};
+
+/// The service of [`AuthLayer`](super::AuthLayer). It is always ready, and waits in its future until the wrapped service is:
+/// a caller that is not let in must not take a place in it.
+pub struct Auth<S, A> {
+    inner: S,
+    settings: Settings<A>,
+}
+
+impl<S, A> Auth<S, A> {
+    pub(super) const fn new(inner: S, settings: Settings<A>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+wraps_inner!(Auth<S, A>);
+
+impl<S, A, B, RB> Service<Request<B>> for Auth<S, A>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    A: Authenticator,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<A::Future, S, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        let mut request = match admission::admit(request) {
+            Ok(request) => request,
+            Err(error) => return ResponseFuture::failed(error, caller),
+        };
+        self.settings.clean(request.headers_mut());
+        let routed = request.extensions().get::<Routed>();
+        match self.settings.policies.choose(routed) {
+            Choice::Nobody => ResponseFuture::called(self.inner.clone(), request, caller),
+            Choice::Ask(authenticator) => {
+                let seen = AuthRequest::new(request.method(), request.headers(), request.extensions());
+                let check = authenticator.authenticate(&seen);
+                let then = self.settings.then();
+                ResponseFuture::checking(check, self.inner.clone(), request, then, caller)
+            }
+            Choice::Unknown(error) => ResponseFuture::failed(error, caller),
+        }
+    }
+}
+
+impl<A> Settings<A> {
+    /// What is done to every request, whoever may send it.
+    fn clean(&self, headers: &mut HeaderMap) {
+        if let Some(header) = &self.header {
+            header.strip(headers);
+        }
+        for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION] {
+            if let header::Entry::Occupied(mut entry) = headers.entry(name) {
+                entry.iter_mut().for_each(|value| value.set_sensitive(true));
+            }
+        }
+    }
+}
+
+impl<S: Clone, A> Clone for Auth<S, A> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.settings.clone())
+    }
+}
+
+impl<S: fmt::Debug, A> fmt::Debug for Auth<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("inner", &self.inner)
+            .field("settings", &self.settings)
+            .finish()
+    }
+}

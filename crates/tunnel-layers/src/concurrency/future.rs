@@ -1,0 +1,171 @@
+//! The future of [`Concurrency`](super::Concurrency).
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+use tunnel_core::{Lifetime, TunnelError};
+
+use super::{
+    ConcurrencyBody,
+    limiter::Limiter,
+    places::{Asked, InLine, Place},
+};
+use crate::{key::Key, oneshot::Oneshot, reject::Caller};
+
+/// Waits for a place, then for the wrapped service and its response. Dropping it leaves the line, or drops the call and
+/// gives the place back.
+#[pin_project]
+pub struct ResponseFuture<S: Service<Request<B>>, B> {
+    #[pin]
+    state: State<S, B>,
+    caller: Caller,
+}
+
+#[pin_project(project = StateProj)]
+enum State<S: Service<Request<B>>, B> {
+    /// Boxed where it waits, because that is rare and large: most find a place at once.
+    Asks(Option<Asks<S, B>>),
+    Waits(Pin<Box<Waits<S, B>>>),
+    Called(#[pin] Oneshot<S, Request<B>>, Option<Lifetime>),
+    Refused(TunnelError),
+}
+
+/// What is called when there is a place.
+struct Asks<S, B> {
+    service: S,
+    request: Request<B>,
+    limiter: Arc<Limiter>,
+    key: Option<(Key, usize)>,
+}
+
+#[pin_project]
+struct Waits<S, B> {
+    asks: Option<Asks<S, B>>,
+    line: InLine,
+    #[pin]
+    sleep: Sleep,
+}
+
+impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
+    pub(super) const fn new(
+        service: S,
+        request: Request<B>,
+        limiter: Arc<Limiter>,
+        key: Option<(Key, usize)>,
+        caller: Caller,
+    ) -> Self {
+        let asks = Asks {
+            service,
+            request,
+            limiter,
+            key,
+        };
+        Self {
+            state: State::Asks(Some(asks)),
+            caller,
+        }
+    }
+
+    pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
+        Self {
+            state: State::Refused(error),
+            caller,
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> Asks<S, B> {
+    fn ask(self) -> State<S, B> {
+        match self.limiter.places.ask(self.key) {
+            Asked::Place(place) => self.call(place),
+            Asked::Full => State::Refused(self.limiter.full()),
+            Asked::Line(line) => State::Waits(Box::pin(Waits {
+                sleep: sleep(self.limiter.settings.max_wait),
+                asks: Some(self),
+                line,
+            })),
+        }
+    }
+
+    fn call(mut self, place: Place) -> State<S, B> {
+        let lifetime = Lifetime::of(self.request.extensions_mut());
+        lifetime.hold(place);
+        State::Called(Oneshot::new(self.service, self.request), Some(lifetime))
+    }
+}
+
+impl<S: Service<Request<B>>, B> Waits<S, B> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<State<S, B>> {
+        let this = self.project();
+        // The place first: who has one is not late.
+        let place = this.line.poll_place(cx);
+        if place.is_pending() {
+            ready!(this.sleep.poll(cx));
+        }
+        // Taken once: the state changes with what this gives.
+        let Some(asks) = this.asks.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(match place {
+            Poll::Ready(place) => asks.call(place),
+            Poll::Pending => State::Refused(asks.limiter.late()),
+        })
+    }
+}
+
+impl<S, B, RB> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+{
+    type Output = Result<Response<ConcurrencyBody<RB>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Asks(asks) => {
+                    // Taken once: the state changes below.
+                    let Some(asks) = asks.take() else {
+                        return Poll::Pending;
+                    };
+                    asks.ask()
+                }
+                StateProj::Waits(waits) => ready!(waits.as_mut().poll(cx)),
+                StateProj::Called(call, lifetime) => {
+                    let result = ready!(call.poll(cx));
+                    let lifetime = lifetime.take();
+                    return Poll::Ready(
+                        result.map(|response| response.map(|body| ConcurrencyBody::inner(body, lifetime))),
+                    );
+                }
+                StateProj::Refused(error) => {
+                    let answer = this.caller.reject(error);
+                    return Poll::Ready(Ok(answer.map(ConcurrencyBody::reply)));
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Asks(_) => "asks",
+            State::Waits(_) => "waits",
+            State::Called(..) => "called",
+            State::Refused(_) => "refused",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("state", &state)
+            .finish_non_exhaustive()
+    }
+}

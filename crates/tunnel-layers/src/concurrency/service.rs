@@ -1,0 +1,64 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{ConcurrencyBody, future::ResponseFuture, limiter::Limiter};
+use crate::{admission, key::KeyExtractor, reject::Caller};
+
+/// The service of [`ConcurrencyLayer`](super::ConcurrencyLayer). It is always ready, and waits in its future: for a place, and
+/// then until the wrapped service is ready.
+#[derive(Clone)]
+pub struct Concurrency<S, K> {
+    inner: S,
+    limiter: Arc<Limiter>,
+    key: K,
+}
+
+impl<S, K> Concurrency<S, K> {
+    pub(super) const fn new(inner: S, limiter: Arc<Limiter>, key: K) -> Self {
+        Self { inner, limiter, key }
+    }
+}
+
+wraps_inner!(Concurrency<S, K>);
+
+impl<S, K, B, RB> Service<Request<B>> for Concurrency<S, K>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    K: KeyExtractor,
+{
+    type Response = Response<ConcurrencyBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        match admission::admit(request) {
+            Ok(request) => {
+                let (parts, body) = request.into_parts();
+                let key = self.limiter.key(&parts, &self.key);
+                let request = Request::from_parts(parts, body);
+                ResponseFuture::new(self.inner.clone(), request, self.limiter.clone(), key, caller)
+            }
+            Err(error) => ResponseFuture::refused(error, caller),
+        }
+    }
+}
+
+impl<S: fmt::Debug, K> fmt::Debug for Concurrency<S, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency")
+            .field("inner", &self.inner)
+            .field("limiter", &self.limiter)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,25 @@
+use http::{HeaderName, request::Parts};
+
+use super::{Key, KeyExtractor, Space};
+
+/// Counts by the value of a header, such as an API key. Requests without it share one key.
+///
+/// Callers choose what they send, so this is for headers that somebody has checked; else it limits nobody who does not want
+/// to be limited.
+#[derive(Clone, Debug)]
+pub struct ByHeader(HeaderName);
+
+impl ByHeader {
+    /// By the first header with this name.
+    #[must_use]
+    pub const fn new(name: HeaderName) -> Self {
+        Self(name)
+    }
+}
+
+impl KeyExtractor for ByHeader {
+    fn key(&self, parts: &Parts) -> Option<Key> {
+        let value = parts.headers.get(&self.0).map(|value| value.as_bytes());
+        Some(Key::of(&(Space::Header, self.0.as_str(), value)))
+    }
+}

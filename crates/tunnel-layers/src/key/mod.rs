@@ -1,0 +1,122 @@
+//! What limits are counted by.
+//!
+//! A limiting layer asks a [`KeyExtractor`] for the [`Key`] of each request; requests with the same key share a limit. There
+//! are extractors for what the tunnel knows, pairs of them, and any closure:
+//!
+//! ```
+//! use http::request::Parts;
+//! use tunnel_layers::key::{ByAddress, ByHeader, ByRoute, Key, KeyExtractor};
+//!
+//! // Each address on each route.
+//! let _ = (ByRoute, ByAddress::new());
+//!
+//! // Each tenant; what the health checker asks for is not limited.
+//! let by_tenant = |parts: &Parts| match parts.headers.get("x-tenant") {
+//!     _ if parts.uri.path() == "/healthz" => None,
+//!     tenant => Some(Key::of(&tenant.map(|tenant| tenant.as_bytes()))),
+//! };
+//! let (parts, ()) = http::Request::get("/healthz").body(()).unwrap().into_parts();
+//! assert!(by_tenant.key(&parts).is_none());
+//!
+//! let (parts, ()) = http::Request::get("/").header("x-tenant", "a").body(()).unwrap().into_parts();
+//! assert_eq!(by_tenant.key(&parts), Some(Key::of(&Some("a".as_bytes()))));
+//! assert_ne!(by_tenant.key(&parts), ByHeader::new(http::header::HOST).key(&parts));
+//! ```
+//!
+//! What a request lacks does not free it from a limit: requests without an address, a rule, a header or whatever the
+//! extractor looks for share one key.
+
+mod by_address;
+mod by_header;
+mod by_principal;
+mod by_route;
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::OnceLock,
+};
+
+use http::request::Parts;
+
+pub use self::{
+    by_address::{ByAddress, DEFAULT_IPV6_PREFIX},
+    by_header::ByHeader,
+    by_principal::ByPrincipal,
+    by_route::{ByGroup, ByRoute},
+};
+
+/// What requests that share a limit have in common: a fingerprint of 128 bits, keyed at random for each process.
+///
+/// A table of keys takes the same room whatever callers put into their headers, and holds none of it. Two values with the same
+/// fingerprint would share a limit; nobody outside can find such values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(u64, u64);
+
+impl Key {
+    /// The key for this value. Values of different types have different keys only if they hash differently, so pair them
+    /// with something that tells them apart.
+    pub fn of<T: Hash + ?Sized>(value: &T) -> Self {
+        static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
+        let [one, other] = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
+        Self(one.hash_one(value), other.hash_one(value))
+    }
+
+    /// Evenly spread bits, to place the key in a table.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Finds the key of a request; see the [module](self). It is called once for each request, before it goes on, and must not
+/// wait.
+pub trait KeyExtractor: Clone + Send + Sync + 'static {
+    /// The key of this request; `None` if the limit is not for it.
+    fn key(&self, parts: &Parts) -> Option<Key>;
+}
+
+impl<F> KeyExtractor for F
+where
+    F: Fn(&Parts) -> Option<Key> + Clone + Send + Sync + 'static,
+{
+    fn key(&self, parts: &Parts) -> Option<Key> {
+        self(parts)
+    }
+}
+
+/// Each pair of keys; the limit is for requests that have both.
+impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
+    fn key(&self, parts: &Parts) -> Option<Key> {
+        Some(Key::of(&(self.0.key(parts)?, self.1.key(parts)?)))
+    }
+}
+
+/// One key for all requests: a limit for the whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Everyone;
+
+impl KeyExtractor for Everyone {
+    fn key(&self, _: &Parts) -> Option<Key> {
+        Some(Key(0, 0))
+    }
+}
+
+/// Apart from the values of each other, the extractors here are told apart by these.
+#[derive(Hash)]
+enum Space {
+    Address,
+    Header,
+    Route,
+    Group,
+    Principal,
+}
+
+#[cfg(all(test, feature = "full"))]
+mod tests;

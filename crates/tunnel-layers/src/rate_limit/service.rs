@@ -1,0 +1,99 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+use tunnel_core::{Cause, Initiator, Sent, TunnelError};
+
+use super::{
+    future::{ResponseFuture, Told},
+    limiter::Verdict,
+    limiters::Limiters,
+};
+use crate::{
+    admission,
+    key::KeyExtractor,
+    reject::{Caller, ResponseBody},
+};
+
+/// The service of [`RateLimitLayer`](super::RateLimitLayer).
+#[derive(Clone)]
+pub struct RateLimit<S, K> {
+    inner: S,
+    limiters: Arc<Limiters>,
+    key: K,
+}
+
+impl<S, K> RateLimit<S, K> {
+    pub(super) const fn new(inner: S, limiters: Arc<Limiters>, key: K) -> Self {
+        Self { inner, limiters, key }
+    }
+}
+
+wraps_inner!(RateLimit<S, K>);
+
+impl<S, K: KeyExtractor> RateLimit<S, K> {
+    /// The request, if it may go on, and what its answer tells.
+    fn check<B>(&self, request: Request<B>) -> Result<(Request<B>, Option<Told>), Refusal> {
+        let request = admission::admit(request).map_err(|error| (error, None))?;
+        let (parts, body) = request.into_parts();
+        let checked = self
+            .key
+            .key(&parts)
+            .and_then(|key| self.limiters.check(&parts, key));
+        let request = Request::from_parts(parts, body);
+        let Some((limiter, verdict)) = checked else {
+            return Ok((request, None));
+        };
+        let told = |limiter| Told::new(self.limiters.clone(), limiter, verdict);
+        match verdict {
+            Verdict::Beyond { retry_after } => {
+                let error = TunnelError::new(Cause::RateLimited, Initiator::Caller, "too many requests")
+                    .with_sent(Sent::No)
+                    .with_retry_after(retry_after);
+                Err((error, Some(told(limiter))))
+            }
+            Verdict::Within { .. } => {
+                let told = self.limiters.settings.tells_always.then(|| told(limiter));
+                Ok((request, told))
+            }
+        }
+    }
+}
+
+/// Why a request does not go on, and what its answer tells.
+type Refusal = (TunnelError, Option<Told>);
+
+impl<S, K, B, RB> Service<Request<B>> for RateLimit<S, K>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    K: KeyExtractor,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let caller = Caller::of(&request);
+        match self.check(request) {
+            Ok((request, told)) => ResponseFuture::called(self.inner.call(request), told),
+            Err((error, told)) => ResponseFuture::refused(error, told, caller),
+        }
+    }
+}
+
+impl<S: fmt::Debug, K> fmt::Debug for RateLimit<S, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("inner", &self.inner)
+            .field("limiters", &self.limiters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+//! TLS on real sockets: the entry, the agents' port, agents and upstreams.
+
+mod agents;
+mod clients;
+mod curl;
+mod entry;
+mod plaintext;
+mod reload;
+mod through;
+mod upstream;
+mod world;
