@@ -130,7 +130,7 @@ fn a_gateways_mistakes_are_found_at_their_lines() {
         (
             "*.example.com",
             "*.*.com",
-            "7:44",
+            "7:46",
             "write one such as app.example.com",
         ),
         ("ca: one.pem", "ca: one.key", "9:11", "no certificate"),
