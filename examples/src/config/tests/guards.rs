@@ -109,6 +109,19 @@ fn the_full_sample_is_good() {
     );
 }
 
+/// The README's excerpt, with the ports that it leaves out.
+#[test]
+fn the_excerpt_of_the_readme_is_good() {
+    let files = Files::new();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let (_, excerpt) = readme.split_once("```yaml\n").unwrap();
+    let (excerpt, _) = excerpt.split_once("```").unwrap();
+    let (ports, _) = GATEWAY.split_once("rules:").unwrap();
+    let config = files.gateway(&format!("{ports}{excerpt}")).unwrap();
+    assert!(config.has_auth && config.rules.len() == 3);
+}
+
 #[test]
 fn guards_are_read() {
     let files = Files::new();
