@@ -12,7 +12,7 @@ use tunnel_tests::{
     client::{Client, Version},
     tunnel::{GROUP, Tunnel, TunnelBuilder, address, group, listener, stack},
     wait::{eventually, within_limit},
-    websocket::{self, Arrived, Frame, H2Client, Peer, handshake, open},
+    websocket::{self, Arrived, Frame, H2Client, Peer, handshake, opcode, open},
 };
 
 use crate::world::carry_both;
@@ -144,11 +144,11 @@ async fn an_open_websocket_counts_as_long_as_it_lives() {
     .await;
 }
 
-/// The deadline is for the answer to the handshake: one of a later request passes, and the older WebSocket lives on.
+/// The time of the head ends with it: that of a later request passes, and the older WebSocket lives on.
 #[tokio::test]
-async fn a_deadline_ends_with_the_answer() {
+async fn the_time_of_an_answer_ends_with_it() {
     within_limit(async {
-        let rule = Rule::group("all", group(GROUP)).timeout(Duration::from_millis(500));
+        let rule = Rule::group("all", group(GROUP)).head_timeout(Duration::from_secs(1));
         let builder = Tunnel::builder().rules([rule]);
         let (tunnel, mut arrivals) = tunnel(builder, Settings::default()).await;
         for version in VERSIONS {
@@ -163,6 +163,25 @@ async fn a_deadline_ends_with_the_answer() {
             carry_both(&mut client, &mut server, &Frame::text("still here")).await;
         }
         tunnel.settled().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_time_of_the_whole_ends_the_websocket() {
+    within_limit(async {
+        let rule = Rule::group("all", group(GROUP)).timeout(Duration::from_secs(1));
+        let builder = Tunnel::builder().rules([rule]);
+        let (tunnel, mut arrivals) = tunnel(builder, Settings::default()).await;
+        for version in VERSIONS {
+            let (mut client, mut server) = pair(version, tunnel.addr, "/", &mut arrivals).await;
+            let close = client.recv().await;
+            assert_eq!(close.code(), Some(1001), "{close:?}");
+            client.send(&Frame::new(opcode::CLOSE, close.payload)).await;
+            assert_eq!(server.recv().await.code(), Some(1001));
+            drop((client, server));
+            tunnel.settled().await;
+        }
     })
     .await;
 }

@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -15,6 +18,7 @@ use crate::{
     error::{Cause, Initiator, TunnelError},
     exchange::RecvHalf,
     sync::lock,
+    upgrade::StreamClaim,
 };
 
 /// A body that comes out of the tunnel: a request's at the side that answers, a response's at the side that asked.
@@ -29,12 +33,25 @@ pub struct TunnelBody {
     /// What `content-length` promised and has not come yet.
     promised: Option<u64>,
     /// Where `recv` is until somebody wants it, if the body is lent.
-    lent: Option<Arc<Mutex<Option<RecvHalf>>>>,
+    lent: Option<Lent>,
 }
 
 /// The other claim to a [lent](TunnelBody::lent) body. Dropping it leaves the body to whoever has it.
 #[derive(Debug)]
 pub struct BodyLoan(Arc<Mutex<Option<RecvHalf>>>);
+
+/// What a lent body has until it is claimed.
+#[derive(Debug)]
+struct Lent {
+    slot: Arc<Mutex<Option<RecvHalf>>>,
+    claimed: Arc<AtomicBool>,
+}
+
+impl Lent {
+    fn is_claimed(&self) -> bool {
+        self.claimed.load(Ordering::Acquire)
+    }
+}
 
 impl BodyLoan {
     /// The body, unless it was polled: then it belongs to whoever did so. The lent body, if it is still there, fails from now on.
@@ -65,32 +82,42 @@ impl TunnelBody {
         }
     }
 
-    /// A body of unknown length that belongs to whoever polls it, or else to whoever
-    /// [reclaims](BodyLoan::reclaim) it: the client's bytes of an upgrade, which a service reads by itself or through a stream
-    /// that somebody else feeds with them. Until either happens, dropping one of the two does nothing.
+    /// The client's bytes of an upgrade, which a service reads by itself, or through a stream that somebody else feeds with them.
+    ///
+    /// The body is empty until the [`StreamClaim`] is made, so that whoever knows nothing of upgrades finds what a GET has. From then
+    /// on it belongs to whoever polls it, or else to whoever [reclaims](BodyLoan::reclaim) it. Until either happens, dropping one
+    /// of the two does nothing.
     #[must_use]
-    pub fn lent(recv: RecvHalf) -> (Self, BodyLoan) {
+    pub fn lent(recv: RecvHalf) -> (Self, StreamClaim, BodyLoan) {
         let slot = Arc::new(Mutex::new(Some(recv)));
+        let claimed = Arc::new(AtomicBool::new(false));
         let body = Self {
             recv: None,
             promised: None,
-            lent: Some(Arc::clone(&slot)),
+            lent: Some(Lent {
+                slot: Arc::clone(&slot),
+                claimed: Arc::clone(&claimed),
+            }),
         };
-        (body, BodyLoan(slot))
+        (body, StreamClaim::new(claimed), BodyLoan(slot))
     }
 
-    /// Takes hold of a lent body.
+    /// Takes hold of a lent body. False if it was not claimed.
     ///
     /// # Errors
     ///
     /// Somebody else has it.
-    fn claim(&mut self) -> Result<(), TunnelError> {
-        let Some(slot) = self.lent.take() else {
-            return Ok(());
+    fn take_lent(&mut self) -> Result<bool, TunnelError> {
+        let Some(lent) = &self.lent else {
+            return Ok(true);
         };
-        self.recv = lock(&slot).take();
+        if !lent.is_claimed() {
+            return Ok(false);
+        }
+        let recv = lock(&lent.slot).take();
+        (self.lent, self.recv) = (None, recv);
         match &self.recv {
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
             None => Err(TunnelError::canceled()),
         }
     }
@@ -127,8 +154,10 @@ impl Body for TunnelBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
-        if let Err(error) = self.claim() {
-            return Poll::Ready(Some(Err(error)));
+        match self.take_lent() {
+            Ok(true) => {}
+            Ok(false) => return Poll::Ready(None),
+            Err(error) => return Poll::Ready(Some(Err(error))),
         }
         let Some(recv) = &mut self.recv else {
             return Poll::Ready(None);
@@ -156,12 +185,20 @@ impl Body for TunnelBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lent.is_none() && self.recv.as_ref().is_none_or(RecvHalf::is_end_stream)
+        match &self.lent {
+            Some(lent) => !lent.is_claimed(),
+            None => self.recv.as_ref().is_none_or(RecvHalf::is_end_stream),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.lent.is_some() {
-            return SizeHint::default();
+        if let Some(lent) = &self.lent {
+            let is_claimed = lent.is_claimed();
+            return if is_claimed {
+                SizeHint::default()
+            } else {
+                SizeHint::with_exact(0)
+            };
         }
         match (self.promised, &self.recv) {
             (_, None) => SizeHint::with_exact(0),
@@ -306,13 +343,16 @@ mod tests {
     }
 
     /// A lent body of which three bytes have come.
-    fn lent(pair: &mut Pair) -> (TunnelBody, BodyLoan) {
+    fn lent(pair: &mut Pair) -> (TunnelBody, http::Extensions, BodyLoan) {
         let (_, send, recv) = pair.gateway.open(get()).unwrap();
         let id = send.id();
         send.finish();
         pair.forge_up(id, response()).unwrap();
         pair.forge_up(id, data(3, false)).unwrap();
-        TunnelBody::lent(recv)
+        let (body, claim, loan) = TunnelBody::lent(recv);
+        let mut extensions = http::Extensions::new();
+        extensions.insert(claim);
+        (body, extensions, loan)
     }
 
     fn is_data(body: &mut TunnelBody) -> bool {
@@ -323,28 +363,47 @@ mod tests {
     }
 
     #[test]
-    fn a_lent_body_that_nobody_polled_comes_back() {
+    fn a_lent_body_is_empty_until_it_is_claimed() {
         let mut pair = Pair::new();
-        let (body, loan) = lent(&mut pair);
+        let (mut body, mut extensions, loan) = lent(&mut pair);
+        assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
+        let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
+        assert!(matches!(frame, Poll::Ready(None)));
+        StreamClaim::make(&mut extensions);
         assert!(!body.is_end_stream() && body.size_hint().exact().is_none());
-        drop(body);
-        assert!(is_data(&mut loan.reclaim().unwrap()));
-        pair.gateway.assert_empty();
+        assert!(is_data(&mut body));
+        assert!(loan.reclaim().is_none());
     }
 
     #[test]
-    fn a_lent_body_belongs_to_whoever_polls_it() {
+    fn a_lent_body_that_nobody_polled_comes_back() {
+        for is_claimed in [false, true] {
+            let mut pair = Pair::new();
+            let (body, mut extensions, loan) = lent(&mut pair);
+            if is_claimed {
+                StreamClaim::make(&mut extensions);
+            }
+            drop(body);
+            assert!(is_data(&mut loan.reclaim().unwrap()));
+            pair.gateway.assert_empty();
+        }
+    }
+
+    #[test]
+    fn a_claimed_body_belongs_to_whoever_polls_it() {
         let mut pair = Pair::new();
-        let (mut body, loan) = lent(&mut pair);
+        let (mut body, mut extensions, loan) = lent(&mut pair);
+        StreamClaim::make(&mut extensions);
         assert!(is_data(&mut body));
         assert!(loan.reclaim().is_none());
         assert!(poll_once(|cx| Pin::new(&mut body).poll_frame(cx)).is_pending());
     }
 
     #[test]
-    fn a_lent_body_that_was_taken_back_fails() {
+    fn a_claimed_body_that_was_taken_back_fails() {
         let mut pair = Pair::new();
-        let (mut body, loan) = lent(&mut pair);
+        let (mut body, mut extensions, loan) = lent(&mut pair);
+        StreamClaim::make(&mut extensions);
         let _ours = loan.reclaim().unwrap();
         let frame = poll_once(|cx| Pin::new(&mut body).poll_frame(cx));
         assert!(matches!(frame, Poll::Ready(Some(Err(_)))));

@@ -137,7 +137,7 @@ async fn interim_answer() {
             Response::builder().status(status).body(Body::empty()).unwrap()
         });
         let tunnel = Tunnel::serve(app).await;
-        for (status, cause) in [(100, "upstream"), (101, "protocol"), (103, "upstream")] {
+        for (status, cause) in [(100, "upstream"), (101, "bad-upgrade"), (103, "upstream")] {
             assert_fails(&tunnel, &format!("/{status}"), (502, cause)).await;
         }
     })

@@ -50,8 +50,9 @@ async fn agent(gateway: &str, sockets: &str, upstream: Option<&String>) {
     let serve = match upstream {
         None => tokio::spawn(agent.serve(echo::app()).into_future()),
         Some(addr) => {
-            let upstream = Upstream::http1(format!("http://{addr}")).expect("an address");
-            tokio::spawn(agent.serve(upstream).into_future())
+            let upstream = Upstream::builder(format!("http://{addr}"));
+            let upstream = upstream.max_connections(settings.max_exchanges as usize).build();
+            tokio::spawn(agent.serve(upstream.expect("an address")).into_future())
         }
     };
     agent.connected().await;

@@ -65,7 +65,7 @@ pub fn handshake(path: &str) -> Request<()> {
     request.body(()).expect("a request")
 }
 
-/// A request for `path` that asks for any other protocol. Only HTTP/1.1 has such.
+/// A request for `path` that asks for any other protocol. Over HTTP/2 it becomes an extended CONNECT for that one.
 ///
 /// # Panics
 ///
@@ -218,7 +218,11 @@ impl H2Client {
         parts.uri = uri.parse().expect("an address and a path");
         parts.method = Method::CONNECT;
         parts.version = HttpVersion::HTTP_2;
-        parts.extensions.insert(Protocol::from_static("websocket"));
+        let protocol = parts.headers.remove(header::UPGRADE);
+        let protocol = protocol
+            .as_ref()
+            .map_or("websocket", |name| name.to_str().expect("text"));
+        parts.extensions.insert(Protocol::from(protocol));
         Request::from_parts(parts, ())
     }
 }

@@ -11,6 +11,8 @@
 //! * A response that grants it has the status 101, the field `upgrade`, and [`Switched`] in its extensions. Its body is what the
 //!   server sends. Any other response is an ordinary refusal with an ordinary body, and the request's body is dropped.
 //!
+//! An agent's service [claims](StreamClaim) the request's body, which is empty for everybody else.
+//!
 //! A 101 without [`Switched`] comes from a service that speaks another contract, and whoever gets it answers 502.
 //!
 //! # Who does what
@@ -20,6 +22,7 @@
 //! have ended. A [`DeferredBody`] stands for a stream that is not there yet.
 
 mod accept;
+mod claim;
 mod deferred;
 #[cfg(test)]
 mod fixture;
@@ -31,6 +34,7 @@ mod stream;
 
 pub use self::{
     accept::{accept_key, handshake_key},
+    claim::StreamClaim,
     deferred::{DeferredBody, DeferredSlot},
     relay::{Kind, Relay},
     stopping::Stopping,

@@ -36,3 +36,38 @@ pub(super) fn token68(bytes: &[u8]) -> Option<&str> {
     }
     std::str::from_utf8(bytes).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn credentials_come_out_as_they_went_in(
+            scheme in "[A-Za-z]{1,10}",
+            spaces in " {1,3}",
+            token in "[A-Za-z0-9._~+/-]{1,40}={0,2}",
+        ) {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, format!("{scheme}{spaces}{token}").parse().unwrap());
+            let found = credentials(&headers, &scheme.to_ascii_lowercase()).unwrap().unwrap();
+            prop_assert_eq!(token68(found), Some(&*token));
+            prop_assert_eq!(credentials(&headers, "other-scheme"), Ok(None));
+        }
+
+        #[test]
+        fn any_value_is_read_or_not(value in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                let mut headers = HeaderMap::new();
+                headers.insert(AUTHORIZATION, value);
+                if let Some(token) = credentials(&headers, "bearer").unwrap().and_then(token68) {
+                    prop_assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
+                    prop_assert!(!token.is_empty());
+                }
+            }
+        }
+    }
+}

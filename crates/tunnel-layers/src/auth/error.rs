@@ -23,6 +23,25 @@ impl AuthConfigError {
         )
     }
 
+    /// The same, in this file.
+    #[cfg(any(feature = "auth-basic", feature = "auth-jwt"))]
+    pub(super) fn in_file(self, path: &std::path::Path) -> Self {
+        Self::new(self.part, format!("{}: {}", path.display(), self.problem))
+    }
+
+    /// The text of a file that has at most so many bytes.
+    #[cfg(any(feature = "auth-basic", feature = "auth-jwt"))]
+    pub(super) fn text_of(part: &'static str, path: &std::path::Path, most: u64) -> Result<String, Self> {
+        let failed = |problem: String| Self::new(part, problem).in_file(path);
+        let size = std::fs::metadata(path)
+            .map_err(|error| failed(error.to_string()))?
+            .len();
+        if size > most {
+            return Err(failed(format!("the file is larger than {most} bytes")));
+        }
+        std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+    }
+
     /// What of it is wrong, in a few words.
     #[must_use]
     pub const fn part(&self) -> &'static str {

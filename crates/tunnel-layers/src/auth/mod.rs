@@ -56,11 +56,15 @@
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
+//! | [`Replaceable`] | what another one takes, which can be replaced while it is in use | `auth` |
 //!
 //! # Rules
 //!
 //! A rule of [`RouteLayer`](crate::route) may be public, or name one of several [`Policies`]. Without a rule, or where it says
 //! nothing, the default holds.
+//!
+//! Browsers ask by OPTIONS whether they may send credentials, and send none with that (CORS): where an app answers it, a rule
+//! for the method has to be public.
 //!
 //! # The principal
 //!
@@ -98,7 +102,9 @@ mod layer;
 mod lookup;
 mod mutual_tls;
 mod policies;
+mod replaceable;
 mod require;
+mod san;
 mod service;
 
 pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Rejection, auth_fn};
@@ -123,9 +129,11 @@ pub use self::{
     combine::{AllOf, AllOfFuture, AnyOf, AnyOfFuture},
     error::AuthConfigError,
     layer::AuthLayer,
-    mutual_tls::{MutualTls, SanPattern},
+    mutual_tls::MutualTls,
     policies::Policies,
+    replaceable::Replaceable,
     require::{Require, RequireFuture},
+    san::SanPattern,
     service::Auth,
 };
 

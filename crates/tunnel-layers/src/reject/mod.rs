@@ -11,6 +11,9 @@
 //!   cause as its reason (`NO_AGENT`), [`DETAILS_DOMAIN`] as its domain, and in its metadata the `initiator` (`caller`,
 //!   `tunnel` or `peer`) and what was `sent` (`no`, `refused` or `yes`); and a `RetryInfo` when it is known when to come back.
 //!
+//! A caller that an [`Authenticator`](tunnel_core::Authenticator) does not take is [refused](Caller::refuse) in the same way, with
+//! that one's challenges.
+//!
 //! Both carry the stable word for the cause in [`CAUSE_HEADER`] and, if the request has a
 //! [`TraceContext`](crate::TraceContext), its trace id in [`TRACE_ID_HEADER`]. The [`TunnelError`] itself stands in the
 //! extensions of the response, for logs and metrics.

@@ -10,6 +10,7 @@ use tunnel_core::{
 };
 
 use super::{
+    access::check_access,
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
@@ -122,15 +123,15 @@ impl Compiled {
             response: check_edits(rule.response)?,
         };
         check_timeouts(&rule.timeouts)?;
-        let access = rule.access;
+        check_access(&rule.access, &rule.action)?;
         let routed = |target| Routed {
-            access: access.clone(),
             timeouts: rule.timeouts,
             limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
+            access: rule.access,
             ..Routed::new(id.clone(), target)
         };
         Ok(Self {
-            answer: Answer::of(rule.action, &access, routed)?,
+            answer: Answer::of(rule.action, routed)?,
             id,
             priority: rule.priority,
             host,
@@ -185,22 +186,12 @@ impl Compiled {
 }
 
 impl Answer {
-    fn of(action: Action, access: &Access, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
-        if let Access::Policy(name) = access {
-            check_name("policy", name)?;
-        }
+    fn of(action: Action, routed: impl FnOnce(Target) -> Routed) -> Result<Self, Fault> {
         let target = match action {
             Action::Group(group) => Target::Group(group),
             Action::Upstream(name) => {
                 check_name("action", &name)?;
                 Target::Upstream(name.into())
-            }
-            Action::Direct(_) if matches!(access, Access::Policy(_)) => {
-                return Err(Fault::new(
-                    "policy",
-                    "a rule that answers itself does so before anybody is asked for credentials: leave the policy out, \
-                     or send the request to a group",
-                ));
             }
             Action::Direct(answer) => return direct(answer),
         };
@@ -353,7 +344,7 @@ fn authority(host: &str) -> Result<Authority, Fault> {
         })
 }
 
-fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
+pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), Fault> {
     if (1..=MAX_ID_BYTES).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }

@@ -170,6 +170,7 @@
 //! always ready, because axum asks for readiness once a request and never waits with it: the wrapped services become ready
 //! inside the future, so that load that they cannot take has to be shed, or waits there.
 
+mod access;
 mod body;
 mod compiled;
 mod error;

@@ -1,7 +1,5 @@
 //! What one rule says, as its author wrote it.
 
-use std::sync::Arc;
-
 use http::{HeaderName, HeaderValue, Method};
 use tunnel_core::{Access, GroupName, Limits, Timeouts};
 
@@ -276,19 +274,6 @@ impl Rule {
     /// Takes a header of the response away. What the same rule sets is set after that.
     pub fn remove_response_header(mut self, name: HeaderName) -> Self {
         self.response.remove.push(name);
-        self
-    }
-
-    /// Lets everybody in. [`AuthLayer`](crate::auth) asks for no credentials then.
-    pub fn public(mut self) -> Self {
-        self.access = Access::Public;
-        self
-    }
-
-    /// Lets in whom the policy with this name takes: 1 to 128 visible ASCII characters, one of those that the
-    /// authenticating layer was given. A rule that answers itself can have none, because that layer stands further in.
-    pub fn policy(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.access = Access::Policy(name.into());
         self
     }
 }

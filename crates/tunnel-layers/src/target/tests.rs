@@ -2,7 +2,7 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderMap, Method, Request, Response, Version, header};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tunnel_core::{Access, Canonical, GroupName, Routed, Target};
+use tunnel_core::{Canonical, GroupName, Routed, Target};
 
 use super::*;
 use crate::test_util::{Probe, Scripted, assert_send, assert_shareable, grpc, ready};
@@ -64,7 +64,7 @@ async fn every_request_goes_to_the_group() {
         ..
     } = seen(layer.clone(), call("")).await.routed;
     assert_eq!((&*rule, timeouts.whole), ("billing", None));
-    assert_eq!(access, Access::Default);
+    assert_eq!(access, tunnel_core::Access::Default);
     assert_eq!(target, Target::Group(group()));
 
     let layer = layer.rule("invoices").timeout(Duration::from_secs(3));

@@ -63,9 +63,9 @@ where
     let Accepted {
         id, head, send, recv, ..
     } = accepted;
-    let (body, loan) = if head.upgrade.is_some() {
-        let (body, loan) = TunnelBody::lent(recv);
-        (body, Some(loan))
+    let (body, lent) = if head.upgrade.is_some() {
+        let (body, claim, loan) = TunnelBody::lent(recv);
+        (body, Some((claim, loan)))
     } else {
         (TunnelBody::new(recv, &head.headers), None)
     };
@@ -74,8 +74,9 @@ where
         Err(error) => return Err(fail(send, error)),
     };
     parts.extensions.insert(id);
-    let request = Request::from_parts(parts, body);
-    if let Some(loan) = loan {
+    let mut request = Request::from_parts(parts, body);
+    if let Some((claim, loan)) = lent {
+        request.extensions_mut().insert(claim);
         // Boxed, because few exchanges are upgrades, and this future is larger.
         return Box::pin(upgrade(id, service, request, loan, send)).await;
     }

@@ -28,7 +28,7 @@ use tunnel_core::{
     Agents as _, BoxError, Protocol, Pump, RequestHead, RequestId, ResponseHead, Session, Start, TunnelBody,
     TunnelError,
     message::RequestStart,
-    upgrade::{Relay, accept_key, split},
+    upgrade::{Relay, StreamClaim, accept_key, split},
 };
 
 use super::*;
@@ -318,8 +318,9 @@ async fn another_protocol_passes_half_closed_to_an_upstream() {
 }
 
 #[tokio::test]
-async fn a_service_that_reads_the_body_and_grants_by_hypers_contract_is_wrong() {
-    let service = tower::service_fn(async |request: ServedRequest| {
+async fn a_service_that_claims_the_body_and_grants_by_hypers_contract_is_wrong() {
+    let service = tower::service_fn(async |mut request: ServedRequest| {
+        StreamClaim::make(request.extensions_mut());
         let mut body = request.into_body();
         let _ = body.frame().await;
         let response = http::Response::builder().status(101).header("upgrade", "foo");
@@ -329,4 +330,17 @@ async fn a_service_that_reads_the_body_and_grants_by_hypers_contract_is_wrong() 
     let body = Full::new(Bytes::from_static(b"x"));
     let error = world.ask("foo", body).await.unwrap_err();
     assert_eq!(error.cause(), tunnel_core::Cause::BadUpgrade);
+}
+
+#[tokio::test]
+async fn a_service_that_reads_the_body_first_finds_it_empty() {
+    let service = tower::service_fn(async |request: ServedRequest| {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Infallible>(http::Response::new(Full::new(body)))
+    });
+    let world = world(service).await;
+    let body = Full::new(Bytes::from_static(b"x"));
+    let (head, answer) = world.ask("foo", body).await.unwrap();
+    assert_eq!(head.status, 200);
+    assert!(answer.collect().await.unwrap().to_bytes().is_empty());
 }

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 use tunnel_core::{
     BoxError, TunnelError, admit,
-    upgrade::{ByteStream, Relay, Switched, accept_key, split},
+    upgrade::{ByteStream, Relay, StreamClaim, Switched, accept_key, split},
 };
 
 use crate::{
@@ -41,7 +41,8 @@ impl Inner {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (parts, client) = request.into_parts();
+        let (mut parts, client) = request.into_parts();
+        StreamClaim::make(&mut parts.extensions);
         let gate = Gate::new(false);
         let nothing = Upload::new(
             Empty::<Bytes>::new(),

@@ -1,6 +1,6 @@
 //! Files of user names and hashed passwords.
 
-use std::{collections::HashMap, fmt, str::FromStr, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, str::FromStr, sync::Arc};
 
 use argon2::{Argon2, Params, PasswordHash, PasswordVerifier as _};
 use bcrypt::HashParts;
@@ -9,6 +9,9 @@ use crate::auth::AuthConfigError;
 
 /// The most users in a file.
 pub const MAX_USERS: usize = 10_000;
+
+/// The largest file, in bytes: as many users with long names and hashes.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The longest user name, in bytes: it goes into logs and headers.
 pub const MAX_USER_BYTES: usize = 255;
@@ -173,6 +176,17 @@ fn argon2id(text: &str) -> Result<Hash, String> {
 }
 
 impl Htpasswd {
+    /// Reads a file. It blocks: call it before the runtime has anything to do, or beside it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is larger than 4 MiB, or what stands in it cannot be.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, AuthConfigError> {
+        let path = path.as_ref();
+        let text = AuthConfigError::text_of("htpasswd", path, MAX_FILE_BYTES)?;
+        text.parse().map_err(|error: AuthConfigError| error.in_file(path))
+    }
+
     /// How many users there are.
     #[must_use]
     pub fn len(&self) -> usize {

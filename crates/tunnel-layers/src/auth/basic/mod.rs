@@ -50,8 +50,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Takes callers that show the name and the password of a user of a file.
 ///
 /// Passwords are checked on tokio's threads for blocking work, as many at a time as there are processors, and each that is
-/// right is remembered for a short time; what is remembered is a keyed hash, never the password. That a user is unknown costs as
-/// much time as that its password is wrong.
+/// right is remembered for a short time; what is remembered is a keyed hash, never the password. That a user is unknown costs
+/// about as much time as that its password is wrong.
 ///
 /// Whoever may guess as often as he likes makes us work: put a limit by address in front.
 ///

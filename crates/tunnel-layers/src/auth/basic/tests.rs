@@ -242,6 +242,17 @@ fn files_that_let_nobody_in_or_say_two_things_are_refused() {
 }
 
 #[test]
+fn a_file_is_read_and_named_where_it_is_wrong() {
+    let wrong = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let error = Htpasswd::read(wrong).unwrap_err().to_string();
+    assert!(
+        error.contains("Cargo.toml") && error.contains("line 1"),
+        "{error}"
+    );
+    assert!(Htpasswd::read("/nowhere/htpasswd").is_err());
+}
+
+#[test]
 fn no_secret_is_printed() {
     let basic = Basic::new(users());
     let text = format!("{basic:?} {:?}", basic.0.users);

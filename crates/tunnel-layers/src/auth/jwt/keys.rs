@@ -1,6 +1,6 @@
 //! The keys of issuers.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, path::Path};
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
@@ -49,19 +49,12 @@ impl JwtKeys {
     /// The file cannot be read, is larger than 1 MiB, or has no key or one that cannot be used.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AuthConfigError> {
         let path = path.as_ref();
-        let failed = |problem: String| AuthConfigError::new("keys", format!("{}: {problem}", path.display()));
-        let size = fs::metadata(path)
-            .map_err(|error| failed(error.to_string()))?
-            .len();
-        if size > MAX_FILE_BYTES {
-            return Err(failed("the file is larger than 1 MiB".to_owned()));
-        }
-        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let text = AuthConfigError::text_of("keys", path, MAX_FILE_BYTES)?;
         let keys = match text.trim_start().starts_with('{') {
             true => Self::new().jwks(text.as_bytes()),
             false => Self::new().pem(&text),
         };
-        keys.map_err(|error| failed(error.to_string()))
+        keys.map_err(|error| error.in_file(path))
     }
 
     /// Adds the public keys in this text: RSA, P-256, P-384 or Ed25519, as `PUBLIC KEY` or `RSA PUBLIC KEY`. They have no id,

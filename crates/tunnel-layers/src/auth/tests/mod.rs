@@ -21,6 +21,8 @@ use crate::{
 
 mod combined;
 mod policies;
+mod principal;
+mod tokens;
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -153,47 +155,6 @@ async fn the_head_is_judged_as_rules_judge_it() {
 }
 
 #[tokio::test]
-async fn the_principal_goes_on_in_a_header_that_nobody_can_forge() {
-    let name = HeaderName::from_static("x-caller");
-    let layer = AuthLayer::new(tokens()).principal_header(name.clone()).unwrap();
-    let forged = |mut request: Request<Scripted>| {
-        for name in ["x-caller", "X_Caller"] {
-            let name: HeaderName = name.parse().unwrap();
-            request
-                .headers_mut()
-                .append(name, HeaderValue::from_static("root"));
-        }
-        request
-    };
-    let answer = ask(&layer, forged(with_token(request("/"), TOKEN))).await;
-    let told: Vec<_> = answer.headers().get_all(&name).iter().collect();
-    assert_eq!(told, ["ci"]);
-    assert!(!answer.headers().contains_key("x_caller"));
-
-    let answer = ask(&layer, by_rule(forged(request("/")), Access::Public)).await;
-    assert_eq!(answer.status(), 200);
-    assert!(!answer.headers().contains_key(&name) && !answer.headers().contains_key("x_caller"));
-}
-
-#[tokio::test]
-async fn credentials_go_on_unless_they_are_kept_back() {
-    let layer = AuthLayer::new(tokens());
-    let answer = ask(&layer, with_token(request("/"), TOKEN)).await;
-    assert!(answer.headers()[header::AUTHORIZATION].is_sensitive());
-    let layer = layer.strip_credentials();
-    let answer = ask(&layer, with_token(request("/"), TOKEN)).await;
-    assert!(!answer.headers().contains_key(header::AUTHORIZATION));
-    // Those of a public rule are not for us.
-    let public = by_rule(with_token(request("/"), TOKEN), Access::Public);
-    assert!(
-        ask(&layer, public)
-            .await
-            .headers()
-            .contains_key(header::AUTHORIZATION)
-    );
-}
-
-#[tokio::test]
 async fn who_is_not_let_in_takes_no_place_inside() {
     let probe = Probe::new();
     let calls = probe.calls();
@@ -224,80 +185,6 @@ async fn dropping_the_call_drops_the_question() {
     assert_eq!(watch.strong_count(), 2);
     drop(call);
     assert_eq!(watch.strong_count(), 1);
-}
-
-#[tokio::test]
-async fn a_certificate_is_known_by_its_names() {
-    let layer = AuthLayer::new(
-        MutualTls::new([
-            "uri:spiffe://prod/*".parse().unwrap(),
-            "dns:*.example".parse().unwrap(),
-        ])
-        .unwrap(),
-    );
-    let with = |names: &[SubjectAltName]| {
-        let mut request = request("/");
-        request
-            .extensions_mut()
-            .insert(TlsIdentity::new(names.iter().cloned()));
-        request
-    };
-    let (dns, uri) = (
-        SubjectAltName::Dns("B.example".into()),
-        SubjectAltName::Uri("spiffe://prod/web".into()),
-    );
-    assert_eq!(
-        who(ask(&layer, with(&[dns.clone(), uri.clone()])).await).await,
-        "b.example"
-    );
-    assert_eq!(who(ask(&layer, with(&[uri])).await).await, "spiffe://prod/web");
-    let answer = ask(&layer, with(&[SubjectAltName::Dns("b.c.example".into())])).await;
-    assert_eq!(
-        (answer.status().as_u16(), cause(&answer)),
-        (403, Some(Cause::Forbidden))
-    );
-    assert_eq!(ask(&layer, with(&[])).await.status(), 403);
-
-    let answer = ask(&layer, request("/")).await;
-    assert_eq!(answer.status(), 401);
-    assert_eq!(
-        challenges(answer.headers()),
-        ["ClientCertificate realm=\"tunnel\""]
-    );
-    // What a header says of a certificate is nothing.
-    let mut forged = request("/");
-    forged.headers_mut().insert(
-        "x-forwarded-client-cert",
-        HeaderValue::from_static("URI=spiffe://prod/web"),
-    );
-    assert_eq!(ask(&layer, forged).await.status(), 401);
-}
-
-#[test]
-fn weak_and_double_tokens_are_refused() {
-    let part = |result: Result<BearerToken, AuthConfigError>| result.unwrap_err().part();
-    assert_eq!(part(BearerToken::new("a", "short")), "bearer token");
-    assert_eq!(
-        part(BearerToken::new("a", "with a space in between")),
-        "bearer token"
-    );
-    assert_eq!(part(BearerToken::new("a", &"a".repeat(9_000))), "bearer token");
-    let token = || BearerToken::new("a", TOKEN).unwrap();
-    let error = BearerTokens::new([token(), token()]).unwrap_err();
-    assert!(!error.to_string().contains(TOKEN));
-    assert!(BearerTokens::new([]).is_err());
-    assert!(BearerTokens::new((0..=MAX_TOKENS).map(|_| token())).is_err());
-}
-
-#[tokio::test]
-async fn a_token_may_be_given_by_its_hash() {
-    use sha2::{Digest, Sha256};
-    let token = BearerToken::hashed("hashed", Sha256::digest(TOKEN).into());
-    let layer = AuthLayer::new(BearerTokens::new([token]).unwrap());
-    assert_eq!(
-        who(ask(&layer, with_token(request("/"), TOKEN)).await).await,
-        "hashed"
-    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn part<T>(result: Result<T, AuthConfigError>) -> &'static str {
@@ -108,6 +110,21 @@ fn what_would_let_everybody_or_nobody_in_is_refused() {
     assert_eq!(part(only().issuer("a").build()), "audience");
     assert_eq!(part(builder(keys()).leeway(MAX_LEEWAY * 2).build()), "leeway");
     assert!(only().any_issuer().any_audience().build().is_ok());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_keys_or_not(
+        text in prop_oneof![
+            "\\PC{0,80}",
+            "(-----BEGIN (RSA )?(PUBLIC|PRIVATE) KEY-----\n?[A-Za-z0-9+/=\n]{0,40}\n?(-----END PUBLIC KEY-----)?){1,3}",
+            "\\{\"keys\":\\[\\{\"kty\":\"(RSA|EC|OKP|oct)\",\"(crv|n|e|x|k)\":\"[A-Za-z0-9_-]{0,50}\"\\}\\]\\}",
+        ],
+    ) {
+        let _ = JwtKeys::new().pem(&text);
+        let _ = JwtKeys::new().jwks(text.as_bytes());
+        prop_assert!(JwtKeys::public_jwks(text.as_bytes()).is_err() || text.contains("\"kty\""));
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use tunnel_core::auth::Refusal;
 
 use super::*;
 
+mod cases;
 mod keys;
 mod published;
 mod tokens;

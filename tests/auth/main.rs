@@ -1,0 +1,4 @@
+//! Who is let in: every credential by every rule in every protocol, through the tunnel; and what the app is told of it.
+
+mod matrix;
+mod world;
