@@ -25,8 +25,8 @@ use tunnel_examples::{
     program::{self, Options},
 };
 use tunnel_layers::{
-    balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, deadline::DeadlineLayer,
-    grpc_web::GrpcWebLayer, rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
+    balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer,
+    rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
 };
 
 #[tokio::main]
@@ -75,7 +75,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         .layer(grpc_web)
         .layer(RescueLayer::new())
         .layer(route)
-        .layer(DeadlineLayer::new())
+        .layer(config.guards)
         .layer(BalanceLayer::new(gateway.agents(), config.balance))
         .layer(config.upgrade)
         .layer(ChunkLayer::new())

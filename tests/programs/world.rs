@@ -10,6 +10,7 @@ use std::{
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt as _;
+use tokio::process::Command;
 use tunnel_tests::client::{Client, Version};
 
 use crate::program::{Running, program};
@@ -90,7 +91,12 @@ pub(crate) struct RunningGateway {
 impl RunningGateway {
     /// Starts a program that prints the usual line when its ports are open.
     pub(crate) async fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut program = Running::start(program(name, arguments));
+        Self::of(program(name, arguments)).await
+    }
+
+    /// The same, with more that was set before.
+    pub(crate) async fn of(command: Command) -> Self {
+        let mut program = Running::start(command);
         let ready = program.line("ready listen=").await;
         let (listen, agents) = ready.split_once(" agents=").expect("two addresses");
         Self {

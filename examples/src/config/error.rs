@@ -93,6 +93,11 @@ impl<'a> Checker<'a> {
         });
     }
 
+    /// Tells the log what is not wrong, and probably not meant either.
+    pub(super) fn warn(&self, location: Location, message: impl fmt::Display) {
+        tracing::warn!("{}:{}: {message}", self.file, location.line());
+    }
+
     /// The value, or none and a problem at `location`.
     pub(super) fn take<T>(&mut self, location: Location, result: Result<T, impl fmt::Display>) -> Option<T> {
         result.map_err(|error| self.wrong(location, error)).ok()

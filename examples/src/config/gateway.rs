@@ -10,6 +10,7 @@ use tunnel_core::{
 };
 use tunnel_layers::{
     balance::{LeastPending, Pick, RoundRobin},
+    deadline::DeadlineLayer,
     grpc_web::Cors,
     route::Rules,
     upgrade::UpgradeLayer,
@@ -17,12 +18,16 @@ use tunnel_layers::{
 use tunnel_transport::{AgentTokens, AllowedGroups, Gateway, entry::Entry};
 
 use super::{
-    ConfigError, Surroundings,
+    ConfigError, Guards, Surroundings,
+    auth::{self, AgentsAuth, Both, Known, RawAgentsAuth, RawAuth},
+    concurrency::RawConcurrency,
     error::Checker,
     limits::Limits,
+    rates::{self, RawRate},
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
+    timeouts::RawTimeouts,
     tls::{self, PortTls, RawListen, RawServerTls},
     units::{Secret, Time},
     websocket::WebSocket,
@@ -61,7 +66,11 @@ pub struct GatewayConfig {
     pub cors: Option<Cors>,
     /// What WebSockets and other upgrades may do.
     pub upgrade: UpgradeLayer,
-    /// Whether agents need a token.
+    /// Who may call, how often, how many at once, for how long.
+    pub guards: Guards,
+    /// Whether callers are asked who they are.
+    pub has_auth: bool,
+    /// Whether agents need credentials.
     pub access: Access,
 }
 
@@ -72,6 +81,8 @@ pub enum Access {
     Open,
     /// Who shows one of so many tokens.
     Tokens(usize),
+    /// Who shows one of so many tokens, or credentials that the gateway's `auth` knows.
+    Credentials(usize),
 }
 
 /// How an agent of a group is chosen.
@@ -98,6 +109,14 @@ struct RawGateway {
     grpc_web: Option<Spanned<RawGrpcWeb>>,
     #[serde(default)]
     websocket: WebSocket,
+    #[serde(default, deserialize_with = "tls::present")]
+    auth: Option<Spanned<RawAuth>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    rate_limits: Option<Spanned<Vec<Spanned<RawRate>>>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    concurrency: Option<RawConcurrency>,
+    #[serde(default, deserialize_with = "tls::present")]
+    timeouts: Option<RawTimeouts>,
     rules: Spanned<Vec<Spanned<RawRule>>>,
 }
 
@@ -111,6 +130,8 @@ struct RawAgents {
     open: bool,
     #[serde(default)]
     tokens: Vec<Spanned<RawToken>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    auth: Option<Spanned<RawAgentsAuth>>,
     #[serde(default)]
     route_services: bool,
 }
@@ -134,7 +155,7 @@ struct RawToken {
     groups: Spanned<RawGroups>,
 }
 
-enum RawGroups {
+pub(super) enum RawGroups {
     All,
     Only(Vec<Spanned<String>>),
 }
@@ -171,20 +192,37 @@ impl RawGateway {
             .iter()
             .map(|peer| checker.take(peer.referenced, peer.value.parse()))
             .collect();
+        let mut known = match &self.auth {
+            Some(auth) => auth.value.known(around, checker),
+            None => Known::default(),
+        };
         let tokens = self.tokens(around, checker);
-        let (rules, uses) = self.rules(checker);
+        let agents_auth = agents
+            .auth
+            .as_ref()
+            .map(|auth| auth::agents(auth, &mut known, checker));
+        let (rules, uses) = self.rules(&mut known, checker);
         if !agents.open {
-            self.check_uses(&uses, checker);
+            self.check_uses(agents_auth.as_ref(), &uses, checker);
         }
+        let guards = self.guards(&mut known, checker);
+        known.finish(
+            self.listen.value.asks_for_certificates() || agents.asks_for_certificates(),
+            checker,
+        );
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
-        let (gateway, access) = match tokens? {
-            Some(tokens) => (
+        let (gateway, access) = match (tokens?, agents_auth) {
+            (Some(tokens), Some(auth)) => (
+                Gateway::builder().agent_auth(Both(tokens, auth?)),
+                Access::Credentials(agents.tokens.len()),
+            ),
+            (Some(tokens), None) => (
                 Gateway::builder().agent_auth(tokens),
                 Access::Tokens(agents.tokens.len()),
             ),
-            None => (Gateway::builder().open_to_any_agent(), Access::Open),
+            (None, _) => (Gateway::builder().open_to_any_agent(), Access::Open),
         };
         let tls = tls?;
         let has_tls = tls.is_some();
@@ -206,7 +244,30 @@ impl RawGateway {
             route_services: agents.route_services,
             cors: cors.map_or(Some(None), |cors| cors.map(Some))?,
             upgrade: self.websocket.layer(),
+            guards: guards?,
+            has_auth: self.auth.is_some(),
             access,
+        })
+    }
+
+    /// Who may call, how often, how many at once, for how long.
+    fn guards(&self, known: &mut Known, checker: &mut Checker<'_>) -> Option<Guards> {
+        let auth = match &self.auth {
+            Some(auth) => auth.value.layer(known, checker),
+            None => auth::nobody(),
+        };
+        let rates = rates::check(self.rate_limits.as_ref(), checker);
+        let concurrency = match &self.concurrency {
+            Some(concurrency) => concurrency.check(checker),
+            None => RawConcurrency::default().check(checker),
+        };
+        let rates = rates?;
+        Some(Guards {
+            before_auth: rates.outer,
+            auth: auth?,
+            rates: rates.inner,
+            concurrency: concurrency?,
+            deadline: DeadlineLayer::new().defaults(self.timeouts.unwrap_or_default().defaults()),
         })
     }
 
@@ -214,14 +275,13 @@ impl RawGateway {
     fn tokens(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Option<AgentTokens>> {
         let agents = &self.agents.value;
         match (agents.open, agents.tokens.as_slice()) {
-            (true, []) => return Some(None),
+            (true, []) if agents.auth.is_none() => return Some(None),
             (true, [..]) => {
-                let message =
-                    "agents need no token where `open: true` stands: keep one of `open` and `tokens`";
+                let message = "agents need no token where `open: true` stands: keep one of `open`, and `tokens` or `auth`";
                 checker.wrong(self.agents.referenced, message);
                 return None;
             }
-            (false, []) => {
+            (false, []) if agents.auth.is_none() => {
                 let message = "no agent could connect: add `tokens:` with at least one token, or `open: true` if only \
                                trusted programs can reach this port";
                 checker.wrong(self.agents.referenced, message);
@@ -239,18 +299,30 @@ impl RawGateway {
         tokens.map(Some)
     }
 
-    fn rules(&self, checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
+    fn rules(&self, known: &mut Known, checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
         if self.rules.value.is_empty() && !self.agents.value.route_services {
             let message = "there are no rules, so every request would be answered 404: add one such as \
                            `- {id: all, group: web}`";
             checker.wrong(self.rules.referenced, message);
         }
-        rules::check(&self.rules.value, checker)
+        let limits = self.rate_limits.as_ref().map(|limits| limits.value.as_slice());
+        let limits: Vec<_> = limits
+            .unwrap_or_default()
+            .iter()
+            .map(|limit| limit.value.name())
+            .collect();
+        rules::check(&self.rules.value, &limits, known, checker)
     }
 
     /// Every group that rules name must be one that some agent may register.
-    fn check_uses(&self, uses: &[GroupUse], checker: &mut Checker<'_>) {
+    fn check_uses(&self, auth: Option<&Option<AgentsAuth>>, uses: &[GroupUse], checker: &mut Checker<'_>) {
         let mut known = BTreeSet::new();
+        match auth.map(|auth| auth.as_ref().and_then(|auth| auth.groups.as_ref())) {
+            None => {}
+            Some(Some(AllowedGroups::Only(groups))) => known.extend(groups.iter().map(GroupName::as_str)),
+            // The credentials say it, or nobody knows yet.
+            Some(Some(AllowedGroups::All) | None) => return,
+        }
         for token in &self.agents.value.tokens {
             match &token.value.groups.value {
                 RawGroups::All => return,
@@ -272,6 +344,14 @@ impl RawGateway {
             );
             checker.wrong(used.location, message);
         }
+    }
+}
+
+impl RawAgents {
+    fn asks_for_certificates(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.value.asks_for_certificates())
     }
 }
 
@@ -330,7 +410,7 @@ impl RawToken {
 }
 
 impl RawGroups {
-    fn check(&self, place: &Spanned<Self>, checker: &mut Checker<'_>) -> Option<AllowedGroups> {
+    pub(super) fn check(&self, place: &Spanned<Self>, checker: &mut Checker<'_>) -> Option<AllowedGroups> {
         let groups = match self {
             Self::All => return Some(AllowedGroups::All),
             Self::Only(groups) => groups,
@@ -417,6 +497,11 @@ impl fmt::Display for GatewayConfig {
         match self.access {
             Access::Open => f.write_str(", open to any agent")?,
             Access::Tokens(tokens) => write!(f, ", tokens {tokens}")?,
+            Access::Credentials(0) => f.write_str(" by auth")?,
+            Access::Credentials(tokens) => write!(f, " by auth, tokens {tokens}")?,
+        }
+        if self.has_auth {
+            f.write_str(", auth")?;
         }
         write!(f, ", rules {rules}")
     }

@@ -5,16 +5,22 @@
 //! bound or dialled, so `--check` does exactly what a start does first.
 
 mod agent;
+mod auth;
+mod concurrency;
 mod error;
 mod excerpt;
 mod gateway;
 mod grpc;
+mod guards;
+mod key;
 mod limits;
 mod pairs;
 mod protocol;
+mod rates;
 mod rules;
 mod secret;
 mod text_or;
+mod timeouts;
 mod tls;
 mod units;
 mod websocket;
@@ -29,6 +35,8 @@ pub use self::{
     agent::AgentConfig,
     error::ConfigError,
     gateway::{Access, Balance, GatewayConfig},
+    guards::Guards,
+    key::By,
     tls::PortTls,
 };
 

@@ -11,7 +11,17 @@ use tunnel_layers::{
     route::{Action, Rule, RuleError, Rules},
 };
 
-use super::{error::Checker, grpc::RawGrpc, pairs::Pairs, protocol::Protocol, text_or::TextOr, units::Time};
+use super::{
+    auth::{Known, PUBLIC},
+    error::Checker,
+    grpc::RawGrpc,
+    pairs::Pairs,
+    protocol::Protocol,
+    rates::{self, RawRuleRate},
+    text_or::TextOr,
+    timeouts::RawTimeouts,
+    units::{CountLimit, TimeLimit},
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +44,11 @@ pub(super) struct RawRule {
     request_headers: Edits,
     #[serde(default)]
     response_headers: Edits,
-    timeout: Option<Spanned<Time>>,
+    timeout: Option<Spanned<TimeLimit>>,
+    timeouts: Option<Spanned<RawTimeouts>>,
+    auth: Option<Spanned<String>>,
+    rate_limit: Option<Spanned<RawRuleRate>>,
+    concurrency: Option<Spanned<CountLimit>>,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +103,20 @@ pub(super) struct GroupUse {
 }
 
 /// Checks every rule by itself (each tells at most one problem), then all of them together.
-pub(super) fn check(raw: &[Spanned<RawRule>], checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
+///
+/// `limits` has the names of the rate limits.
+pub(super) fn check(
+    raw: &[Spanned<RawRule>],
+    limits: &[&str],
+    known: &mut Known,
+    checker: &mut Checker<'_>,
+) -> (Option<Rules>, Vec<GroupUse>) {
     let mut uses = Vec::new();
     let mut rules = Some(Vec::with_capacity(raw.len()));
     for rule in raw {
         uses.extend(rule.value.group_use());
         let checked = rule.value.check(rule.referenced, checker);
+        let checked = rule.value.guard(checked, limits, known, checker);
         rules = rules.zip(checked).map(|(mut rules, rule)| {
             rules.push(rule);
             rules
@@ -200,6 +222,44 @@ impl RawRule {
         for name in &self.methods {
             rule = rule.method(checker.take(name.referenced, parse_method(&name.value))?);
         }
+        Some(rule)
+    }
+
+    /// The rule with what it says about callers, limits and times.
+    fn guard(
+        &self,
+        rule: Option<Rule>,
+        limits: &[&str],
+        known: &mut Known,
+        checker: &mut Checker<'_>,
+    ) -> Option<Rule> {
+        let policy = match &self.auth {
+            Some(auth) if auth.value != PUBLIC => Some(known.find(auth, checker).map(|_| auth)),
+            _ => None,
+        };
+        let mut rule = rule?;
+        if let Some(policy) = policy {
+            let policy = policy?;
+            rule = checker.take(policy.referenced, compiled(rule.policy(policy.value.as_str())))?;
+        } else if self.auth.is_some() {
+            rule = rule.public();
+        }
+        if let Some(rate) = &self.rate_limit {
+            rule = rates::apply(rate, limits, rule, checker)?;
+        }
+        if let Some(most) = &self.concurrency {
+            rule = rule.concurrency(most.value.0);
+        }
+        if let Some(timeouts) = &self.timeouts {
+            if timeouts.value.whole.is_some() && self.timeout.is_some() {
+                checker.wrong(
+                    timeouts.referenced,
+                    "`timeout` says it already: keep one of `timeout` and `whole`",
+                );
+                return None;
+            }
+            rule = timeouts.value.apply(rule);
+        }
         Some(match &self.timeout {
             Some(timeout) => rule.timeout(timeout.value.0),
             None => rule,
@@ -240,7 +300,6 @@ impl RawRule {
                 let rewrite = self.rewrite.as_ref().map(|key| key.referenced);
                 rewrite.or(self.respond.as_ref().map(|key| key.referenced))
             }
-            "timeout" => self.timeout.as_ref().map(|key| key.referenced),
             _ => None,
         }
         .unwrap_or(rule)

@@ -108,6 +108,13 @@ impl TextOr<RawListen> {
         }
     }
 
+    pub(super) fn asks_for_certificates(&self) -> bool {
+        let Self::Map(RawListen { tls: Some(tls), .. }) = self else {
+            return false;
+        };
+        tls.value.asks_for_certificates()
+    }
+
     /// TLS; `Some(None)` for a port that has none.
     pub(super) fn tls(
         &self,
@@ -137,6 +144,10 @@ pub(super) fn check_port(
 }
 
 impl RawServerTls {
+    pub(super) const fn asks_for_certificates(&self) -> bool {
+        self.client_certificates.is_some()
+    }
+
     fn check(
         &self,
         place: Location,

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
+use tunnel_core::limits::{Limit, Rate};
 
 /// A time such as `10s`, `500ms`, `2m` or `1h`; more than zero, at most a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub(super) struct Size(pub(super) u32);
 /// A whole number of at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Count(pub(super) u32);
+
+/// A whole number, which may be zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Length(pub(super) u32);
+
+/// A [`Time`], or `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeLimit(pub(super) Limit<Duration>);
+
+/// A [`Count`], or `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CountLimit(pub(super) Limit<u32>);
+
+/// The word for no bound, whatever the default is.
+const UNLIMITED: &str = "unlimited";
 
 /// A secret. `Debug` does not print it, and no error does.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,6 +96,49 @@ fn parse_count(text: &str) -> Result<Count, String> {
     }
 }
 
+fn parse_length(text: &str) -> Result<Length, String> {
+    let length = text.parse().map(Length);
+    length.map_err(|_| format!("`{text}` is no whole number, such as 0 or 100"))
+}
+
+fn parse_time_limit(text: &str) -> Result<TimeLimit, String> {
+    match text {
+        UNLIMITED => Ok(TimeLimit(Limit::Unlimited)),
+        _ => parse_time(text).map(|time| TimeLimit(Limit::To(time.0))),
+    }
+}
+
+fn parse_count_limit(text: &str) -> Result<CountLimit, String> {
+    match text {
+        UNLIMITED => Ok(CountLimit(Limit::Unlimited)),
+        _ => parse_count(text)
+            .map(|count| CountLimit(Limit::To(count.0)))
+            .map_err(|error| format!("{error}, and not `{UNLIMITED}`")),
+    }
+}
+
+/// A rate such as `100/s`, `5/m` or `20/10s`.
+pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
+    let wrong = || {
+        format!("`{text}` is no rate: write a number of requests and a time, such as 100/s, 5/m or 20/10s")
+    };
+    let (requests, period) = text.split_once('/').ok_or_else(wrong)?;
+    let requests = parse_count(requests.trim()).map_err(|_| wrong())?;
+    let period = match period.trim() {
+        unit @ ("s" | "m" | "h") => parse_time(&format!("1{unit}")),
+        period => parse_time(period),
+    };
+    Ok(Rate::new(requests.0, period.map_err(|_| wrong())?.0))
+}
+
+/// The same, or `unlimited`.
+pub(super) fn parse_rate_limit(text: &str) -> Result<Limit<Rate>, String> {
+    match text {
+        UNLIMITED => Ok(Limit::Unlimited),
+        _ => parse_rate(text).map(Limit::To),
+    }
+}
+
 fn parse_secret(text: &str) -> Result<Secret, String> {
     Ok(Secret(text.to_owned()))
 }
@@ -117,6 +176,9 @@ from_text! {
     Time: parse_time, "a time such as 10s";
     Size: parse_size, "a size such as 256KiB";
     Count: parse_count, "a number of at least 1";
+    Length: parse_length, "a whole number";
+    TimeLimit: parse_time_limit, "a time such as 10s, or unlimited,";
+    CountLimit: parse_count_limit, "a number of at least 1, or unlimited,";
     Secret: parse_secret, "a text";
 }
 
@@ -190,6 +252,39 @@ mod tests {
         for text in ["0", "-1", "x", "4294967296"] {
             assert!(parse_count(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_are_numbers_and_times() {
+        let ten = Duration::from_secs(10);
+        for (text, rate) in [
+            ("100/s", Rate::per_second(100)),
+            ("5/m", Rate::per_minute(5)),
+            ("1000 / h", Rate::per_hour(1_000)),
+            ("20/10s", Rate::new(20, ten)),
+        ] {
+            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+        }
+        for text in [
+            "", "100", "/s", "0/s", "-1/s", "1.5/s", "100/", "100/d", "100/0s", "100/10", "1/s/s",
+        ] {
+            let error = parse_rate(text).unwrap_err();
+            assert!(error.contains("such as 100/s"), "{text}: {error}");
+        }
+        assert_eq!(parse_rate_limit("unlimited"), Ok(Limit::Unlimited));
+    }
+
+    #[test]
+    fn some_bounds_may_be_none() {
+        assert_eq!(parse_time_limit("unlimited"), Ok(TimeLimit(Limit::Unlimited)));
+        let second = Duration::from_secs(1);
+        assert_eq!(parse_time_limit("1s"), Ok(TimeLimit(Limit::To(second))));
+        assert!(parse_time_limit("0s").is_err() && parse_time("unlimited").is_err());
+        assert_eq!(parse_count_limit("unlimited"), Ok(CountLimit(Limit::Unlimited)));
+        assert_eq!(parse_count_limit("7"), Ok(CountLimit(Limit::To(7))));
+        assert!(parse_count_limit("0").unwrap_err().contains("`unlimited`"));
+        assert_eq!(parse_length("0"), Ok(Length(0)));
+        assert!(parse_length("-1").is_err());
     }
 
     #[test]

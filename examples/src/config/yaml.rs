@@ -68,7 +68,8 @@ fn needed(expected: &str) -> String {
     right.to_owned()
 }
 
-fn unknown(what: &str, found: &str, known: &[&str]) -> String {
+/// What is said of a word that is none of those that are known here.
+pub(super) fn unknown(what: &str, found: &str, known: &[&str]) -> String {
     let listed = known
         .iter()
         .map(|name| format!("`{name}`"))
@@ -98,6 +99,16 @@ fn hint(field: &str) -> &'static str {
         "name" => ": write one such as `name: web-agents`",
         "upstream" => ": write `upstream:` with the key `url`",
         "url" => ": write one such as `url: http://127.0.0.1:3000`",
+        "default" => ": write `default:` with the policy of rules that name none, or `default: public`",
+        "providers" => {
+            ": write `providers:` with at least one, such as `tokens: {bearer: [{name: ci, token_env: CI_TOKEN}]}`"
+        }
+        "htpasswd" => ": write one such as `htpasswd: users.htpasswd`",
+        "algorithms" => ": write one such as `algorithms: [RS256]`",
+        "client_id" => ": write one such as `client_id: gateway`",
+        "policy" => ": write one such as `policy: machines`",
+        "rate" => ": write one such as `rate: 100/s`",
+        "max" => ": write one such as `max: 100`",
         "status" => ": write one such as `status: 200`",
         _ => "",
     }

@@ -1,4 +1,5 @@
 mod grpc;
+mod guards;
 mod protocol;
 mod tls;
 mod websocket;
@@ -101,7 +102,8 @@ fn an_unknown_key() {
         gateway_with("    group: web", "    gruop: web"),
         "\
 gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `path`, `grpc`, \
-`protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`)
+`protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`, `timeouts`, \
+`auth`, `rate_limit`, `concurrency`)
   10 |     gruop: web
      |     ^"
     );
@@ -153,7 +155,10 @@ programs can reach this port
     );
     let open = gateway(&GATEWAY.replace(tokens, "  open: true\n")).unwrap();
     assert_eq!(open.access, Access::Open);
-    assert!(gateway_with("  tokens:", "  open: true\n  tokens:").contains("keep one of `open` and `tokens`"));
+    assert!(
+        gateway_with("  tokens:", "  open: true\n  tokens:")
+            .contains("keep one of `open`, and `tokens` or `auth`")
+    );
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_gateways_mistakes_are_found_at_their_lines() {
             "write IP:PORT",
         ),
         (
-            "address: 127.0.0.1:8443\n",
+            "  address: 127.0.0.1:8443\n",
             "",
             "2:3",
             "`address: 127.0.0.1:8443`",

@@ -1,0 +1,39 @@
+//! What stands between the rules and the agents: who may call, how often, how many at once, for how long.
+
+use tower::Layer;
+use tunnel_core::auth::BoxAuthenticator;
+use tunnel_layers::{
+    auth::{Auth, AuthLayer},
+    concurrency::{Concurrency, ConcurrencyLayer},
+    deadline::{Deadline, DeadlineLayer},
+    rate_limit::{RateLimit, RateLimitLayer},
+};
+
+use super::key::By;
+
+/// The guards of a gateway, as one layer, which stands inside [`RouteLayer`](tunnel_layers::route::RouteLayer): a rate limit,
+/// authentication, two more rate limits, places, and timeouts, from the outside in.
+///
+/// Those that a file says nothing of are there as well, so that the type of the stack is always the same: they look at the
+/// request, find that it does not concern them, and pass it on.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    pub(super) before_auth: RateLimitLayer<By>,
+    pub(super) auth: AuthLayer<BoxAuthenticator>,
+    pub(super) rates: [RateLimitLayer<By>; 2],
+    pub(super) concurrency: ConcurrencyLayer<By>,
+    pub(super) deadline: DeadlineLayer,
+}
+
+type Inner<S> = RateLimit<RateLimit<Concurrency<Deadline<S>, By>, By>, By>;
+
+impl<S> Layer<S> for Guards {
+    type Service = RateLimit<Auth<Inner<S>, BoxAuthenticator>, By>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        let service = self.concurrency.layer(self.deadline.layer(service));
+        let [first, second] = &self.rates;
+        let service = first.layer(second.layer(service));
+        self.before_auth.layer(self.auth.layer(service))
+    }
+}
