@@ -7,6 +7,7 @@
 mod chat;
 mod check;
 mod drain;
+mod files;
 mod program;
 mod run;
 mod teaching;
