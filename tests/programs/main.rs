@@ -7,6 +7,7 @@
 mod chat;
 mod check;
 mod drain;
+mod files;
 mod guards;
 mod program;
 mod run;

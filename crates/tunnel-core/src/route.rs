@@ -1,7 +1,10 @@
 //! Where a request goes: what the routing layer found out, for the layers below it.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -98,3 +101,37 @@ pub struct Arrival(pub Instant);
 /// extended CONNECT) has to end that stream at this time, since it outlives the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
+
+/// How long whoever received a request waits for the next piece of its body, in the request's extensions where there is a
+/// limit. A layer that knows better sets it; all clones are one.
+#[derive(Clone, Debug)]
+pub struct BodyIdle(Arc<AtomicU64>);
+
+impl BodyIdle {
+    /// What stands for no limit.
+    const NEVER: u64 = u64::MAX;
+
+    /// A limit, to the millisecond.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self(Arc::new(AtomicU64::new(millis(limit))))
+    }
+
+    /// Another limit, from the next look on; `None` means that there is none, maybe because somebody else watches the body.
+    pub fn set(&self, limit: Option<Duration>) {
+        self.0.store(limit.map_or(Self::NEVER, millis), Ordering::Relaxed);
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
+        match self.0.load(Ordering::Relaxed) {
+            Self::NEVER => None,
+            millis => Some(Duration::from_millis(millis)),
+        }
+    }
+}
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(BodyIdle::NEVER)
+}

@@ -14,6 +14,9 @@
 //! gRPC call has less than `whole` if its caller says so in `grpc-timeout`. The idle times run only while somebody waits for the
 //! next piece: who reads slowly is not blamed on who writes, and a stream that nobody reads has the time of `whole`.
 //!
+//! A server may watch the request's body by itself, as this workspace's entry does (30 s); where a rule or a default says
+//! anything of `request_idle`, that holds instead ([`BodyIdle`](tunnel_core::route::BodyIdle)).
+//!
 //! When a time is over, the wrapped future or body is dropped, which cancels what is behind it, and
 //!
 //! * before the head, the caller is answered 504 (for an idle request 408), or DEADLINE_EXCEEDED;

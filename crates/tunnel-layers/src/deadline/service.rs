@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
-use tunnel_core::{BoxError, Timeouts};
+use tunnel_core::{BoxError, Timeouts, route::BodyIdle};
 
 use super::{DeadlineBody, UploadBody, future::ResponseFuture, time::plan, upload::Upload};
 use crate::{admission, reject::Caller};
@@ -49,6 +49,9 @@ where
         });
         match limited {
             Ok((request, plan)) => {
+                if let (true, Some(idle)) = (plan.rules_upload, request.extensions().get::<BodyIdle>()) {
+                    idle.set(None);
+                }
                 let is_watched = plan.watches_upload() && !request.body().is_end_stream();
                 let upload = is_watched.then(|| Upload::new(plan.request_idle));
                 let request = request.map(|body| UploadBody::new(body, upload.clone()));

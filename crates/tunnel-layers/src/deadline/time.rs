@@ -22,6 +22,9 @@ pub(super) struct Plan {
     pub(super) end: Option<Instant>,
     pub(super) head: Option<Duration>,
     pub(super) request_idle: Option<Duration>,
+    /// Somebody has said something of the request's body, be it that it has no limit: what the server would do by itself does
+    /// not hold.
+    pub(super) rules_upload: bool,
     pub(super) response_idle: Option<Duration>,
 }
 
@@ -49,6 +52,7 @@ pub(super) fn plan<B>(
         end: whole(request, dialect, bound(timeouts.whole))?,
         head: bound(timeouts.head),
         request_idle: bound(timeouts.request_idle),
+        rules_upload: timeouts.request_idle.is_some(),
         response_idle: bound(timeouts.response_idle),
     })
 }

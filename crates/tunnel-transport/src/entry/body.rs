@@ -8,7 +8,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::{pin_project, pinned_drop};
 use tunnel_core::BoxError;
 
-use crate::{entry::io::AbortFlag, net::poll_nonempty_frame};
+use crate::{
+    entry::{executor::Mark, io::AbortFlag},
+    net::poll_nonempty_frame,
+};
 
 /// A response body on its way to hyper: without empty data frames, and with a failure that the client can see even where
 /// only the end of the connection marks the end of the body.
@@ -46,7 +49,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         *this.started = true;
-        let frame = ready!(poll_nonempty_frame(this.inner.as_mut(), cx));
+        let frame = poll_nonempty_frame(this.inner.as_mut(), cx);
+        Mark::of(&frame).leave();
+        let frame = ready!(frame);
         let complete = match &frame {
             None => true,
             Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),

@@ -1,12 +1,9 @@
 use std::time::Duration;
 
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto,
-};
+use tunnel_core::admit::IpPrefix;
 
 use crate::{
-    entry::{Serve, secure::Security},
+    entry::{Serve, addresses::PerAddress, secure::Security},
     net::{Listener, windows},
 };
 
@@ -16,14 +13,29 @@ const DEFAULT_HEAD_BYTES: u32 = 32 * 1024;
 /// The fields of that head.
 const DEFAULT_HEAD_FIELDS: usize = 100;
 
-/// hyper's own lower bound for the buffer of an HTTP/1.1 connection, in bytes.
-const SMALLEST_BUFFER: usize = 8 * 1024;
-
 /// A head arrives in one round trip or a few; who takes longer holds a connection for nothing.
 const DEFAULT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The preface of HTTP/2 is one small packet, and whoever has begun it has it whole.
+const DEFAULT_PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// As long as a dead peer is borne: an upload that stands still for so long holds an exchange for nothing.
+const DEFAULT_BODY_IDLE: Duration = Duration::from_secs(30);
+
+/// Twice the usual bound, because a reader may only pause. It is that of the sockets, too.
+const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// An HTTP/2 connection costs a client little to make again, and us little to keep for a while.
+const DEFAULT_IDLE: Duration = Duration::from_secs(60);
+
+/// What hyper takes of each kind of reset: above what clients cause that cancel a page, far below a flood.
+const DEFAULT_RESETS: (usize, usize) = (20, 1024);
+
 /// Connections at once: far above what one process serves well, far below what makes it run out of memory.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// Connections of one address at once: enough for an office or a proxy, and ten of them fill the entry, not one.
+const DEFAULT_MAX_PER_ADDRESS: usize = 1_000;
 
 /// The usual grace of a process manager before it kills.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
@@ -32,16 +44,24 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub(super) first_bytes_timeout: Duration,
+    pub(super) preface_timeout: Duration,
     pub(super) head_timeout: Duration,
+    pub(super) body_idle: Option<Duration>,
+    /// Whether `body_idle` holds for calls of gRPC as well.
+    pub(super) calls_idle: bool,
+    pub(super) send_timeout: Option<Duration>,
+    pub(super) idle: Option<Duration>,
     pub(super) head_bytes: u32,
     pub(super) head_fields: usize,
     pub(super) ping_interval: Duration,
     pub(super) ping_timeout: Duration,
     pub(super) max_streams: u32,
+    pub(super) resets: (usize, usize),
     pub(super) stream_window: u32,
     pub(super) max_frame: Option<u32>,
     pub(super) send_buffer: usize,
     pub(super) max_connections: usize,
+    pub(super) per_address: PerAddress,
     pub(super) drain: Duration,
     pub(super) security: Security,
 }
@@ -52,16 +72,26 @@ impl Entry {
     pub fn new() -> Self {
         Self {
             first_bytes_timeout: DEFAULT_HEAD_TIMEOUT,
+            preface_timeout: DEFAULT_PREFACE_TIMEOUT,
             head_timeout: DEFAULT_HEAD_TIMEOUT,
+            body_idle: Some(DEFAULT_BODY_IDLE),
+            calls_idle: false,
+            send_timeout: Some(DEFAULT_SEND_TIMEOUT),
+            idle: Some(DEFAULT_IDLE),
             head_bytes: DEFAULT_HEAD_BYTES,
             head_fields: DEFAULT_HEAD_FIELDS,
             ping_interval: windows::PING_INTERVAL,
             ping_timeout: windows::PING_TIMEOUT,
             max_streams: windows::EDGE_MAX_STREAMS,
+            resets: DEFAULT_RESETS,
             stream_window: windows::EDGE_STREAM_WINDOW,
             max_frame: None,
             send_buffer: windows::EDGE_SEND_BUFFER,
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            per_address: PerAddress {
+                limit: DEFAULT_MAX_PER_ADDRESS,
+                exempt: Vec::new(),
+            },
             drain: DEFAULT_DRAIN,
             security: Security::default(),
         }
@@ -74,9 +104,16 @@ impl Entry {
             stream_window: windows::TUNNEL_STREAM_WINDOW,
             max_frame: Some(windows::TUNNEL_MAX_FRAME),
             send_buffer: windows::TUNNEL_SEND_BUFFER,
+            calls_idle: true,
             security: Security::for_agents(),
             ..Self::new()
         }
+    }
+
+    /// The tunnel itself notices in this time that a stream is silent: no limit for bodies is shorter.
+    pub(crate) fn silence_is_seen_in(mut self, time: Duration) -> Self {
+        self.body_idle = self.body_idle.map(|idle| idle.max(time));
+        self
     }
 
     /// Every connection speaks TLS, and offers HTTP/2 and HTTP/1.1 by ALPN. By default none does: a port is one or the other.
@@ -107,11 +144,52 @@ impl Entry {
         self
     }
 
+    /// How long a client that has begun the preface of HTTP/2, or has chosen HTTP/2 by ALPN, may take to send all of it
+    /// (default 5 s).
+    #[must_use]
+    pub fn preface_timeout(mut self, timeout: Duration) -> Self {
+        self.preface_timeout = timeout;
+        self
+    }
+
     /// How long an HTTP/1.1 connection may take for one head, from the end of the exchange before it (default 10 s). It
     /// is the time that a kept connection may be idle, too.
     #[must_use]
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.head_timeout = timeout;
+        self
+    }
+
+    /// How long the service waits for the next piece of a request's body (default 30 s; `None` means for ever). It runs only
+    /// while the service asks for one. The body then fails with a [`TunnelError`](tunnel_core::TunnelError) of
+    /// [`Cause::BodyIdle`](tunnel_core::Cause::BodyIdle), which a stack of layers answers with 408.
+    ///
+    /// It stands here, and not in a layer, because it protects whatever is served. A layer that knows better sets
+    /// [`BodyIdle`](tunnel_core::route::BodyIdle), as `DeadlineLayer` does for rules that have a time of their own. Calls of
+    /// gRPC are free to be silent, and pings tell whether their callers live; on the port for agents it holds for them too,
+    /// but is never shorter than the heartbeat allows.
+    #[must_use]
+    pub fn body_idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.body_idle = timeout;
+        self
+    }
+
+    /// How long a client may take nothing of what is sent to it (default 120 s; `None` means for ever): on HTTP/1.1, and on
+    /// HTTP/2 when it does not even read the connection, the connection then ends with RST; a stream of HTTP/2 whose window
+    /// it keeps closed is reset alone. Upgraded streams have limits of their own.
+    ///
+    /// On Linux the sockets of [`SocketOptions::edge`](crate::net::SocketOptions::edge) end after 120 s by themselves.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.send_timeout = timeout;
+        self
+    }
+
+    /// How long an HTTP/2 connection without any stream stays open (default 60 s; `None` means for ever), however well it
+    /// answers pings. One of HTTP/1.1 has the time of [`head_timeout`](Self::head_timeout).
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle = timeout;
         self
     }
 
@@ -140,6 +218,15 @@ impl Entry {
         self
     }
 
+    /// How many streams of one HTTP/2 connection may end badly before the whole connection does: `waiting` ones that the client
+    /// has reset before they were looked at (rapid reset, CVE-2023-44487; default 20, at one time), and `wrong` ones that this
+    /// end had to reset because of what the client sent (MadeYouReset, CVE-2025-8671; default 1,024, in all).
+    #[must_use]
+    pub fn reset_limits(mut self, waiting: usize, wrong: usize) -> Self {
+        self.resets = (waiting, wrong);
+        self
+    }
+
     /// The receive window of one HTTP/2 stream, in bytes (default 256 KiB, at most 2^31 - 1): what a request whose body
     /// nobody reads may make this process store. [`windows`] has the rule that binds it to the number of streams.
     #[must_use]
@@ -156,6 +243,22 @@ impl Entry {
         self
     }
 
+    /// Connections of one address at once, upgraded ones included (default 1,000, at least 1; `usize::MAX` means that nobody
+    /// counts). Those beyond are closed when they are accepted. An IPv6 address counts by its /64. A proxy in front of the
+    /// entry, and the local host, are addresses like others: see [`exempt_addresses`](Self::exempt_addresses).
+    #[must_use]
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.per_address.limit = connections.max(1);
+        self
+    }
+
+    /// Addresses whose connections count in the total only; none by default.
+    #[must_use]
+    pub fn exempt_addresses(mut self, prefixes: impl IntoIterator<Item = IpPrefix>) -> Self {
+        self.per_address.exempt = prefixes.into_iter().collect();
+        self
+    }
+
     /// How long a graceful shutdown waits for running exchanges before it cuts them (default 30 s).
     #[must_use]
     pub fn drain(mut self, deadline: Duration) -> Self {
@@ -168,33 +271,6 @@ impl Entry {
     /// The service's readiness is awaited per request, inside the request's own future.
     pub fn serve<L: Listener, S>(self, listener: L, service: S) -> Serve<L, S> {
         Serve::new(self, listener, service)
-    }
-
-    /// The hyper server with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
-    pub(super) fn codec(&self) -> auto::Builder<TokioExecutor> {
-        let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER as u32);
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.head_timeout)
-            .half_close(false)
-            .max_headers(self.head_fields.saturating_mul(2))
-            .max_buf_size(head_bytes as usize);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.ping_interval)
-            .keep_alive_timeout(self.ping_timeout)
-            .max_concurrent_streams(self.max_streams)
-            .initial_stream_window_size(self.stream_window)
-            .initial_connection_window_size(windows::CONNECTION_WINDOW)
-            .adaptive_window(false)
-            .max_header_list_size(head_bytes)
-            .max_frame_size(self.max_frame)
-            .max_send_buf_size(self.send_buffer)
-            .enable_connect_protocol();
-        builder
     }
 }
 

@@ -1,28 +1,32 @@
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use tunnel_core::BoxError;
 
 use crate::{
-    entry::{RequestBody, io::EntryIo, service::EntryService},
+    entry::{RequestBody, activity::Activity, executor::StreamExecutor, io::EntryIo, service::EntryService},
     net::Socket,
 };
 
+/// What ends a connection.
+pub(super) struct Ends {
+    pub(super) activity: Activity,
+    pub(super) idle: Option<Duration>,
+    pub(super) drain: CancellationToken,
+    pub(super) cut: CancellationToken,
+}
+
 /// One connection, until it ends, or has drained, or is cut.
 pub(super) async fn run<T, S, B>(
-    codec: auto::Builder<TokioExecutor>,
+    codec: auto::Builder<StreamExecutor>,
     io: EntryIo<T>,
     service: EntryService<S>,
-    drain: CancellationToken,
-    cut: CancellationToken,
+    ends: Ends,
 ) where
     T: Socket,
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -35,7 +39,8 @@ pub(super) async fn run<T, S, B>(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
-        () = drain.cancelled() => None,
+        () = ends.drain.cancelled() => None,
+        () = ends.activity.idle(ends.idle) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -44,7 +49,7 @@ pub(super) async fn run<T, S, B>(
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => ended,
-                () = cut.cancelled() => Err("cut at the drain's deadline".into()),
+                () = ends.cut.cancelled() => Err("cut at the drain's deadline".into()),
             }
         }
     };

@@ -12,16 +12,22 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::task_tracker::TaskTrackerToken,
 };
 
-use crate::net::Socket;
+use crate::{
+    entry::{Entry, addresses::Place, idle::Idle},
+    net::{MaybeTls, Socket},
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// So many bytes of it are the beginning of nothing else: PROPFIND is a method.
+const PREFACE_BEGUN: usize = 3;
 
 /// Whether a connection must end with a failure that the peer can see.
 #[derive(Clone, Debug, Default)]
@@ -94,10 +100,37 @@ fn poll_cut(token: &CancellationToken, wait: &mut Option<Wait>, cx: &mut Context
 /// What a connection holds for its whole life, upgraded streams included.
 pub(super) struct Held {
     pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _place: Place,
     pub(super) _tracked: TaskTrackerToken,
 }
 
-/// The socket of an entry's connection: a deadline until the client has shown its version, and RST instead of FIN when
+/// How long a client may leave its socket alone.
+#[derive(Clone, Copy)]
+pub(super) struct SocketTimes {
+    first_bytes: Duration,
+    preface: Duration,
+    send: Option<Duration>,
+}
+
+impl SocketTimes {
+    pub(super) fn of<T: Socket>(entry: &Entry, socket: &MaybeTls<T>) -> Self {
+        let preface = entry.preface_timeout;
+        let first_bytes = if socket.is_http2() {
+            // Nothing but the preface can come.
+            entry.first_bytes_timeout.min(preface)
+        } else {
+            entry.first_bytes_timeout
+        };
+        Self {
+            first_bytes,
+            preface,
+            send: entry.send_timeout,
+        }
+    }
+}
+
+/// The socket of an entry's connection: a deadline until the client has shown its version, another while it takes nothing of
+/// what is sent, and RST instead of FIN when
 /// the flag is raised, or when a relayed stream is dropped that was not shut down.
 pub(super) struct EntryIo<T: Socket> {
     socket: T,
@@ -105,6 +138,8 @@ pub(super) struct EntryIo<T: Socket> {
     abort: AbortFlag,
     usage: UseFlag,
     cut: Cut,
+    /// The client takes nothing.
+    unsent: Idle,
     is_shut: bool,
     _held: Option<Held>,
 }
@@ -113,16 +148,18 @@ pub(super) struct EntryIo<T: Socket> {
 enum Version {
     Unknown {
         matched: usize,
+        preface: Duration,
         deadline: Pin<Box<Sleep>>,
     },
     Known,
 }
 
 impl<T: Socket> EntryIo<T> {
-    pub(super) fn new(socket: T, timeout: Duration, abort: AbortFlag, held: Option<Held>) -> Self {
+    pub(super) fn new(socket: T, times: SocketTimes, abort: AbortFlag, held: Option<Held>) -> Self {
         let version = Version::Unknown {
             matched: 0,
-            deadline: Box::pin(sleep(timeout)),
+            preface: times.preface,
+            deadline: Box::pin(sleep(times.first_bytes)),
         };
         Self {
             socket,
@@ -134,6 +171,7 @@ impl<T: Socket> EntryIo<T> {
                 read: None,
                 write: None,
             },
+            unsent: Idle::new(times.send),
             is_shut: false,
             _held: held,
         }
@@ -159,6 +197,19 @@ impl<T: Socket> EntryIo<T> {
         Ok(())
     }
 
+    /// What was done with bytes for the client: an error if it has taken none for too long.
+    fn sent<R>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if polled.is_ready() {
+            self.unsent.moved();
+        } else if !self.usage.is_upgraded() && self.unsent.poll_over(cx).is_ready() {
+            // What the kernel still holds for it goes as well.
+            self.abort.raise();
+            let text = "the client took nothing for too long";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+        polled
+    }
+
     /// Whoever writes waits, or will wait for something else once it has flushed: what may end that.
     fn check_writer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.usage.is_upgraded() && poll_cut(&self.cut.token, &mut self.cut.write, cx).is_ready() {
@@ -175,14 +226,26 @@ impl<T: Socket> EntryIo<T> {
 
 impl Version {
     fn see(&mut self, bytes: &[u8]) {
-        let Self::Unknown { matched, .. } = self else {
+        let Self::Unknown {
+            matched,
+            preface,
+            deadline,
+        } = self
+        else {
             return;
         };
         let rest = &PREFACE[*matched..];
         if bytes.len() >= rest.len() || !rest.starts_with(bytes) {
             *self = Self::Known;
         } else {
+            let before = *matched;
             *matched += bytes.len();
+            if before < PREFACE_BEGUN && *matched >= PREFACE_BEGUN {
+                let end = Instant::now() + *preface;
+                if end < deadline.deadline() {
+                    deadline.as_mut().reset(end);
+                }
+            }
         }
     }
 
@@ -225,7 +288,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
         if written.is_pending() {
             self.check_writer(cx)?;
         }
-        written
+        self.sent(cx, written)
     }
 
     fn poll_write_vectored(
@@ -237,7 +300,7 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
         if written.is_pending() {
             self.check_writer(cx)?;
         }
-        written
+        self.sent(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -246,7 +309,8 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_writer(cx)?;
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.sent(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -254,7 +318,8 @@ impl<T: Socket> AsyncWrite for EntryIo<T> {
             return Poll::Ready(Ok(()));
         }
         self.is_shut = true;
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.sent(cx, shut)
     }
 }
 
@@ -275,10 +340,12 @@ mod tests {
 
     fn pair() -> (DuplexStream, EntryIo<DuplexStream>) {
         let (client, server) = duplex(64);
-        (
-            client,
-            EntryIo::new(server, Duration::from_secs(10), AbortFlag::default(), None),
-        )
+        let times = SocketTimes {
+            first_bytes: Duration::from_secs(10),
+            preface: Duration::from_secs(5),
+            send: Some(Duration::from_secs(20)),
+        };
+        (client, EntryIo::new(server, times, AbortFlag::default(), None))
     }
 
     async fn timed_out(io: &mut EntryIo<DuplexStream>) -> bool {

@@ -45,9 +45,14 @@
 //!   that is [`Relayed`](tunnel_core::upgrade::Relayed) ends with RST whenever it is dropped without having been shut down.
 //! - An error of the service closes the connection (HTTP/1.1) or resets the stream (HTTP/2); nobody invents a 500.
 
+mod activity;
+mod addresses;
 mod body;
+mod codec;
 mod config;
 mod connection;
+mod executor;
+mod idle;
 mod io;
 mod request;
 #[cfg(feature = "tls")]

@@ -7,25 +7,42 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tunnel_core::{BoxError, TunnelError};
+use tunnel_core::{BoxError, Cause, Initiator, TunnelError, route::BodyIdle};
+
+use crate::entry::idle::Idle;
 
 /// The body of a request, as an entry gives it to its service.
 ///
 /// It is hyper's, but for one thing: hyper takes a client's reset of its stream with NO_ERROR for the end of the body,
 /// wherever it comes. That code makes sense from a server only (RFC 9113, section 8.1), and a request that it cuts short
 /// must not look complete: this body then fails with a [`TunnelError`] of
-/// [`Cause::Canceled`](tunnel_core::Cause::Canceled). All other errors are those of hyper.
+/// [`Cause::Canceled`](tunnel_core::Cause::Canceled). And it fails with [`Cause::BodyIdle`](tunnel_core::Cause::BodyIdle)
+/// when somebody waits for its next piece for longer than [`BodyIdle`] allows. All other errors are those of hyper.
 pub struct RequestBody {
     incoming: Incoming,
     is_http2: bool,
+    limit: Option<BodyIdle>,
+    idle: Idle,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, version: http::Version) -> Self {
+    pub(super) fn new(incoming: Incoming, version: http::Version, limit: Option<BodyIdle>) -> Self {
         Self {
             incoming,
             is_http2: version == http::Version::HTTP_2,
+            limit,
+            idle: Idle::new(None),
         }
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<TunnelError> {
+        let Some(limit) = &self.limit else {
+            return Poll::Pending;
+        };
+        self.idle.set_limit(limit.get());
+        ready!(self.idle.poll_over(cx));
+        let text = "the body of the request made no progress for too long";
+        Poll::Ready(TunnelError::new(Cause::BodyIdle, Initiator::Caller, text))
     }
 }
 
@@ -37,7 +54,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_idle(cx).map(|error| Some(Err(error.into())));
+        };
+        self.idle.moved();
+        match frame {
             // It is true after END_STREAM, and stays so if the client resets the stream after that.
             None if self.is_http2 && !self.incoming.is_end_stream() => {
                 let reset = h2::Error::from(h2::Reason::NO_ERROR);

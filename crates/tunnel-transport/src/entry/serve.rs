@@ -3,13 +3,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -20,9 +18,12 @@ use tunnel_core::{BoxError, PeerInfo, upgrade::Stopping};
 
 use crate::{
     entry::{
-        Entry, RequestBody, connection,
-        io::{AbortFlag, EntryIo, Held, UseFlag},
-        secure::Security,
+        Entry, RequestBody,
+        activity::Activity,
+        addresses::Addresses,
+        connection,
+        executor::StreamExecutor,
+        io::{AbortFlag, EntryIo, Held, SocketTimes, UseFlag},
         service::EntryService,
     },
     net::{Acceptor, Listener},
@@ -112,8 +113,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let connections = Connections::new(&serve.entry);
-    connections.security.watch();
+    let connections = Connections::new(serve.entry);
+    connections.entry.security.watch();
     let mut acceptor = Acceptor::new(serve.listener);
     let mut signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
     loop {
@@ -129,14 +130,13 @@ where
         connections.start(socket, peer, permit, serve.service.clone());
     }
     drop(acceptor);
-    connections.drain(serve.entry.drain).await;
+    connections.drain().await;
 }
 
 /// Everything that the connections of one entry share.
 struct Connections {
-    codec: auto::Builder<TokioExecutor>,
-    first_bytes_timeout: Duration,
-    security: Security,
+    entry: Arc<Entry>,
+    addresses: Addresses,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
     drain: CancellationToken,
@@ -144,15 +144,14 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: Entry) -> Self {
         Self {
-            codec: entry.codec(),
-            first_bytes_timeout: entry.first_bytes_timeout,
-            security: entry.security.clone(),
+            addresses: Addresses::new(entry.per_address.clone()),
             permits: Arc::new(Semaphore::new(entry.max_connections)),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
+            entry: Arc::new(entry),
         }
     }
 
@@ -173,22 +172,23 @@ impl Connections {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let Some(place) = self.addresses.take(peer.addr.map(|addr| addr.ip())) else {
+            tracing::debug!(peer = ?peer.addr, "an address has all of its connections");
+            return refuse(socket);
+        };
         let held = Held {
             _permit: permit,
+            _place: place,
             _tracked: self.tracker.token(),
         };
         // Tokens of their own, so that connections do not meet at one lock each time they are polled.
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
-        let (codec, security, first_bytes_timeout) = (
-            self.codec.clone(),
-            self.security.clone(),
-            self.first_bytes_timeout,
-        );
+        let entry = Arc::clone(&self.entry);
         tokio::spawn(async move {
             // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
             let secured = tokio::select! {
                 biased;
-                secured = security.handshake(socket, peer) => secured,
+                secured = entry.security.handshake(socket, peer) => secured,
                 () = drain.cancelled() => return,
             };
             let Some((socket, peer)) = secured else { return };
@@ -196,8 +196,9 @@ impl Connections {
                 let drain = drain.clone();
                 Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
             };
-            let (abort, usage) = (AbortFlag::default(), UseFlag::default());
-            let io = EntryIo::new(socket, first_bytes_timeout, abort.clone(), Some(held))
+            let (abort, usage, activity) = (AbortFlag::default(), UseFlag::default(), Activity::new());
+            let times = SocketTimes::of(&entry, &socket);
+            let io = EntryIo::new(socket, times, abort.clone(), Some(held))
                 .used_as(usage.clone())
                 .cut_by(cut.clone());
             let service = EntryService {
@@ -206,21 +207,37 @@ impl Connections {
                 abort,
                 usage,
                 stopping,
+                activity: activity.clone(),
+                body_idle: entry.body_idle,
+                calls_idle: entry.calls_idle,
             };
-            connection::run(codec, io, service, drain, cut).await;
+            let codec = entry.codec(StreamExecutor::new(entry.send_timeout, activity.clone()));
+            let ends = connection::Ends {
+                activity,
+                idle: entry.idle,
+                drain,
+                cut,
+            };
+            drop(entry);
+            connection::run(codec, io, service, ends).await;
         });
     }
 
-    async fn drain(&self, deadline: Duration) {
+    async fn drain(&self) {
         self.drain.cancel();
         self.tracker.close();
-        if timeout(deadline, self.tracker.wait()).await.is_err() {
+        if timeout(self.entry.drain, self.tracker.wait()).await.is_err() {
             tracing::warn!(
                 left = self.tracker.len(),
                 "cutting connections at the drain's deadline"
             );
         }
     }
+}
+
+/// Ends a connection that there is no place for.
+fn refuse(mut socket: impl crate::net::Socket) {
+    socket.abort();
 }
 
 impl Drop for Connections {

@@ -1,20 +1,26 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
 use tunnel_core::{
     admit::ExtendedConnect,
+    head::Protocol,
+    route::BodyIdle,
     upgrade::{Relayed, Stopping},
 };
 
 use crate::entry::{
     RequestBody,
+    activity::Activity,
     body::EntryBody,
+    executor::Mark,
     io::{AbortFlag, Use, UseFlag},
     secure::Peer,
     upgrade,
@@ -27,6 +33,25 @@ pub(super) struct EntryService<S> {
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
     pub(super) stopping: Stopping,
+    pub(super) activity: Activity,
+    pub(super) body_idle: Option<Duration>,
+    pub(super) calls_idle: bool,
+}
+
+impl<S> EntryService<S> {
+    /// The time that this request's body has, in its extensions as well; none if it has no limit.
+    fn watch_body(&self, request: &mut Request<Incoming>) -> Option<BodyIdle> {
+        let limit = self.body_idle.filter(|_| !request.body().is_end_stream())?;
+        // The streams of a call may be silent for as long as they like.
+        let is_call =
+            request.version() == Version::HTTP_2 && Protocol::of(request.headers()) == Protocol::Grpc;
+        if is_call && !self.calls_idle {
+            return None;
+        }
+        let idle = BodyIdle::new(limit);
+        request.extensions_mut().insert(idle.clone());
+        Some(idle)
+    }
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
@@ -51,13 +76,15 @@ where
         let version = request.version();
         let http1 = (version <= Version::HTTP_11).then(|| {
             self.usage.set(Use::Watched);
+            self.activity.is_http1();
             OnHttp1 {
                 usage: self.usage.clone(),
                 is_connect: request.method() == Method::CONNECT,
                 is_upgrade: upgrade::is_asked(&request),
             }
         });
-        let request = request.map(|body| RequestBody::new(body, version));
+        let idle = self.watch_body(&mut request);
+        let request = request.map(|body| RequestBody::new(body, version, idle));
         EntryFuture {
             state: State::Ready {
                 service: self.inner.clone(),
@@ -121,7 +148,9 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProjection::Ready { service, request } => {
-                    ready!(service.poll_ready(cx))?;
+                    let polled = service.poll_ready(cx);
+                    Mark::of(&polled).leave();
+                    ready!(polled)?;
                     let request = request
                         .take()
                         .expect("the state changes when the request is taken");
@@ -129,7 +158,9 @@ where
                     this.state.set(State::Called(future));
                 }
                 StateProjection::Called(future) => {
-                    let mut response = ready!(future.poll(cx))?;
+                    let polled = future.poll(cx);
+                    Mark::of(&polled).leave();
+                    let mut response = ready!(polled)?;
                     if let Some(http1) = this.http1 {
                         http1.answered(&mut response);
                     }

@@ -118,6 +118,14 @@ impl<L> ServeAgents<L> {
         self
     }
 
+    /// Changes the limits of the port: its timeouts and pings, and how many connections it takes, in all and of one address. They
+    /// begin with the defaults of an [`Entry`]; the windows are those of the tunnel, and should stay so. Of the drain, that of
+    /// [`drain`](Self::drain) holds.
+    pub fn limits(mut self, change: impl FnOnce(Entry) -> Entry) -> Self {
+        self.entry = change(self.entry);
+        self
+    }
+
     /// How long exchanges may go on once it stops; 30 s by default.
     pub fn drain(mut self, deadline: Duration) -> Self {
         self.drain = deadline;
@@ -144,6 +152,8 @@ impl<L: Listener> IntoFuture for ServeAgents<L> {
             drain,
             signal,
         } = self;
+        let heartbeat = gateway.0.heartbeat;
+        let entry = entry.silence_is_seen_in(heartbeat.timeout.saturating_add(heartbeat.interval));
         let serve = entry.drain(GOODBYE).serve(listener, AgentsPort::new(&gateway));
         match signal {
             None => serve.into_future(),

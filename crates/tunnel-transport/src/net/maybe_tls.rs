@@ -30,12 +30,12 @@ macro_rules! either {
     };
 }
 
-#[cfg(feature = "tls")]
 impl<T> MaybeTls<T> {
     /// Whether HTTP/2 was chosen by ALPN.
     pub(crate) fn is_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
             Self::Tls(stream) => crate::tls::is_http2(stream.get_ref().1.alpn_protocol()),
         }
     }

@@ -3,6 +3,7 @@
 mod faults;
 mod http1;
 mod http2;
+mod slow;
 mod stop;
 #[cfg(feature = "tls")]
 mod tls;
