@@ -29,7 +29,7 @@ use tunnel_tests::{
 };
 
 use crate::{
-    program::{Running, TOKEN, program},
+    program::{Running, TOKEN, output, program},
     world::{Files, RunningGateway, TO_WEB, agent_file, gateway_file},
 };
 
@@ -44,6 +44,12 @@ const JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
 const OLD_JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
                        eyJpc3MiOiJtZSIsImF1ZCI6ImFwaSIsInN1YiI6ImRvcmEiLCJleHAiOjEwMDAwMDAwMDB9.\
                        02zZZokOtyuk5ki1p2SoOAdWHGzJ-6IpvJhvKKRsenk";
+
+/// Of `erin`, signed by the key that [`server`] publishes, whose public half is [`PUBLISHED`].
+const EDDSA: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCIsImtpZCI6Im9uZSJ9.\
+                     eyJpc3MiOiJwdWJsaXNoZWQiLCJhdWQiOiJhcGkiLCJzdWIiOiJlcmluIiwiZXhwIjo0MTAyNDQ0ODAwfQ.\
+                     lFOJWAHbeR4wioeM71ZxvEPUUHroKL6CIzobwPf4RPY74BoALa9T48JLOFWMAT3VKR0dXMcQKCi_3AUY88CvDQ";
+const PUBLISHED: &str = "DJA0DVOIMwk-y0sP89NHYTHBkgpF0-4MksMJq9cDcUU";
 
 /// A token that only the authorization server knows.
 const OPAQUE: &str = "opaque-token-of-carol";
@@ -67,8 +73,10 @@ auth:
     sso: {{jwt: {{algorithms: [HS256], issuers: [me], audiences: [api], secret_env: TUNNEL_TOKEN}}}}
     opaque:
       introspection: {{url: \"{server}/introspect\", client_id: gateway, client_secret_env: TUNNEL_TOKEN}}
+    published:
+      jwt: {{algorithms: [EdDSA], issuers: [published], audiences: [api], jwks_url: \"{server}/keys\"}}
   policies:
-    anybody: {{any_of: [people, tokens, sso, opaque]}}
+    anybody: {{any_of: [people, tokens, sso, published, opaque]}}
 rate_limits:
   - {{key: principal, rate: 1000/s}}
   - {{name: first, key: address, rate: 1000/s, before_auth: true}}
@@ -97,7 +105,7 @@ fn app() -> Router {
         .fallback(who)
 }
 
-/// An authorization server that knows [`OPAQUE`], and counts what it is asked by the client that it knows.
+/// An issuer that publishes its key, and an authorization server that knows [`OPAQUE`], and counts what it is asked by the client that it knows.
 fn server(asked: Arc<AtomicUsize>) -> Router {
     let introspect = |State(asked): State<Arc<AtomicUsize>>, headers: HeaderMap, body: String| async move {
         let us = format!("Basic {}", STANDARD.encode(format!("gateway:{TOKEN}")));
@@ -107,8 +115,13 @@ fn server(asked: Arc<AtomicUsize>) -> Router {
         let answer = json!({"active": is_known, "sub": "carol", "username": "carol"});
         ([(header::CONTENT_TYPE, "application/json")], answer.to_string())
     };
+    let keys = || async {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "use": "sig", "x": PUBLISHED});
+        json!({"keys": [key]}).to_string()
+    };
     Router::new()
         .route("/introspect", post(introspect))
+        .route("/keys", get(keys))
         .with_state(asked)
 }
 
@@ -188,6 +201,7 @@ async fn what_the_file_says_about_callers_holds() {
             (format!("Bearer {JWT}"), "dora"),
             (format!("Bearer {OPAQUE}"), "carol"),
             (format!("Bearer {OPAQUE}"), "carol"),
+            (format!("Bearer {EDDSA}"), "erin"),
         ] {
             let expected = (200, format!("{who} nobody"));
             assert_eq!(world.get("/", &credentials).await, expected, "{who}");
@@ -297,9 +311,32 @@ async fn silent(world: World) {
         "it was told to say all: {printed}"
     );
     let shown = STANDARD.encode(format!("alice:{PASSWORD}"));
-    for secret in [TOKEN, PASSWORD, &shown, JWT, OLD_JWT, OPAQUE, "$2y$04"] {
+    for secret in [TOKEN, PASSWORD, &shown, JWT, OLD_JWT, EDDSA, OPAQUE, "$2y$04"] {
         assert!(!printed.contains(secret), "{secret}\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_nothing_uses_is_told_in_the_log() {
+    let files = Files::new();
+    let auth = "auth:
+  default: public
+  providers:
+    keys: {bearer: [{name: ci, token_env: TUNNEL_TOKEN}]}
+";
+    let file = files.write("gateway.yaml", &gateway_file(&format!("{TO_WEB}{auth}")));
+    let ended = within_limit(output("gateway", &["--check", "--config", &file])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("gateway.yaml:14: no rule and no policy uses `keys`"),
+        "{ended:?}"
+    );
+    let used = gateway_file(&format!("{TO_WEB}{}", auth.replace("public", "keys")));
+    let file = files.write("gateway.yaml", &used);
+    let ended = within_limit(output("gateway", &["--check", "--config", &file])).await;
+    assert!(!ended.stderr.contains("WARN"), "{ended:?}");
 }
 
 #[tokio::test]

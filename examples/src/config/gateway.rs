@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, net::SocketAddr, time::Duration};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::{
     GroupName, Member,
@@ -22,6 +22,8 @@ use super::{
     auth::{self, AgentsAuth, Both, Known, RawAgentsAuth, RawAuth},
     concurrency::RawConcurrency,
     error::Checker,
+    groups::RawGroups,
+    grpc_web::RawGrpcWeb,
     limits::Limits,
     rates::{self, RawRate},
     rules::{self, GroupUse, RawRule},
@@ -138,26 +140,12 @@ struct RawAgents {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawGrpcWeb {
-    origins: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    credentials: bool,
-    max_age: Option<Time>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawToken {
     name: Spanned<String>,
     token: Option<Spanned<Secret>>,
     token_env: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
     groups: Spanned<RawGroups>,
-}
-
-pub(super) enum RawGroups {
-    All,
-    Only(Vec<Spanned<String>>),
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -355,39 +343,6 @@ impl RawAgents {
     }
 }
 
-impl RawGrpcWeb {
-    fn check(&self, checker: &mut Checker<'_>) -> Option<Cors> {
-        let origins = &self.origins.value;
-        let is_any = |origin: &Spanned<String>| origin.value == "*";
-        if origins.is_empty() {
-            let message = "no page could call: name one such as `origins: [https://app.example.com]`, or leave \
-                           `grpc_web` out if only pages of the same site call";
-            checker.wrong(self.origins.referenced, message);
-            return None;
-        }
-        if origins.iter().any(is_any) && (origins.len() > 1 || self.credentials) {
-            let message = "`*` stands for every page: it stands alone, and never with `credentials: true`";
-            checker.wrong(self.origins.referenced, message);
-            return None;
-        }
-        let cors = if is_any(&origins[0]) {
-            Cors::any_origin()
-        } else {
-            let names = origins.iter().map(|origin| origin.value.as_str());
-            let cors = if self.credentials {
-                Cors::origins_with_credentials(names)
-            } else {
-                Cors::origins(names)
-            };
-            checker.take(self.origins.referenced, cors)?
-        };
-        Some(match self.max_age {
-            Some(age) => cors.max_age(age.0),
-            None => cors,
-        })
-    }
-}
-
 impl RawToken {
     fn add(
         &self,
@@ -409,64 +364,11 @@ impl RawToken {
     }
 }
 
-impl RawGroups {
-    pub(super) fn check(&self, place: &Spanned<Self>, checker: &mut Checker<'_>) -> Option<AllowedGroups> {
-        let groups = match self {
-            Self::All => return Some(AllowedGroups::All),
-            Self::Only(groups) => groups,
-        };
-        if groups.is_empty() {
-            checker.wrong(
-                place.referenced,
-                "a token needs a group: write one such as `groups: [web]`, or \"*\" for all",
-            );
-        }
-        let groups: Option<BTreeSet<GroupName>> = groups
-            .iter()
-            .map(|group| checker.take(group.referenced, group.value.parse()))
-            .collect();
-        groups.map(AllowedGroups::Only)
-    }
-}
-
 fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Option<SocketAddr> {
     let address = text.parse().map_err(|_| {
         format!("`{text}` is no address to listen on: write IP:PORT, such as 127.0.0.1:8080 or [::]:8080")
     });
     checker.take(place, address)
-}
-
-impl<'de> Deserialize<'de> for RawGroups {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = RawGroups;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list such as [web, api], or \"*\" for all groups,")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawGroups, E> {
-                if text == "*" {
-                    return Ok(RawGroups::All);
-                }
-                Err(E::custom(format!(
-                    "`{text}` is no list of groups: write [{text}], or \"*\" for all groups"
-                )))
-            }
-
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<RawGroups, A::Error> {
-                let mut groups = Vec::new();
-                while let Some(group) = list.next_element()? {
-                    groups.push(group);
-                }
-                Ok(RawGroups::Only(groups))
-            }
-        }
-
-        deserializer.deserialize_any(Visitor)
-    }
 }
 
 impl From<RawBalance> for Balance {

@@ -11,7 +11,7 @@ use tunnel_transport::{
 };
 
 use super::Known;
-use crate::config::{error::Checker, gateway::RawGroups, text_or::TextOr};
+use crate::config::{error::Checker, groups::RawGroups, text_or::TextOr};
 
 /// The claim that has the gRPC services which an agent may register.
 pub(super) const SERVICES: &str = "services";
