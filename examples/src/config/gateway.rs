@@ -19,7 +19,7 @@ use tunnel_transport::{AgentTokens, AllowedGroups, Gateway, entry::Entry};
 use super::{
     ConfigError, Surroundings,
     error::Checker,
-    limits::Limits,
+    limits::{Limits, PortLimits},
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
@@ -43,6 +43,8 @@ pub struct GatewayConfig {
     pub gateway: Gateway,
     /// TLS of the port for agents; none if they come without.
     pub agents_tls: Option<PortTls>,
+    /// The limits of the port for agents.
+    pub agents_limits: PortLimits,
     /// The limits of the port for outside traffic, and its TLS.
     pub entry: Entry,
     /// Whether outside traffic comes by TLS.
@@ -177,6 +179,7 @@ impl RawGateway {
             self.check_uses(&uses, checker);
         }
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
+        let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
         let (gateway, access) = match tokens? {
@@ -196,6 +199,7 @@ impl RawGateway {
             listen: listen?,
             agents_listen: agents_listen?,
             agents_tls: agents_tls?,
+            agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
             entry: entry.drain(drain),
             has_tls,

@@ -29,6 +29,7 @@ pub use self::{
     agent::AgentConfig,
     error::ConfigError,
     gateway::{Access, Balance, GatewayConfig},
+    limits::PortLimits,
     tls::PortTls,
 };
 
