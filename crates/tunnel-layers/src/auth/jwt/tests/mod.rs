@@ -7,6 +7,7 @@ use tunnel_core::auth::Refusal;
 use super::*;
 
 mod keys;
+mod properties;
 mod published;
 mod tokens;
 
