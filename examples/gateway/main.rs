@@ -93,7 +93,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
             .await;
         drop(served);
     };
-    let serve_agents = gateway.serve_agents(agents);
+    let serve_agents = config.agents_limits.agents(gateway.serve_agents(agents));
     let serve_agents = match config.agents_tls {
         Some(tls) => tls.agents(serve_agents),
         None => serve_agents,

@@ -6,5 +6,6 @@ mod addresses;
 mod floods;
 mod frame;
 mod heads;
+mod parsers;
 mod slow;
 mod world;

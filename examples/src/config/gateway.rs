@@ -24,7 +24,7 @@ use super::{
     error::Checker,
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
-    limits::Limits,
+    limits::{Limits, PortLimits},
     rates::{self, RawRate},
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
@@ -50,6 +50,8 @@ pub struct GatewayConfig {
     pub gateway: Gateway,
     /// TLS of the port for agents; none if they come without.
     pub agents_tls: Option<PortTls>,
+    /// The limits of the port for agents.
+    pub agents_limits: PortLimits,
     /// The limits of the port for outside traffic, and its TLS.
     pub entry: Entry,
     /// Whether outside traffic comes by TLS.
@@ -199,6 +201,7 @@ impl RawGateway {
             checker,
         );
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
+        let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
         let (gateway, access) = match (tokens?, agents_auth) {
@@ -222,6 +225,7 @@ impl RawGateway {
             listen: listen?,
             agents_listen: agents_listen?,
             agents_tls: agents_tls?,
+            agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
             entry: entry.drain(drain),
             has_tls,

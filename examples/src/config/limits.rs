@@ -2,8 +2,12 @@
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use tunnel_core::admit::{DEFAULT_MAX_FIELDS, DEFAULT_MAX_HEAD_BYTES, Policy};
-use tunnel_transport::{entry::Entry, gateway::GatewayBuilder};
+use tunnel_core::admit::{DEFAULT_MAX_FIELDS, DEFAULT_MAX_HEAD_BYTES, IpPrefix, Policy};
+use tunnel_transport::{
+    entry::{DEFAULT_WAITING_RESETS, DEFAULT_WRONG_RESETS, Entry},
+    gateway::{GatewayBuilder, ServeAgents},
+    net::windows::{PING_INTERVAL, PING_TIMEOUT},
+};
 
 use super::{
     error::Checker,
@@ -29,6 +33,80 @@ pub(super) struct Limits {
     uri_bytes: Option<Size>,
     first_bytes_timeout: Option<Time>,
     head_timeout: Option<Time>,
+    max_connections_per_address: Option<Count>,
+    max_agent_connections: Option<Count>,
+    max_agent_connections_per_address: Option<Count>,
+    #[serde(default)]
+    exempt_addresses: Vec<Spanned<String>>,
+    preface_timeout: Option<Time>,
+    body_idle_timeout: Option<Time>,
+    send_timeout: Option<Time>,
+    idle_timeout: Option<Time>,
+    ping_interval: Option<Time>,
+    ping_timeout: Option<Time>,
+    max_waiting_resets: Option<Count>,
+    max_wrong_resets: Option<Count>,
+}
+
+/// What both ports take from a client.
+#[derive(Clone, Debug, Default)]
+pub struct PortLimits {
+    first_bytes_timeout: Option<Time>,
+    head_timeout: Option<Time>,
+    preface_timeout: Option<Time>,
+    body_idle_timeout: Option<Time>,
+    send_timeout: Option<Time>,
+    idle_timeout: Option<Time>,
+    ping_interval: Option<Time>,
+    ping_timeout: Option<Time>,
+    resets: (Option<Count>, Option<Count>),
+    connections: Option<Count>,
+    connections_per_address: Option<Count>,
+    exempt: Vec<IpPrefix>,
+}
+
+impl PortLimits {
+    /// The same port for agents, with these limits.
+    pub fn agents<L>(self, serve: ServeAgents<L>) -> ServeAgents<L> {
+        serve.limits(|entry| self.entry(entry))
+    }
+
+    fn entry(self, mut entry: Entry) -> Entry {
+        if let Some(limit) = self.connections {
+            entry = entry.max_connections(limit.0 as usize);
+        }
+        if let Some(limit) = self.connections_per_address {
+            entry = entry.max_connections_per_address(limit.0 as usize);
+        }
+        if let Some(timeout) = self.first_bytes_timeout {
+            entry = entry.first_bytes_timeout(timeout.0);
+        }
+        if let Some(timeout) = self.head_timeout {
+            entry = entry.head_timeout(timeout.0);
+        }
+        if let Some(timeout) = self.preface_timeout {
+            entry = entry.preface_timeout(timeout.0);
+        }
+        if let Some(timeout) = self.body_idle_timeout {
+            entry = entry.body_idle_timeout(Some(timeout.0));
+        }
+        if let Some(timeout) = self.send_timeout {
+            entry = entry.send_timeout(Some(timeout.0));
+        }
+        if let Some(timeout) = self.idle_timeout {
+            entry = entry.idle_timeout(Some(timeout.0));
+        }
+        let interval = self.ping_interval.map_or(PING_INTERVAL, |time| time.0);
+        entry = entry.ping(interval, self.ping_timeout.map_or(PING_TIMEOUT, |time| time.0));
+        let or = |count: Option<Count>, default| count.map_or(default, |count| count.0 as usize);
+        let (waiting, wrong) = self.resets;
+        entry
+            .reset_limits(
+                or(waiting, DEFAULT_WAITING_RESETS),
+                or(wrong, DEFAULT_WRONG_RESETS),
+            )
+            .exempt_addresses(self.exempt)
+    }
 }
 
 impl Limits {
@@ -38,17 +116,17 @@ impl Limits {
         mut policy: Policy,
         checker: &mut Checker<'_>,
     ) -> (Entry, Policy) {
-        if let Some(limit) = self.max_connections {
-            entry = entry.max_connections(limit.0 as usize);
+        for prefix in &self.exempt_addresses {
+            checker.take(prefix.referenced, prefix.value.parse::<IpPrefix>());
         }
+        let port = PortLimits {
+            connections: self.max_connections,
+            connections_per_address: self.max_connections_per_address,
+            ..self.port()
+        };
+        entry = port.entry(entry);
         if let Some(limit) = self.max_streams {
             entry = entry.max_concurrent_streams(limit.0);
-        }
-        if let Some(timeout) = self.first_bytes_timeout {
-            entry = entry.first_bytes_timeout(timeout.0);
-        }
-        if let Some(timeout) = self.head_timeout {
-            entry = entry.head_timeout(timeout.0);
         }
         if let Some(limit) = self.uri_bytes {
             policy = policy.max_uri_bytes(limit.0 as usize);
@@ -58,6 +136,34 @@ impl Limits {
             entry.head_limit(bytes, fields as usize),
             policy.max_head_bytes(bytes as usize).max_fields(fields as usize),
         )
+    }
+
+    /// The limits of the port for agents.
+    pub(super) fn agents(&self) -> PortLimits {
+        PortLimits {
+            connections: self.max_agent_connections,
+            connections_per_address: self.max_agent_connections_per_address,
+            ..self.port()
+        }
+    }
+
+    /// What holds for both ports.
+    fn port(&self) -> PortLimits {
+        let exempt = self.exempt_addresses.iter();
+        PortLimits {
+            first_bytes_timeout: self.first_bytes_timeout,
+            head_timeout: self.head_timeout,
+            preface_timeout: self.preface_timeout,
+            body_idle_timeout: self.body_idle_timeout,
+            send_timeout: self.send_timeout,
+            idle_timeout: self.idle_timeout,
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            resets: (self.max_waiting_resets, self.max_wrong_resets),
+            // Those that are wrong have been told.
+            exempt: exempt.filter_map(|prefix| prefix.value.parse().ok()).collect(),
+            ..PortLimits::default()
+        }
     }
 
     pub(super) fn apply_to_gateway(&self, mut gateway: GatewayBuilder) -> GatewayBuilder {

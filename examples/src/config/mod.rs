@@ -39,6 +39,7 @@ pub use self::{
     gateway::{Access, Balance, GatewayConfig},
     guards::Guards,
     key::By,
+    limits::PortLimits,
     tls::PortTls,
 };
 

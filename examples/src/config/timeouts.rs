@@ -1,16 +1,10 @@
 //! How long the parts of an exchange may take.
 
-use std::time::Duration;
-
 use serde::Deserialize;
-use tunnel_core::{Limit, Timeouts};
+use tunnel_core::Timeouts;
 use tunnel_layers::route::Rule;
 
 use super::units::TimeLimit;
-
-/// The longest wait for the next piece of a request's body, unless the file says otherwise: who sends nothing for so long is
-/// gone, or wants to hold a place.
-pub(super) const DEFAULT_REQUEST_IDLE: Duration = Duration::from_secs(30);
 
 /// `timeouts:` of the file, and of a rule.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -23,13 +17,12 @@ pub(super) struct RawTimeouts {
 }
 
 impl RawTimeouts {
-    /// What holds for rules that say nothing.
+    /// What holds for rules that say nothing. Without a word on the request's body, the limit of the port holds for it.
     pub(super) fn defaults(self) -> Timeouts {
-        let idle = Limit::To(DEFAULT_REQUEST_IDLE);
         Timeouts {
             whole: self.whole.map(|time| time.0),
             head: self.head.map(|time| time.0),
-            request_idle: Some(self.request_idle.map_or(idle, |time| time.0)),
+            request_idle: self.request_idle.map(|time| time.0),
             response_idle: self.response_idle.map(|time| time.0),
         }
     }

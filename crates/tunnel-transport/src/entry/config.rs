@@ -28,8 +28,11 @@ const DEFAULT_SEND_TIMEOUT: Duration = Duration::from_secs(120);
 /// An HTTP/2 connection costs a client little to make again, and us little to keep for a while.
 const DEFAULT_IDLE: Duration = Duration::from_secs(60);
 
-/// What hyper takes of each kind of reset: above what clients cause that cancel a page, far below a flood.
-const DEFAULT_RESETS: (usize, usize) = (20, 1024);
+/// Streams that a client may have reset before they were looked at; above what clients do that cancel a page, far below a flood.
+pub const DEFAULT_WAITING_RESETS: usize = 20;
+
+/// Streams of one connection that this end may have to reset; clients that are not hostile cause next to none.
+pub const DEFAULT_WRONG_RESETS: usize = 1024;
 
 /// Connections at once: far above what one process serves well, far below what makes it run out of memory.
 const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
@@ -83,7 +86,7 @@ impl Entry {
             ping_interval: windows::PING_INTERVAL,
             ping_timeout: windows::PING_TIMEOUT,
             max_streams: windows::EDGE_MAX_STREAMS,
-            resets: DEFAULT_RESETS,
+            resets: (DEFAULT_WAITING_RESETS, DEFAULT_WRONG_RESETS),
             stream_window: windows::EDGE_STREAM_WINDOW,
             max_frame: None,
             send_buffer: windows::EDGE_SEND_BUFFER,

@@ -67,7 +67,7 @@ mod tests;
 mod upgrade;
 
 pub use self::{
-    config::Entry,
+    config::{DEFAULT_WAITING_RESETS, DEFAULT_WRONG_RESETS, Entry},
     request::RequestBody,
     serve::{Serve, ServeFuture},
 };

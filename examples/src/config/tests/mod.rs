@@ -345,6 +345,9 @@ fn limits_have_bounds() {
         ("{credit: 1TB}", "such as 256KiB"),
         ("{head_timeout: soon}", "such as 500ms"),
         ("{max_conections: 1}", "did you mean `max_connections`?"),
+        ("{max_connections_per_address: 0}", "at least 1"),
+        ("{body_idle_timeout: 0s}", "at least 1ms"),
+        ("{exempt_addresses: [10.1.2.3/8]}", "write `10.0.0.0/8`"),
     ] {
         let error = gateway_with("rules:", &format!("limits: {limits}\nrules:"));
         assert!(

@@ -218,6 +218,22 @@ fn a_client_that_does_not_end_is_cut_off_once_nobody_hears_it() {
 }
 
 #[test]
+fn a_client_that_goes_on_talking_to_nobody_is_cut_off_as_well() {
+    let mut bench = Bench::opaque().listen();
+    bench.abandon();
+    bench.source.end();
+    bench.run();
+    for _ in 0..29 {
+        bench.wire.say(&[0; 100_000]);
+        bench.advance(1);
+        bench.assert_runs();
+    }
+    bench.wire.say(&[0; 100_000]);
+    bench.advance(1);
+    bench.assert_over();
+}
+
+#[test]
 fn a_relay_that_is_dropped_ends_the_stream() {
     let bench = Bench::opaque().listen();
     bench.relay.abort();

@@ -8,6 +8,7 @@ use super::*;
 
 mod cases;
 mod keys;
+mod properties;
 mod published;
 mod tokens;
 
