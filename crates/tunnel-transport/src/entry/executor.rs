@@ -171,7 +171,7 @@ mod tests {
                 })
                 .await;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let start = Instant::now();
         watched(slow).await;
