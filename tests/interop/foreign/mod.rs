@@ -6,8 +6,11 @@ mod table;
 
 use std::net::SocketAddr;
 
-use tunnel_tests::tunnel::Tunnel;
-use tunnel_transport::Upstream;
+use tunnel_tests::{
+    pki::Ca,
+    tunnel::{GROUP, Tunnel},
+};
+use tunnel_transport::{Upstream, entry::Entry, tls::ServerTls};
 
 use self::{
     python::{Python, Script},
@@ -58,6 +61,31 @@ impl Foreign {
             settled(tunnel).await;
         }
     }
+}
+
+/// Every case over TLS, through the tunnel and back to a server of its own.
+#[tokio::test]
+async fn every_case_of_grpcio_over_tls() {
+    let ca = Ca::new("interop");
+    let Some(python) = Python::find("tls") else {
+        return;
+    };
+    let python = python.believing(&ca.pem);
+    let mut table = Table::default();
+    within("grpcio over TLS", async {
+        let (_server, addr) = python.serve().await;
+        let tls = ServerTls::builder().certificate(ca.server(&["127.0.0.1"]).identity());
+        let entry = Entry::new().tls(tls.build().expect("certificates"));
+        let mut tunnel = Tunnel::builder().entry(entry).start().await;
+        let upstream = Upstream::h2c(format!("http://{addr}")).expect("an address");
+        tunnel.add_agent(GROUP, upstream).await;
+        let results = python.cases(tunnel.addr, &[]).await;
+        table.add("grpcio over TLS", "grpcio", Place::Upstream, results);
+        settled(&tunnel).await;
+    })
+    .await;
+    table.print();
+    table.assert_ok();
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop");
 pub(super) struct Python {
     program: PathBuf,
     descriptors: PathBuf,
+    /// Whom clients believe, if they speak TLS.
+    ca: Option<PathBuf>,
 }
 
 /// A script that runs. It is killed when the value is dropped.
@@ -48,7 +50,16 @@ impl Python {
         Some(Self {
             program: program.into(),
             descriptors,
+            ca: None,
         })
+    }
+
+    /// The same, whose clients speak TLS and believe the CA with this certificate.
+    pub(super) fn believing(mut self, pem: &str) -> Self {
+        let file = self.descriptors.with_extension("pem");
+        std::fs::write(&file, pem).expect("the directory is there");
+        self.ca = Some(file);
+        self
     }
 
     pub(super) fn run(&self, script: &str, arguments: &[&str]) -> Script {
@@ -57,6 +68,7 @@ impl Python {
             .arg(&self.descriptors)
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(self.ca.as_ref().map(|file| ("INTEROP_CA", file)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -98,8 +110,10 @@ impl Python {
 
 impl Drop for Python {
     fn drop(&mut self) {
-        // It is in a directory for such files.
-        let _ = std::fs::remove_file(&self.descriptors);
+        // They are in a directory for such files.
+        for file in self.ca.iter().chain([&self.descriptors]) {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

@@ -3,6 +3,8 @@
     client.py DESCRIPTORS ADDRESS cases [NAME...]     every case, or these: a line for each, `ok NAME` or `failed NAME WHY`
     client.py DESCRIPTORS ADDRESS outcome KIND        how one call ends: a line `outcome CODE CAUSE DETAILS`
 
+With INTEROP_CA, the name of a file, it speaks TLS and believes the certificates in it.
+
 The kinds of an outcome are `unary`, `hang`, `large-head` and `stream`. The last prints `first` when a message has come.
 """
 
@@ -302,9 +304,18 @@ def outcome(stub, kind):
     print("outcome", error.code().name, ",".join(causes) or "-", error.details(), flush=True)
 
 
+def open_channel(address):
+    ca = os.environ.get("INTEROP_CA")
+    if ca is None:
+        return grpc.insecure_channel(address, options=OPTIONS)
+    with open(ca, "rb") as file:
+        credentials = grpc.ssl_channel_credentials(file.read())
+    return grpc.secure_channel(address, credentials, options=OPTIONS)
+
+
 def main():
     _, _, address, what, *rest = sys.argv
-    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+    with open_channel(address) as channel:
         stub = Stub(channel)
         run(stub, rest) if what == "cases" else outcome(stub, *rest)
 
