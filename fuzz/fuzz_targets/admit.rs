@@ -7,7 +7,7 @@ use tunnel_core::{
     admit::{self, Policy},
 };
 
-/// The first line is method and target, each other one a field.
+// The first line is method and target, each other one a field.
 fuzz_target!(|input: (bool, &[u8])| {
     let (trusted, bytes) = input;
     let mut lines = bytes.split(|byte| *byte == b'\n');
