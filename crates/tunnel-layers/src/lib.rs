@@ -18,7 +18,7 @@
 //! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
-//! | [`UpgradeLayer`](upgrade) | where upgrades leave the path of plain HTTP | outside chunk |
+//! | [`UpgradeLayer`](upgrade) | carries out WebSocket and other upgrades | outside chunk |
 //! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
 //! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
 //!
@@ -69,8 +69,6 @@ pub mod deadline;
     feature = "credentials"
 ))]
 mod flight;
-#[cfg(feature = "target")]
-mod gate;
 #[cfg(feature = "deadline")]
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]

@@ -127,6 +127,7 @@
     feature = "upgrade"
 ))]
 mod channel;
+mod future;
 mod layer;
 mod service;
 #[cfg(all(test, feature = "full"))]
@@ -141,5 +142,4 @@ mod tests;
     feature = "upgrade"
 ))]
 pub use self::channel::{GroupChannel, GroupExt};
-pub use self::{layer::TargetLayer, service::ToTarget};
-pub use crate::gate::ResponseFuture;
+pub use self::{future::ResponseFuture, layer::TargetLayer, service::ToTarget};

@@ -1,4 +1,4 @@
-//! The future that the layers share which decide before they call.
+//! The future of [`ToTarget`](super::ToTarget).
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use tunnel_core::TunnelError;
 
 use crate::reject::{Caller, ResponseBody};
 
-/// The future of a layer that either calls its inner service at once, or answers itself. Dropping it drops the call.
+/// Resolves to the response of the wrapped service, or to the refusal of a request that is malformed. Dropping it drops the call.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 #[pin_project]
@@ -29,13 +29,13 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) const fn rejected(caller: Caller, error: TunnelError) -> Self {
+    pub(super) const fn rejected(caller: Caller, error: TunnelError) -> Self {
         Self {
             state: State::Rejected(caller, Some(error)),
         }
     }
 
-    pub(crate) const fn new(inner: F) -> Self {
+    pub(super) const fn new(inner: F) -> Self {
         Self {
             state: State::Called(inner),
         }
