@@ -8,6 +8,7 @@
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
 //! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
+//! `--threads` sets how many threads work.
 //!
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
@@ -23,9 +24,11 @@ use tunnel_examples::{
     program::{self, Options},
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    Options::parse().run(start)
+}
+
+async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
     program::log("info");
     let config = match options.load(AgentConfig::load) {

@@ -7,7 +7,8 @@
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. When both ports are open, one line goes to the
 //! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`. Ctrl-C or SIGTERM lets exchanges finish (at most
-//! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error.
+//! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
+//! many threads work.
 //!
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
@@ -29,9 +30,11 @@ use tunnel_layers::{
     rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
 };
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    Options::parse().run(start)
+}
+
+async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
     program::log("info");
     let config = match options.load(GatewayConfig::load) {

@@ -4,12 +4,14 @@ use std::{
     fmt,
     io::{self, IsTerminal},
     net::SocketAddr,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
+    str::FromStr,
 };
 
 use clap::Parser;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Builder};
 use tracing_subscriber::EnvFilter;
 use tunnel_transport::net;
 
@@ -24,9 +26,55 @@ pub struct Options {
     /// Says whether the file is right, and what is wrong in it, and starts nothing.
     #[arg(long)]
     pub check: bool,
+    /// The threads that work: `current` for one that does everything, or a number from 1 to 1024 of them [default: one for
+    /// each processor].
+    #[arg(long, value_name = "N|current")]
+    pub threads: Option<Threads>,
 }
 
+/// The threads of a program's runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// The thread that starts the program does everything.
+    Current,
+    /// So many workers.
+    Workers(NonZeroUsize),
+}
+
+impl FromStr for Threads {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "current" => Ok(Self::Current),
+            Ok(workers @ 1..=MAX_WORKERS) => NonZeroUsize::new(workers).map(Self::Workers).ok_or(NO_THREADS),
+            Ok(_) | Err(_) => Err(NO_THREADS),
+        }
+    }
+}
+
+/// More workers than any machine has processors are a mistake.
+const MAX_WORKERS: usize = 1024;
+
+const NO_THREADS: &str = "write `current`, or a number from 1 to 1024";
+
 impl Options {
+    /// Runs the program to its end, on the runtime that the command line asks for.
+    #[must_use]
+    pub fn run<F: Future<Output = ExitCode>>(self, program: impl FnOnce(Self) -> F) -> ExitCode {
+        let mut builder = match self.threads {
+            Some(Threads::Current) => Builder::new_current_thread(),
+            Some(Threads::Workers(_)) | None => Builder::new_multi_thread(),
+        };
+        if let Some(Threads::Workers(workers)) = self.threads {
+            builder.worker_threads(workers.get());
+        }
+        match builder.enable_all().build() {
+            Ok(runtime) => runtime.block_on(program(self)),
+            Err(error) => fail("no runtime", &error),
+        }
+    }
+
     /// Loads the file with `load`; gives what to run with, or the code to exit with.
     ///
     /// # Errors
@@ -105,4 +153,19 @@ impl Ports {
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     net::bind(address, net::DEFAULT_BACKLOG)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_current_or_a_number() {
+        let two = NonZeroUsize::new(2).map(Threads::Workers);
+        assert_eq!("current".parse(), Ok(Threads::Current));
+        assert_eq!("2".parse().ok(), two);
+        for wrong in ["", "0", "1025", "-1", "two", "Current"] {
+            assert_eq!(wrong.parse::<Threads>(), Err(NO_THREADS), "{wrong}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
-use tunnel_core::{AgentId, GroupName};
+use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
 
 use super::{
@@ -17,6 +17,9 @@ use super::{
     yaml,
 };
 use crate::upstreams::Upstreams;
+
+/// The most exchanges at one time that the two ends agree on.
+const MAX_EXCHANGES: u32 = 1_000_000;
 
 /// Everything that an agent needs, checked. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ struct RawAgent {
     token_file: Option<Spanned<String>>,
     lanes: Option<Spanned<Count>>,
     weight: Option<Spanned<Count>>,
+    max_exchanges: Option<Spanned<Count>>,
     drain: Option<Time>,
     upstream: Spanned<RawUpstream>,
     #[serde(default)]
@@ -101,10 +105,11 @@ impl RawAgent {
         let token = self.token(around, checker);
         let lanes = bounded(self.lanes.as_ref(), 8, "lanes", checker);
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
+        let settings = self.settings(checker);
         let upstreams = self.upstreams(around, checker);
         names?;
 
-        let mut builder = gateway?.lanes(lanes?).weight(weight?);
+        let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
         if let Some(id) = &self.id {
             builder = builder.id(&id.value);
         }
@@ -136,6 +141,14 @@ impl RawAgent {
                 .collect(),
             upstreams: upstreams?,
         })
+    }
+
+    fn settings(&self, checker: &mut Checker<'_>) -> Option<Settings> {
+        let mut settings = Settings::default();
+        if let Some(count) = &self.max_exchanges {
+            settings.max_exchanges = bounded(Some(count), MAX_EXCHANGES, "max_exchanges", checker)?;
+        }
+        Some(settings)
     }
 
     /// The gateway's address, and its place.
