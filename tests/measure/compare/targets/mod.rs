@@ -1,0 +1,171 @@
+//! The ways to the server that are compared.
+
+mod haproxy;
+mod nginx;
+mod rathole;
+pub(crate) mod tunnel;
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+pub(crate) use self::tunnel::Flavour;
+use crate::{
+    proc_fs,
+    process::{Failure, Process},
+    raw,
+};
+
+/// The token of every caller.
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The field that every load sends, whatever is in between.
+pub(crate) const AUTHORIZATION: &str = "Bearer 0123456789abcdef0123456789abcdef";
+
+/// The names that ratios are made of.
+pub(crate) const DIRECT: &str = "direct";
+pub(crate) const TUNNEL: &str = "tunnel";
+pub(crate) const NGINX_ONE: &str = "nginx, one hop";
+pub(crate) const NGINX_TWO: &str = "nginx, two hops";
+pub(crate) const RATHOLE: &str = "rathole";
+const HAPROXY: &str = "haproxy, one hop";
+
+/// The addresses of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Server {
+    /// HTTP/1.1.
+    pub(crate) plain: SocketAddr,
+    /// HTTP/2 without TLS.
+    pub(crate) calls: SocketAddr,
+}
+
+/// A way to the server.
+pub(crate) struct Way {
+    pub(crate) name: String,
+    /// Where HTTP/1.1 goes in.
+    pub(crate) plain: SocketAddr,
+    /// Where gRPC goes in.
+    pub(crate) calls: SocketAddr,
+    /// What stands in between.
+    pub(crate) processes: Vec<Process>,
+}
+
+/// The programs of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Other {
+    NginxOne,
+    NginxTwo,
+    Haproxy,
+    Rathole,
+}
+
+impl Other {
+    pub(crate) const ALL: [Self; 4] = [Self::NginxTwo, Self::NginxOne, Self::Haproxy, Self::Rathole];
+
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Self::NginxOne | Self::NginxTwo => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Rathole => "rathole",
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NginxOne => NGINX_ONE,
+            Self::NginxTwo => NGINX_TWO,
+            Self::Haproxy => HAPROXY,
+            Self::Rathole => RATHOLE,
+        }
+    }
+
+    /// Starts it. The files go into a directory of its own below `directory`.
+    pub(crate) async fn start(self, directory: &Path, server: Server) -> Result<Way, Failure> {
+        let directory = new_directory(directory, self.program())?;
+        let (to, processes) = match self {
+            Self::NginxOne => nginx::hops(&directory, server, 1).await?,
+            Self::NginxTwo => nginx::hops(&directory, server, 2).await?,
+            Self::Haproxy => haproxy::start(&directory, server).await?,
+            Self::Rathole => rathole::start(&directory, server).await?,
+        };
+        let way = Way {
+            name: self.name().to_owned(),
+            plain: to.plain,
+            calls: to.calls,
+            processes,
+        };
+        way.answers(&directory).await?;
+        Ok(way)
+    }
+}
+
+impl Way {
+    /// No way at all: the server itself.
+    pub(crate) fn direct(server: Server) -> Self {
+        Self {
+            name: DIRECT.to_owned(),
+            plain: server.plain,
+            calls: server.calls,
+            processes: Vec::new(),
+        }
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
+    /// User and system time of all processes in between. None without any.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        (!self.processes.is_empty()).then(|| proc_fs::processor_time(&self.ids()))
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        proc_fs::forget_peak(&self.ids());
+    }
+
+    /// The most memory of all processes in between, in MiB; not a number without any.
+    pub(crate) fn peak(&self) -> f64 {
+        if self.processes.is_empty() {
+            return f64::NAN;
+        }
+        let bytes: u64 = self.processes.iter().map(|process| process.memory().peak).sum();
+        bytes as f64 / f64::from(1 << 20)
+    }
+
+    /// Waits until a small GET is answered.
+    async fn answers(&self, directory: &Path) -> Result<(), Failure> {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            match raw::status(self.plain, "/bench/small").await {
+                Ok(200) => return Ok(()),
+                answer if Instant::now() > until => {
+                    let directory = directory.display();
+                    return Err(format!(
+                        "{} does not answer: {answer:?}; logs stand in {directory}",
+                        self.name
+                    ));
+                }
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+/// Makes a directory that is not there yet.
+fn new_directory(below: &Path, name: &str) -> Result<std::path::PathBuf, Failure> {
+    for number in 0.. {
+        let directory = below.join(format!("{name}-{number}"));
+        match std::fs::create_dir(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("{}: {error}", directory.display())),
+        }
+    }
+    Err("no name is left".to_owned())
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<std::path::PathBuf, Failure> {
+    let file = directory.join(name);
+    std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,197 @@
+//! The operator's gateway and agent, with every layer that is recommended.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command as Immediate, Stdio},
+};
+
+use tokio::process::Command;
+
+use super::{Server, TOKEN, TUNNEL, Way, new_directory, write};
+use crate::{
+    options::Options,
+    process::{Failure, Process},
+};
+
+/// The rules of the gateway; those that match are the last.
+const RULES: usize = 100;
+
+/// How the programs run.
+#[derive(Clone, Debug)]
+pub(crate) struct Flavour {
+    pub(crate) name: String,
+    programs: PathBuf,
+    threads: Option<String>,
+}
+
+impl Flavour {
+    /// What the command line asks for; the first is the one that is compared.
+    pub(crate) fn all(options: &Options) -> Result<Vec<Self>, Failure> {
+        let programs = match &options.programs {
+            Some(programs) => programs.clone(),
+            None => beside(options)?,
+        };
+        let named = |threads: &String| (threads != "default").then(|| threads.clone());
+        let mut flavours: Vec<_> = options
+            .threads
+            .iter()
+            .enumerate()
+            .map(|(index, threads)| Self {
+                name: match index {
+                    0 => TUNNEL.to_owned(),
+                    _ => format!("{TUNNEL}, threads {threads}"),
+                },
+                programs: programs.clone(),
+                threads: named(threads),
+            })
+            .collect();
+        flavours.extend(options.before.as_ref().map(|before| Self {
+            name: format!("{TUNNEL} before"),
+            programs: before.clone(),
+            threads: options.threads.first().and_then(named),
+        }));
+        match flavours
+            .iter()
+            .find(|flavour| !flavour.programs.join("gateway").is_file())
+        {
+            None => Ok(flavours),
+            Some(flavour) => Err(format!(
+                "there is no gateway in {}: cargo build --release -p tunnel-examples --bin gateway --bin agent",
+                flavour.programs.display()
+            )),
+        }
+    }
+
+    /// Starts a gateway, and an agent that dials it.
+    pub(crate) async fn start(&self, directory: &Path, server: Server) -> Result<Way, Failure> {
+        self.start_through(directory, server, async |gateway| gateway)
+            .await
+    }
+
+    /// The same with something between the two, to which `between` gives the address.
+    pub(crate) async fn start_through(
+        &self,
+        directory: &Path,
+        server: Server,
+        between: impl AsyncFnOnce(SocketAddr) -> SocketAddr,
+    ) -> Result<Way, Failure> {
+        let directory = new_directory(directory, "tunnel")?;
+        let config = write(&directory, "gateway.yaml", &gateway_config())?;
+        let (gateway, line) =
+            Process::ready("gateway", &directory, &mut self.command("gateway", &config)).await?;
+        let address = |key: &str| {
+            let word = line.split(' ').find_map(|word| word.strip_prefix(key));
+            let address = word.and_then(|word| word.parse::<SocketAddr>().ok());
+            address.ok_or_else(|| format!("the gateway says: {line}"))
+        };
+        let (outside, agents) = (address("listen=")?, address("agents=")?);
+        let config = write(
+            &directory,
+            "agent.yaml",
+            &agent_config(between(agents).await, server),
+        )?;
+        let (agent, _) = Process::ready("agent", &directory, &mut self.command("agent", &config)).await?;
+        let way = Way {
+            name: self.name.clone(),
+            plain: outside,
+            calls: outside,
+            processes: vec![gateway, agent],
+        };
+        way.answers(&directory).await?;
+        Ok(way)
+    }
+
+    fn command(&self, program: &str, config: &Path) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.arg("--config").arg(config).env_remove("RUST_LOG");
+        if let Some(threads) = &self.threads {
+            command.args(["--threads", threads]);
+        }
+        command
+    }
+}
+
+/// The directory of this program, in which gateway and agent are built first unless that is not wanted.
+fn beside(options: &Options) -> Result<PathBuf, Failure> {
+    let this = env::current_exe().map_err(|error| error.to_string())?;
+    let directory = this.parent().ok_or("a program stands in a directory")?;
+    if options.no_build {
+        return Ok(directory.to_owned());
+    }
+    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let target = directory.parent().ok_or("it stands in a target directory")?;
+    let built = Immediate::new(env!("CARGO"))
+        .args([
+            "build",
+            "--package",
+            "tunnel-examples",
+            "--bin",
+            "gateway",
+            "--bin",
+            "agent",
+        ])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .status();
+    match built {
+        Ok(status) if status.success() => Ok(directory.to_owned()),
+        Ok(status) => Err(format!("gateway and agent cannot be built: {status}")),
+        Err(error) => Err(format!("cargo cannot be started: {error}")),
+    }
+}
+
+/// The recommended stack. Limits are so high that nothing is refused, and yet everything is counted.
+fn gateway_config() -> String {
+    let mut rules = String::new();
+    for number in 0..RULES - 3 {
+        rules.push_str(&format!(
+            "  - {{id: other-{number}, path: /app{number:02}, group: bench}}\n"
+        ));
+    }
+    format!(
+        "listen: 127.0.0.1:0
+agents:
+  listen: 127.0.0.1:0
+  tokens: [{{name: bench, token: {TOKEN}, groups: [bench]}}]
+auth:
+  default: callers
+  principal_header: x-user
+  providers: {{callers: {{bearer: [{{name: bench, token: {TOKEN}}}]}}}}
+rate_limits: [{{key: principal, rate: 100000000/s}}]
+concurrency: {{max: 20000}}
+timeouts: {{whole: 1h, head: 5m, request_idle: 5m, response_idle: 1h}}
+limits: {{max_connections: 15000, send_timeout: 1h, exempt_addresses: [127.0.0.0/8]}}
+drain: 1s
+rules:
+{rules}  - {{id: hold, path: /bench.Hold, group: bench}}
+  - {{id: calls, grpc: {{service: bench.Echo}}, group: bench}}
+  - {{id: bench, path: /bench, group: bench}}
+"
+    )
+}
+
+fn agent_config(gateway: SocketAddr, server: Server) -> String {
+    let (plain, calls) = (server.plain, server.calls);
+    format!(
+        "gateway: http://{gateway}
+id: bench
+groups: [bench]
+token: {TOKEN}
+max_exchanges: 12000
+drain: 1s
+upstream: {{url: \"http://{plain}\", max_connections: 12000}}
+routes:
+  - path: /bench.Echo
+    upstream: {{url: \"http://{calls}\", protocol: h2c}}
+  - path: /bench.Hold
+    upstream: {{url: \"http://{calls}\", protocol: h2c, max_connections: 200}}
+"
+    )
+}
