@@ -61,14 +61,14 @@ impl Security {
         mut info: PeerInfo,
     ) -> Option<(MaybeTls<T>, Peer)> {
         let Some(tls) = &self.tls else {
-            return Some((MaybeTls::Plain(socket), Peer { info, tls: None }));
+            return Some((MaybeTls::Plain(socket), Peer::new(info, None)));
         };
         match timeout(self.timeout, tls::accept(tls.config(self.alpn), socket)).await {
             Ok(Ok((stream, tls, identity))) => {
                 tracing::debug!(peer = ?info.addr, ?tls, ?identity, "TLS handshake");
                 info.scheme = Scheme::HTTPS;
                 let tls = Some((tls, identity));
-                Some((MaybeTls::Tls(Box::new(stream)), Peer { info, tls }))
+                Some((MaybeTls::Tls(Box::new(stream)), Peer::new(info, tls)))
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = ?info.addr, %error, "no TLS handshake");
@@ -83,6 +83,13 @@ impl Security {
 }
 
 impl Peer {
+    fn new(info: PeerInfo, tls: Option<(TlsInfo, Option<TlsIdentity>)>) -> Self {
+        Self {
+            info: info.of_connection(),
+            tls,
+        }
+    }
+
     pub(super) fn put_into(&self, extensions: &mut Extensions) {
         extensions.insert(self.info.clone());
         if let Some((tls, identity)) = &self.tls {
