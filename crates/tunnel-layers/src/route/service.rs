@@ -60,23 +60,21 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        let mut request = match admission::admit(request) {
-            Ok(request) => request,
-            Err(error) => return ResponseFuture::refused(error, caller),
-        };
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::refused(error, Caller::of(&request));
+        }
         let Some(rule) = find(&self.rules, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
-                return ResponseFuture::registered(self.inner.clone(), request, caller);
+                return ResponseFuture::registered(self.inner.clone(), request);
             }
-            return ResponseFuture::missed(self.miss.clone(), request, caller);
+            return ResponseFuture::missed(self.miss.clone(), request);
         };
-        match apply(&rule, request) {
-            Ok(Some(request)) => ResponseFuture::matched(self.inner.clone(), request, rule, caller),
-            Ok(None) => ResponseFuture::direct(rule, caller),
-            Err(error) => ResponseFuture::refused(error, caller),
+        match apply(&rule, &mut request) {
+            Ok(true) => ResponseFuture::matched(self.inner.clone(), request, rule),
+            Ok(false) => ResponseFuture::direct(rule, Caller::of(&request)),
+            Err(error) => ResponseFuture::refused(error, Caller::of(&request)),
         }
     }
 }
@@ -88,12 +86,12 @@ fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
     rules.find(&ask).cloned()
 }
 
-/// Makes of the request what the rule wants it to be; none if the rule answers itself.
-fn apply<B>(rule: &Compiled, mut request: Request<B>) -> Result<Option<Request<B>>, TunnelError> {
+/// Makes of the request what the rule wants it to be; false if the rule answers itself.
+fn apply<B>(rule: &Compiled, request: &mut Request<B>) -> Result<bool, TunnelError> {
     let Answer::Routed(routed) = &rule.answer else {
-        return Ok(None);
+        return Ok(false);
     };
-    rule.rewrite.on_request(&mut request, &rule.path)?;
+    rule.rewrite.on_request(request, &rule.path)?;
     request.extensions_mut().insert(routed.clone());
-    Ok(Some(request))
+    Ok(true)
 }
