@@ -10,6 +10,7 @@
 pub mod admit;
 pub mod agents;
 pub mod auth;
+pub mod balance;
 pub mod body;
 pub mod error;
 pub mod exchange;
