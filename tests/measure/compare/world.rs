@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
     process::Command,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
     targets::{Flavour, Other, Server, Way},
     tools,
 };
+
+/// The longest that one sample may take.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The server, the ways to it, and a directory for their files.
 pub(crate) struct World {
@@ -98,7 +101,8 @@ impl World {
             for index in 0..ways.len() {
                 // Rows are in the order of the first round.
                 let way = ways[(round + index) % ways.len()];
-                match sample(way).await {
+                let sample = timeout(LONGEST, sample(way)).await;
+                match sample.unwrap_or_else(|_| Err("a sample took too long".to_owned())) {
                     Ok(figures) => grid.push(&way.name, &figures),
                     Err(failure) => {
                         grid.push_failure(&way.name);

@@ -1,6 +1,8 @@
 //! What processes hold in memory, each time freshly started ones.
 
-use std::fs::File;
+use std::{fs::File, time::Duration};
+
+use tokio::time::timeout;
 
 use super::memory_steps::{Fresh, added, idle, peak};
 use crate::{
@@ -17,6 +19,9 @@ use crate::{
 const CREDIT: f64 = tunnel_core::flow::DEFAULT_INITIAL_CREDIT as f64 / (1 << 20) as f64;
 
 const READERS: usize = 50;
+
+/// The longest that one step may take.
+const LONGEST: Duration = Duration::from_secs(120);
 
 const MIB: &str = " MiB";
 
@@ -147,7 +152,8 @@ async fn steps(
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     for fresh in fresh {
-        match step(fresh).await {
+        let step = timeout(LONGEST, step(fresh)).await;
+        match step.unwrap_or_else(|_| Err("a step took too long".to_owned())) {
             Ok(figures) => rows.push((fresh.name(world), figures)),
             Err(failure) => report.remark(format!("{}: {failure}", fresh.name(world))),
         }
