@@ -13,6 +13,7 @@ use crate::{
     proc_fs,
     process::{Failure, Process},
     report::Report,
+    table::Table,
     targets::{Flavour, Other, Server, Way},
     tools,
 };
@@ -127,6 +128,24 @@ impl World {
             }
             before = now;
         }
+    }
+
+    /// Where everything is.
+    pub(crate) fn ways_as_table(&self) -> Table {
+        let mut table = Table::new(["", "HTTP/1.1", "HTTP/2", "processes"]);
+        for way in &self.ways {
+            let processes = way.processes.iter();
+            let ids: Vec<_> = processes
+                .map(|process| format!("{} {}", process.name, process.id()))
+                .collect();
+            table.row(vec![
+                way.name.clone(),
+                way.plain.to_string(),
+                way.calls.to_string(),
+                ids.join(", "),
+            ]);
+        }
+        table
     }
 
     /// What is compared with what.
