@@ -1,0 +1,377 @@
+//! Callers that are known by their certificates: over real TLS, through the whole tunnel, in every protocol.
+
+use std::{
+    error::Error,
+    future::IntoFuture as _,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State, ws::WebSocketUpgrade},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::any,
+};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{HeaderMap, HeaderValue, header};
+use hyper_util::rt::TokioIo;
+use rustls::HandshakeKind;
+use tokio::{net::TcpStream, task::JoinSet};
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::{
+    client_async,
+    tungstenite::{self, Message, client::IntoClientRequest as _},
+};
+use tonic::{Code, service::Routes, transport::Endpoint};
+use tower::{ServiceBuilder, service_fn};
+use tunnel_examples::greeter::{GreetRequest, GreeterClient, GreeterServer, Hello};
+use tunnel_layers::{
+    auth::{AuthLayer, Authenticator as _, MutualTls, Policies},
+    balance::{BalanceLayer, LeastPending},
+    chunk::ChunkLayer,
+    correlate::CorrelateLayer,
+    rescue::RescueLayer,
+    route::{RouteLayer, Rule, Rules},
+    trace_id::TraceIdLayer,
+    upgrade::UpgradeLayer,
+};
+use tunnel_tests::{
+    pki::{Ca, HttpsClient, Issued, TlsClient},
+    tunnel::{GROUP, address, group, listener},
+    wait::within_limit,
+    websocket::echo,
+};
+use tunnel_transport::{Agent, Gateway, entry::Entry, tls::ServerTls};
+
+use crate::world::{CALLER, SAW};
+
+/// The entry's name.
+const NAME: &str = "out.test";
+
+/// An entry that asks for certificates, and whose rules want one, but for `/public`.
+struct World {
+    servers: Ca,
+    clients: Ca,
+    addr: SocketAddr,
+    calls: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+/// What a request came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Came {
+    /// The app has seen it, and was told who calls.
+    In(String),
+    /// 401, and UNAUTHENTICATED.
+    Unknown,
+    /// 403, and PERMISSION_DENIED.
+    Forbidden,
+    /// There was no connection, because of this alert.
+    NoConnection(String),
+}
+
+impl World {
+    async fn new() -> Self {
+        let (servers, clients) = (Ca::new("servers"), Ca::new("clients"));
+        let tls = ServerTls::builder()
+            .certificate(servers.server(&[NAME]).identity())
+            .request_client_certificates([clients.believed()]);
+        let entry = Entry::new().tls(tls.build().expect("certificates"));
+        let gateway = Gateway::builder().open_to_any_agent().build();
+        let stack = ServiceBuilder::new()
+            .layer(TraceIdLayer::new())
+            .layer(RescueLayer::new())
+            .layer(RouteLayer::new(rules()))
+            .layer(auth())
+            .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
+            .layer(UpgradeLayer::new())
+            .layer(ChunkLayer::new())
+            .layer(CorrelateLayer::new())
+            .service(gateway.transport());
+        let (outside, agents) = (listener().await, listener().await);
+        let (addr, agents_addr) = (address(&outside), address(&agents));
+        let agent = Agent::builder(format!("http://{agents_addr}")).group(GROUP);
+        let agent = agent.build().expect("the agent's settings are right");
+        let calls = Arc::default();
+        let serve = agent.serve(app(&calls));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(entry.serve(outside, stack).into_future());
+        tasks.spawn(gateway.serve_agents(agents).into_future());
+        tasks.spawn(async move { serve.await.expect("the agent is not refused") });
+        agent.connected().await;
+        Self {
+            servers,
+            clients,
+            addr,
+            calls,
+            _tasks: tasks,
+        }
+    }
+
+    fn client(&self, shown: Option<&Issued>) -> TlsClient {
+        let client = TlsClient::new(&self.servers);
+        match shown {
+            Some(issued) => client.showing(issued),
+            None => client,
+        }
+    }
+
+    async fn connect(&self, client: &TlsClient) -> std::io::Result<TlsStream<TcpStream>> {
+        client.connect(self.addr, NAME).await
+    }
+
+    /// A GET that claims to be somebody else.
+    async fn http(&self, client: &TlsClient, alpn: &'static str, path: &str) -> Came {
+        let call = async {
+            let stream = self.connect(&client.clone().offering(&[alpn])).await?;
+            HttpsClient::on(stream).await?.send(get(path)).await
+        };
+        match call.await {
+            Ok(answer) => came(answer.status().as_u16(), answer.headers()),
+            Err(error) => Came::NoConnection(root(&error)),
+        }
+    }
+
+    async fn grpc(&self, client: &TlsClient) -> Came {
+        let (client, addr) = (client.clone().offering(&["h2"]), self.addr);
+        let connector = service_fn(move |_: http::Uri| {
+            let client = client.clone();
+            async move { client.connect(addr, NAME).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("https://out.test");
+        let channel = match endpoint.connect_with_connector(connector).await {
+            Ok(channel) => channel,
+            Err(error) => return Came::NoConnection(root(&error)),
+        };
+        let mut request = tonic::Request::new(GreetRequest {
+            name: "you".to_owned(),
+        });
+        request
+            .metadata_mut()
+            .insert(CALLER, "root".parse().expect("a value"));
+        match GreeterClient::new(channel).greet(request).await {
+            Ok(answer) => {
+                assert_eq!(answer.get_ref().greeting, "hello you");
+                saw(answer.metadata().as_ref())
+            }
+            Err(status) => match status.code() {
+                Code::Unauthenticated => Came::Unknown,
+                Code::PermissionDenied => Came::Forbidden,
+                _ => Came::NoConnection(root(&status)),
+            },
+        }
+    }
+
+    async fn websocket(&self, client: &TlsClient) -> Came {
+        let stream = match self.connect(client).await {
+            Ok(stream) => stream,
+            Err(error) => return Came::NoConnection(root(&error)),
+        };
+        let mut request = "wss://out.test/talk".into_client_request().expect("a request");
+        request
+            .headers_mut()
+            .insert(CALLER, HeaderValue::from_static("root"));
+        match client_async(request, stream).await {
+            Ok((mut socket, answer)) => {
+                socket.send(Message::text("hello")).await.expect("it is open");
+                let back = socket.next().await.expect("it is open").expect("a message");
+                assert_eq!(back, Message::text("hello"));
+                came(answer.status().as_u16(), answer.headers())
+            }
+            Err(tungstenite::Error::Http(answer)) => came(answer.status().as_u16(), answer.headers()),
+            Err(error) => Came::NoConnection(root(&error)),
+        }
+    }
+
+    /// What comes of this client in HTTP/1.1, HTTP/2, gRPC and as a WebSocket.
+    async fn everywhere(&self, client: &TlsClient) -> [Came; 4] {
+        [
+            self.http(client, "http/1.1", "/").await,
+            self.http(client, "h2", "/").await,
+            self.grpc(client).await,
+            self.websocket(client).await,
+        ]
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+fn rules() -> Rules {
+    let everything = Rule::group("all", group(GROUP)).policy("web");
+    let public = Rule::group("public", group(GROUP))
+        .path_prefix("/public")
+        .public();
+    Rules::compile([public, everything]).expect("the rules are right")
+}
+
+/// Takes the certificates of `web`, and of what stands below `fleet`.
+fn auth() -> AuthLayer<tunnel_core::auth::BoxAuthenticator> {
+    let patterns = ["uri:spiffe://test/web", "dns:*.fleet.clients.test"];
+    let patterns = patterns.map(|pattern| pattern.parse().expect("a pattern"));
+    let certificates = MutualTls::new(patterns).expect("patterns").boxed();
+    let policies = Policies::new([("web", certificates)]).expect("one name");
+    AuthLayer::policies(policies)
+        .principal_header(CALLER.parse().expect("a name"))
+        .expect("a name of our own")
+}
+
+fn app(calls: &Arc<AtomicUsize>) -> Router {
+    Routes::new(GreeterServer::new(Hello))
+        .into_axum_router()
+        .route(
+            "/talk",
+            any(async |upgrade: WebSocketUpgrade| echo::answer(upgrade)),
+        )
+        .fallback(async || "hello")
+        .layer(from_fn_with_state(calls.clone(), tell))
+}
+
+/// Counts, and says in the answer whom the app was told of.
+async fn tell(State(calls): State<Arc<AtomicUsize>>, request: Request, next: Next) -> Response {
+    calls.fetch_add(1, Ordering::SeqCst);
+    let told: Vec<_> = request.headers().get_all(CALLER).iter().cloned().collect();
+    let saw = match told.as_slice() {
+        [] => HeaderValue::from_static("nobody"),
+        [one] => one.clone(),
+        _ => HeaderValue::from_static("several"),
+    };
+    let mut answer = next.run(request).await;
+    answer.headers_mut().insert(SAW, saw);
+    answer
+}
+
+fn get(path: &str) -> http::Request<Body> {
+    http::Request::get(format!("https://{NAME}{path}"))
+        .header(header::HOST, NAME)
+        .header(CALLER, "root")
+        .body(Body::empty())
+        .expect("a request")
+}
+
+fn came(status: u16, headers: &HeaderMap) -> Came {
+    match status {
+        101 | 200 => saw(headers),
+        401 => {
+            let challenge = headers.get(header::WWW_AUTHENTICATE);
+            let challenge = challenge.and_then(|challenge| challenge.to_str().ok());
+            assert!(
+                challenge.is_some_and(|text| text.starts_with("ClientCertificate realm=")),
+                "{headers:?}"
+            );
+            Came::Unknown
+        }
+        403 => Came::Forbidden,
+        status => panic!("answered {status}: {headers:?}"),
+    }
+}
+
+fn saw(headers: &HeaderMap) -> Came {
+    Came::In(headers[SAW].to_str().expect("text").to_owned())
+}
+
+/// The last of an error and its sources.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+#[tokio::test]
+async fn certificates_in_every_protocol() {
+    within_limit(async {
+        let world = World::new().await;
+        let known = |name: &str| [(); 4].map(|()| Came::In(name.to_owned()));
+        for (shown, expected, calls) in [
+            (None, [(); 4].map(|()| Came::Unknown), 0),
+            (Some("web"), known("spiffe://test/web"), 4),
+            (Some("one.fleet"), known("one.fleet.clients.test"), 4),
+            // Of the same CA, and with no right.
+            (Some("db"), [(); 4].map(|()| Came::Forbidden), 0),
+        ] {
+            let issued = shown.map(|name| world.clients.client(name));
+            for client in [
+                world.client(issued.as_ref()),
+                world.client(issued.as_ref()).tls12(),
+            ] {
+                let before = world.calls();
+                assert_eq!(world.everywhere(&client).await, expected, "{shown:?}");
+                assert_eq!(world.calls() - before, calls, "what came to the app");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_is_no_connection_in_any_protocol() {
+    within_limit(async {
+        let world = World::new().await;
+        let foreign = Ca::new("foreign").client("web");
+        let expired = world.clients.expired_client("web");
+        for (issued, alert) in [(foreign, "UnknownCA"), (expired, "CertificateExpired")] {
+            for came in world.everywhere(&world.client(Some(&issued))).await {
+                let Came::NoConnection(why) = &came else {
+                    panic!("there was a connection: {came:?}")
+                };
+                assert!(why.contains(alert), "{alert}: {why}");
+            }
+            // Not even for what is for everybody.
+            let came = world.http(&world.client(Some(&issued)), "h2", "/public/").await;
+            assert!(matches!(came, Came::NoConnection(_)), "{came:?}");
+        }
+        assert_eq!(world.calls(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_public_rule_asks_for_nothing_and_tells_nobody() {
+    within_limit(async {
+        let world = World::new().await;
+        let web = world.clients.client("web");
+        for shown in [None, Some(&web)] {
+            for alpn in ["http/1.1", "h2"] {
+                let came = world.http(&world.client(shown), alpn, "/public/").await;
+                assert_eq!(came, Came::In("nobody".to_owned()));
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_request_and_every_connection_has_the_identity_of_its_own_handshake() {
+    within_limit(async {
+        let world = World::new().await;
+        let web = world.clients.client("web");
+        let expected = Came::In("spiffe://test/web".to_owned());
+        for (alpn, is_tls12) in [("http/1.1", false), ("h2", false), ("h2", true)] {
+            let client = world.client(Some(&web)).offering(&[alpn]);
+            let client = if is_tls12 { client.tls12() } else { client };
+            // It would resume the session of its last connection, if it had got a ticket.
+            let client = client.keeping_sessions();
+            for _ in 0..3 {
+                let stream = world.connect(&client).await.expect("a handshake");
+                let kind = stream.get_ref().1.handshake_kind();
+                let mut client = HttpsClient::on(stream).await.expect("HTTP");
+                for _ in 0..3 {
+                    let answer = client.send(get("/")).await.expect("an answer");
+                    assert_eq!(came(answer.status().as_u16(), answer.headers()), expected);
+                }
+                let whole = [HandshakeKind::Full, HandshakeKind::FullWithHelloRetryRequest];
+                assert!(kind.is_some_and(|kind| whole.contains(&kind)), "{kind:?}");
+            }
+        }
+    })
+    .await;
+}
