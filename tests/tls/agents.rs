@@ -103,7 +103,7 @@ impl World {
 }
 
 /// An error and its sources, as the log shows them.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -113,9 +113,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Why the agent has no session.
+/// Why the agent that is described so has no session.
 async fn refusal(agent: AgentBuilder) -> String {
-    let agent = agent.build().expect("the settings are right");
+    refused(agent.build().expect("the settings are right")).await
+}
+
+/// Why this agent has no session.
+pub(crate) async fn refused(agent: Agent) -> String {
     let mut status = agent.status();
     let serving: JoinHandle<Result<(), AgentError>> = tokio::spawn(agent.serve(Router::new()).into_future());
     tokio::select! {

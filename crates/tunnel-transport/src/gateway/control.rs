@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
+    entry::Certificate,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
     runtime::{TokioRuntime, random},
     service_name::is_service_name,
@@ -40,6 +41,8 @@ const MAX_NAMES: usize = 1_000;
 pub(super) struct ControlTask {
     pub(super) gateway: Gateway,
     pub(super) credentials: AgentCredentials,
+    /// What the agent has shown to our own port, if it did.
+    pub(super) certificate: Option<Certificate>,
     pub(super) identity: AgentIdentity,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stream: Streaming<pb::TunnelMessage>,
@@ -92,20 +95,25 @@ impl ControlTask {
         let Self {
             gateway,
             credentials,
+            certificate,
             stream,
             replies,
             ..
         } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
-        let mut revoked = pin!(revoked(&gateway, credentials, id));
+        let mut revoked = pin!(revoked(&gateway, credentials, certificate, id));
         let mut seen = 0;
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
                 rejection = &mut revoked => {
+                    let code = match rejection.is_temporary() {
+                        true => Code::Unspecified,
+                        false => Code::Unauthenticated,
+                    };
                     stream.say(Payload::ErrorMessage(pb::ErrorMessage {
-                        code: Code::Unauthenticated.into(),
+                        code: code.into(),
                         message: rejection.to_string(),
                         retry_after_ms: 0,
                     }));

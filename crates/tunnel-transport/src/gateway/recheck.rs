@@ -4,11 +4,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tunnel_core::SessionId;
 
 use super::{AgentCredentials, AgentIdentity, AuthRejection, Gateway, registry::Entry};
+use crate::entry::Certificate;
 
-/// Looks at the credentials of a session again and again, and ends when they are no longer good for it.
+/// Looks at the credentials of a session again and again, and at the certificate of its connection, and ends when they are no
+/// longer good for it. The rejection is temporary where the agent may come again at once.
 pub(super) async fn revoked(
     gateway: &Gateway,
     credentials: AgentCredentials,
+    certificate: Option<Certificate>,
     session: SessionId,
 ) -> AuthRejection {
     let period = gateway.0.recheck;
@@ -16,6 +19,12 @@ pub(super) async fn revoked(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Some(Err(error)) = certificate.as_ref().map(Certificate::verify) {
+            // Its files may have a new one already. If not, the handshake says so.
+            return AuthRejection::temporary(format!(
+                "the agent's certificate is not valid any more: {error}"
+            ));
+        }
         match gateway.0.auth.authenticate(credentials.clone()).await {
             Err(rejection) if rejection.is_temporary() => {
                 tracing::warn!(session.id = %session, error = %rejection, "an agent's credentials could not be checked");
