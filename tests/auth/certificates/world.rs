@@ -1,4 +1,4 @@
-//! Callers that are known by their certificates: over real TLS, through the whole tunnel, in every protocol.
+//! An entry that asks for certificates, an agent behind it, and clients of every protocol.
 
 use std::{
     error::Error,
@@ -21,7 +21,6 @@ use axum::{
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderValue, header};
 use hyper_util::rt::TokioIo;
-use rustls::HandshakeKind;
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
@@ -44,7 +43,6 @@ use tunnel_layers::{
 use tunnel_tests::{
     pki::{Ca, HttpsClient, Issued, TlsClient},
     tunnel::{GROUP, address, group, listener},
-    wait::within_limit,
     websocket::echo,
 };
 use tunnel_transport::{Agent, Gateway, entry::Entry, tls::ServerTls};
@@ -55,9 +53,9 @@ use crate::world::{CALLER, SAW};
 const NAME: &str = "out.test";
 
 /// An entry that asks for certificates, and whose rules want one, but for `/public`.
-struct World {
+pub(super) struct World {
     servers: Ca,
-    clients: Ca,
+    pub(super) clients: Ca,
     addr: SocketAddr,
     calls: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
@@ -65,7 +63,7 @@ struct World {
 
 /// What a request came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Came {
+pub(super) enum Came {
     /// The app has seen it, and was told who calls.
     In(String),
     /// 401, and UNAUTHENTICATED.
@@ -77,7 +75,7 @@ enum Came {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (servers, clients) = (Ca::new("servers"), Ca::new("clients"));
         let tls = ServerTls::builder()
             .certificate(servers.server(&[NAME]).identity())
@@ -114,7 +112,7 @@ impl World {
         }
     }
 
-    fn client(&self, shown: Option<&Issued>) -> TlsClient {
+    pub(super) fn client(&self, shown: Option<&Issued>) -> TlsClient {
         let client = TlsClient::new(&self.servers);
         match shown {
             Some(issued) => client.showing(issued),
@@ -122,12 +120,12 @@ impl World {
         }
     }
 
-    async fn connect(&self, client: &TlsClient) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, client: &TlsClient) -> std::io::Result<TlsStream<TcpStream>> {
         client.connect(self.addr, NAME).await
     }
 
     /// A GET that claims to be somebody else.
-    async fn http(&self, client: &TlsClient, alpn: &'static str, path: &str) -> Came {
+    pub(super) async fn http(&self, client: &TlsClient, alpn: &'static str, path: &str) -> Came {
         let call = async {
             let stream = self.connect(&client.clone().offering(&[alpn])).await?;
             HttpsClient::on(stream).await?.send(get(path)).await
@@ -190,7 +188,7 @@ impl World {
     }
 
     /// What comes of this client in HTTP/1.1, HTTP/2, gRPC and as a WebSocket.
-    async fn everywhere(&self, client: &TlsClient) -> [Came; 4] {
+    pub(super) async fn everywhere(&self, client: &TlsClient) -> [Came; 4] {
         [
             self.http(client, "http/1.1", "/").await,
             self.http(client, "h2", "/").await,
@@ -199,7 +197,7 @@ impl World {
         ]
     }
 
-    fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 }
@@ -248,7 +246,7 @@ async fn tell(State(calls): State<Arc<AtomicUsize>>, request: Request, next: Nex
     answer
 }
 
-fn get(path: &str) -> http::Request<Body> {
+pub(super) fn get(path: &str) -> http::Request<Body> {
     http::Request::get(format!("https://{NAME}{path}"))
         .header(header::HOST, NAME)
         .header(CALLER, "root")
@@ -256,7 +254,7 @@ fn get(path: &str) -> http::Request<Body> {
         .expect("a request")
 }
 
-fn came(status: u16, headers: &HeaderMap) -> Came {
+pub(super) fn came(status: u16, headers: &HeaderMap) -> Came {
     match status {
         101 | 200 => saw(headers),
         401 => {
@@ -284,94 +282,4 @@ fn root(error: &(dyn Error + 'static)) -> String {
         last = source;
     }
     last.to_string()
-}
-
-#[tokio::test]
-async fn certificates_in_every_protocol() {
-    within_limit(async {
-        let world = World::new().await;
-        let known = |name: &str| [(); 4].map(|()| Came::In(name.to_owned()));
-        for (shown, expected, calls) in [
-            (None, [(); 4].map(|()| Came::Unknown), 0),
-            (Some("web"), known("spiffe://test/web"), 4),
-            (Some("one.fleet"), known("one.fleet.clients.test"), 4),
-            // Of the same CA, and with no right.
-            (Some("db"), [(); 4].map(|()| Came::Forbidden), 0),
-        ] {
-            let issued = shown.map(|name| world.clients.client(name));
-            for client in [
-                world.client(issued.as_ref()),
-                world.client(issued.as_ref()).tls12(),
-            ] {
-                let before = world.calls();
-                assert_eq!(world.everywhere(&client).await, expected, "{shown:?}");
-                assert_eq!(world.calls() - before, calls, "what came to the app");
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_not_valid_is_no_connection_in_any_protocol() {
-    within_limit(async {
-        let world = World::new().await;
-        let foreign = Ca::new("foreign").client("web");
-        let expired = world.clients.expired_client("web");
-        for (issued, alert) in [(foreign, "UnknownCA"), (expired, "CertificateExpired")] {
-            for came in world.everywhere(&world.client(Some(&issued))).await {
-                let Came::NoConnection(why) = &came else {
-                    panic!("there was a connection: {came:?}")
-                };
-                assert!(why.contains(alert), "{alert}: {why}");
-            }
-            // Not even for what is for everybody.
-            let came = world.http(&world.client(Some(&issued)), "h2", "/public/").await;
-            assert!(matches!(came, Came::NoConnection(_)), "{came:?}");
-        }
-        assert_eq!(world.calls(), 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_public_rule_asks_for_nothing_and_tells_nobody() {
-    within_limit(async {
-        let world = World::new().await;
-        let web = world.clients.client("web");
-        for shown in [None, Some(&web)] {
-            for alpn in ["http/1.1", "h2"] {
-                let came = world.http(&world.client(shown), alpn, "/public/").await;
-                assert_eq!(came, Came::In("nobody".to_owned()));
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn every_request_and_every_connection_has_the_identity_of_its_own_handshake() {
-    within_limit(async {
-        let world = World::new().await;
-        let web = world.clients.client("web");
-        let expected = Came::In("spiffe://test/web".to_owned());
-        for (alpn, is_tls12) in [("http/1.1", false), ("h2", false), ("h2", true)] {
-            let client = world.client(Some(&web)).offering(&[alpn]);
-            let client = if is_tls12 { client.tls12() } else { client };
-            // It would resume the session of its last connection, if it had got a ticket.
-            let client = client.keeping_sessions();
-            for _ in 0..3 {
-                let stream = world.connect(&client).await.expect("a handshake");
-                let kind = stream.get_ref().1.handshake_kind();
-                let mut client = HttpsClient::on(stream).await.expect("HTTP");
-                for _ in 0..3 {
-                    let answer = client.send(get("/")).await.expect("an answer");
-                    assert_eq!(came(answer.status().as_u16(), answer.headers()), expected);
-                }
-                let whole = [HandshakeKind::Full, HandshakeKind::FullWithHelloRetryRequest];
-                assert!(kind.is_some_and(|kind| whole.contains(&kind)), "{kind:?}");
-            }
-        }
-    })
-    .await;
 }
