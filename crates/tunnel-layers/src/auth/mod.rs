@@ -84,7 +84,7 @@ mod authorization;
 #[cfg(feature = "auth-basic")]
 mod basic;
 mod bearer;
-#[cfg(any(feature = "auth-basic", feature = "auth-introspection"))]
+#[cfg(any(feature = "auth-basic", feature = "auth-introspection", feature = "auth-jwt"))]
 mod cache;
 mod challenge;
 mod combine;
@@ -120,8 +120,8 @@ pub use self::introspection::{
 };
 #[cfg(feature = "auth-jwt")]
 pub use self::jwt::{
-    DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE, MAX_KEYS, MAX_LEEWAY,
-    MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
+    DEFAULT_JWT_REMEMBER, DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE,
+    MAX_KEYS, MAX_LEEWAY, MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
 };
 pub use self::{
     bearer::{BearerToken, BearerTokens, MAX_TOKENS, MIN_TOKEN_BYTES},
