@@ -102,6 +102,12 @@ pub struct Arrival(pub Instant);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
 
+/// When an exchange has to be over because its caller's credentials have expired, in the extensions of its request. The
+/// authenticating layer puts it there, where it is set to, and sees to it until the response's body ends; whoever turns the
+/// exchange into a stream of another protocol has to end that stream at this time, since it outlives the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expiry(pub Instant);
+
 /// How long whoever received a request waits for the next piece of its body, in the request's extensions where there is a
 /// limit. A layer that knows better sets it; all clones are one.
 #[derive(Clone, Debug)]

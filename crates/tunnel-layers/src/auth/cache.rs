@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    mem,
     sync::{Mutex, PoisonError},
 };
 
@@ -43,7 +42,7 @@ pub(super) trait Weight {
 
 impl Weight for Principal {
     fn bytes(&self) -> usize {
-        let text = |text: &str| text.len() + mem::size_of::<Box<str>>();
+        let text = |text: &str| text.len() + size_of::<Box<str>>();
         let claims = self.claims().map(|(name, values)| {
             let values: usize = values.iter().map(|value| text(value)).sum();
             text(name) + values
@@ -160,9 +159,6 @@ mod tests {
     fn a_principal_weighs_what_is_said_of_it() {
         let bare = Principal::new("alice", "test");
         let more = bare.clone().with_claim("scope", ["read", "write"]);
-        assert_eq!(
-            more.bytes() - bare.bytes(),
-            5 + 4 + 5 + 3 * mem::size_of::<Box<str>>()
-        );
+        assert_eq!(more.bytes() - bare.bytes(), 5 + 4 + 5 + 3 * size_of::<Box<str>>());
     }
 }
