@@ -26,6 +26,8 @@ pub struct Routed {
     pub limits: Option<Arc<Limits>>,
     /// Who may call.
     pub access: Access,
+    /// Only agents of the target's group that have registered the request's host serve it. The balancing layer sees to it.
+    pub registered_host: bool,
 }
 
 impl Routed {
@@ -38,6 +40,7 @@ impl Routed {
             timeouts: Timeouts::default(),
             limits: None,
             access: Access::Default,
+            registered_host: false,
         }
     }
 }
