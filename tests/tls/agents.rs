@@ -15,9 +15,7 @@ use tunnel_tests::{
 };
 use tunnel_transport::{
     Agent, AgentBuilder, AgentError, Gateway, Status,
-    gateway::{
-        AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AllowedServices, AuthFuture, AuthRejection,
-    },
+    gateway::{AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AuthFuture, AuthRejection},
     tls::{ClientTls, Pem, ServerTls, ServerTlsBuilder},
 };
 
@@ -34,11 +32,7 @@ impl AgentAuth for ByUri {
             names.find(|name| name.starts_with("uri:"))
         });
         self.0.lock().expect("no panic").push(credentials.tls);
-        let identity = name.map(|name| AgentIdentity {
-            name: name.into(),
-            groups: AllowedGroups::All,
-            services: AllowedServices::All,
-        });
+        let identity = name.map(|name| AgentIdentity::new(name, AllowedGroups::All));
         let answer = identity.ok_or_else(|| AuthRejection::new("show a certificate with a URI"));
         Box::pin(std::future::ready(answer))
     }
