@@ -36,7 +36,7 @@ pub mod ws;
 
 pub use crate::{
     admit::Canonical,
-    agents::{Agents, Hub, Member, Services},
+    agents::{Agents, Hosts, Hub, Member, Services},
     auth::{Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},

@@ -14,6 +14,7 @@ pub mod entry;
 pub mod gateway;
 mod generated;
 mod heartbeat;
+mod host_name;
 pub mod net;
 mod pb;
 mod runtime;
@@ -25,7 +26,8 @@ pub mod upstream;
 
 pub use crate::{
     agent::{
-        Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status,
+        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, Serve as ServeAgent,
+        ServedRequest, Status,
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,

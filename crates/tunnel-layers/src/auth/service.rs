@@ -10,11 +10,8 @@ use tunnel_core::{
     auth::{AuthRequest, Authenticator},
 };
 
-use super::{future::ResponseFuture, layer::Settings, policies::Choice};
-use crate::{
-    admission,
-    reject::{Caller, ResponseBody},
-};
+use super::{AuthBody, CleanBody, future::ResponseFuture, layer::Settings, policies::Choice};
+use crate::{admission, reject::Caller};
 
 /// The service of [`AuthLayer`](super::AuthLayer). It is always ready, and waits in its future until the wrapped service is:
 /// a caller that is not let in must not take a place in it.
@@ -33,10 +30,10 @@ wraps_inner!(Auth<S, A>);
 
 impl<S, A, B, RB> Service<Request<B>> for Auth<S, A>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S: Service<Request<CleanBody<B>>, Response = Response<RB>> + Clone,
     A: Authenticator,
 {
-    type Response = Response<ResponseBody<RB>>;
+    type Response = Response<AuthBody<RB>>;
     type Error = S::Error;
     type Future = ResponseFuture<A::Future, S, B>;
 
@@ -51,6 +48,7 @@ where
             Err(error) => return ResponseFuture::failed(error, caller),
         };
         self.settings.clean(request.headers_mut());
+        let request = request.map(|body| CleanBody::new(body, self.settings.header.clone()));
         let routed = request.extensions().get::<Routed>();
         match self.settings.policies.choose(routed) {
             Choice::Nobody => ResponseFuture::called(self.inner.clone(), request, caller),

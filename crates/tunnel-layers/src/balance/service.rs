@@ -9,8 +9,8 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    Agents, AsTunnelError, Cause, GroupName, Initiator, Member, Routed, Sent, Session, SessionId, Target,
-    TunnelError,
+    Agents, AsTunnelError, Cause, Initiator, Member, Routed, Sent, Session, SessionId, Target, TunnelError,
+    admit::Canonical,
 };
 
 use super::{Lent, Pick, ResponseFuture, future::Retry};
@@ -51,8 +51,8 @@ where
             Ok(request) => request,
             Err(error) => return ResponseFuture::rejected(caller, error),
         };
-        let members = match group(&request) {
-            Ok(group) => self.agents.members(group),
+        let members = match members(&self.agents, &request) {
+            Ok(members) => members,
             Err(error) => return ResponseFuture::rejected(caller, error),
         };
         let session = match choose(&members, &self.pick, &[]) {
@@ -78,17 +78,32 @@ where
     }
 }
 
-fn group<B>(request: &Request<B>) -> Result<&GroupName, TunnelError> {
-    match request.extensions().get::<Routed>().map(|routed| &routed.target) {
-        Some(Target::Group(group)) => Ok(group),
-        Some(Target::Upstream(_)) => Err(TunnelError::internal(
+/// Who may serve an admitted request.
+fn members<B>(agents: &impl Agents, request: &Request<B>) -> Result<Arc<[Member]>, TunnelError> {
+    let Routed {
+        target,
+        registered_host,
+        ..
+    } = routed(request)?;
+    match target {
+        Target::Group(group) if *registered_host => {
+            let canonical = request.extensions().get::<Canonical>();
+            Ok(agents.members_with_host(group, canonical.map_or("", Canonical::host)))
+        }
+        Target::Group(group) => Ok(agents.members(group)),
+        Target::Upstream(_) => Err(TunnelError::internal(
             "the request goes to an upstream, not to a group: put the split for upstreams outside BalanceLayer",
         )),
-        None => Err(TunnelError::internal(
+    }
+}
+
+fn routed<B>(request: &Request<B>) -> Result<&Routed, TunnelError> {
+    request.extensions().get::<Routed>().ok_or_else(|| {
+        TunnelError::internal(
             "nobody has said which group the request goes to: put RouteLayer, or a layer that inserts Routed, outside \
              BalanceLayer",
-        )),
-    }
+        )
+    })
 }
 
 /// A session that can take a request and has not been tried.

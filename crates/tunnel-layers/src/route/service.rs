@@ -66,14 +66,14 @@ where
             Ok(request) => request,
             Err(error) => return ResponseFuture::refused(error, caller),
         };
-        let Some(rule) = find(&self.rules, &request) else {
+        let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
                 return ResponseFuture::registered(self.inner.clone(), request, caller);
             }
             return ResponseFuture::missed(self.miss.clone(), request, caller);
         };
-        match apply(&rule, request) {
+        match apply(&rule, &self.registered, request) {
             Ok(Some(request)) => ResponseFuture::matched(self.inner.clone(), request, rule, caller),
             Ok(None) => ResponseFuture::direct(rule, caller),
             Err(error) => ResponseFuture::refused(error, caller),
@@ -81,18 +81,29 @@ where
     }
 }
 
-fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
+fn find<B>(rules: &Rules, registered: &Registered, request: &Request<B>) -> Option<Arc<Compiled>> {
     let canonical = request.extensions().get::<Canonical>()?;
     let (host, path) = (canonical.host(), canonical.path());
-    let ask = Ask::new(host, path, request.method(), request.headers()).upgrade(request.extensions().get());
+    let ask = Ask::new(host, path, request.method(), request.headers())
+        .upgrade(request.extensions().get())
+        .hosts(registered.hosts());
     rules.find(&ask).cloned()
 }
 
 /// Makes of the request what the rule wants it to be; none if the rule answers itself.
-fn apply<B>(rule: &Compiled, mut request: Request<B>) -> Result<Option<Request<B>>, TunnelError> {
+fn apply<B>(
+    rule: &Compiled,
+    registered: &Registered,
+    mut request: Request<B>,
+) -> Result<Option<Request<B>>, TunnelError> {
     let Answer::Routed(routed) = &rule.answer else {
         return Ok(None);
     };
+    if routed.registered_host && registered.hosts().is_none() {
+        return Err(TunnelError::internal(
+            "a rule is for hosts that agents have registered, and nobody has said which those are: give RouteLayer its `hosts`",
+        ));
+    }
     rule.rewrite.on_request(&mut request, &rule.path)?;
     request.extensions_mut().insert(routed.clone());
     Ok(Some(request))

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeSet, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use subtle::ConstantTimeEq;
 use tunnel_core::{GroupName, TlsIdentity};
 
-/// What an agent showed when it opened its session.
+use crate::host_name::host_pattern;
+
+/// What an agent showed when it opened its session, or has shown since.
 #[derive(Clone, Debug)]
 pub struct AgentCredentials {
     /// The gRPC metadata of the call; values that are secret are marked so, and not printed.
@@ -15,6 +17,17 @@ pub struct AgentCredentials {
     pub peer: Option<SocketAddr>,
     /// What its verified certificate says, if it showed one.
     pub tls: Option<TlsIdentity>,
+}
+
+impl AgentCredentials {
+    /// What the agent shows from now on as `authorization`; what cannot stand there is the same as nothing.
+    pub(super) fn show(&mut self, authorization: &[u8]) {
+        self.headers.remove(header::AUTHORIZATION);
+        if let Ok(mut value) = HeaderValue::from_bytes(authorization) {
+            value.set_sensitive(true);
+            self.headers.insert(header::AUTHORIZATION, value);
+        }
+    }
 }
 
 /// Who an agent is, and what it may do.
@@ -26,15 +39,18 @@ pub struct AgentIdentity {
     pub groups: AllowedGroups,
     /// The gRPC services that it may register.
     pub services: AllowedServices,
+    /// The hosts that it may register.
+    pub hosts: AllowedHosts,
 }
 
 impl AgentIdentity {
-    /// An agent that may register these groups, and every service.
+    /// An agent that may register these groups, and every service and host.
     pub fn new(name: impl Into<Arc<str>>, groups: AllowedGroups) -> Self {
         Self {
             name: name.into(),
             groups,
             services: AllowedServices::All,
+            hosts: AllowedHosts::All,
         }
     }
 }
@@ -83,6 +99,48 @@ impl AllowedServices {
     }
 }
 
+/// The hosts that an agent may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// Every host.
+    All,
+    /// These, in lower case, and where `*.` begins the name, every name below what follows (and not that itself):
+    /// `*.customer.example`. [`only`](Self::only) makes them.
+    Only(BTreeSet<Box<str>>),
+}
+
+impl AllowedHosts {
+    /// These names and patterns; what is neither is left out.
+    pub fn only(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let patterns = patterns.into_iter();
+        Self::Only(
+            patterns
+                .filter_map(|pattern| host_pattern(pattern.as_ref()).map(Into::into))
+                .collect(),
+        )
+    }
+
+    /// Whether this is a name or a pattern that [`only`](Self::only) does not leave out.
+    #[must_use]
+    pub fn is_pattern(text: &str) -> bool {
+        host_pattern(text).is_some()
+    }
+
+    /// Whether `host`, in lower case and without a dot at its end, is one of them.
+    #[must_use]
+    pub fn allows(&self, host: &str) -> bool {
+        let Self::Only(names) = self else {
+            return true;
+        };
+        let is_below = |name: &str| {
+            name.strip_prefix('*').is_some_and(|suffix| {
+                suffix.starts_with('.') && host.len() > suffix.len() && host.ends_with(suffix)
+            })
+        };
+        names.contains(host) || names.iter().any(|name| is_below(name))
+    }
+}
+
 /// Why an agent may not connect. The text goes to the agent, so it must not tell what would be valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -120,8 +178,8 @@ pub type AuthFuture<'a> = Pin<Box<dyn Future<Output = Result<AgentIdentity, Auth
 
 /// Decides whether an agent may connect. [`AgentTokens`] is the ready-made one.
 pub trait AgentAuth: fmt::Debug + Send + Sync + 'static {
-    /// Looks at what an agent showed: when it opens its session, and again from time to time while it has it, so that
-    /// credentials can be taken back (see [`GatewayBuilder::recheck_agents`](super::GatewayBuilder::recheck_agents)).
+    /// Looks at what an agent showed: when it opens its session, and again from time to time while it has it, and when it shows
+    /// others, so that credentials can be taken back (see [`GatewayBuilder::recheck_agents`](super::GatewayBuilder::recheck_agents)).
     ///
     /// # Errors
     ///
@@ -312,6 +370,26 @@ mod tests {
             assert_eq!(only.allows(service), allowed, "{service}");
         }
         assert!(AllowedServices::All.allows("any"));
+    }
+
+    #[test]
+    fn hosts_are_allowed_by_name_or_below_one() {
+        let only = AllowedHosts::only(["A.example", "*.Customer.example.", "*", "", "a b"]);
+        for (host, allowed) in [
+            ("a.example", true),
+            ("b.a.example", false),
+            ("x.customer.example", true),
+            ("y.x.customer.example", true),
+            ("customer.example", false),
+            (".customer.example", false),
+            ("xcustomer.example", false),
+            ("other.example", false),
+        ] {
+            assert_eq!(only.allows(host), allowed, "{host}");
+        }
+        assert!(AllowedHosts::All.allows("any"));
+        assert!(!AllowedHosts::only(["*"]).allows("any"));
+        assert!(AllowedHosts::is_pattern("*.a.example") && !AllowedHosts::is_pattern("*"));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 use tunnel_core::{
@@ -25,14 +28,16 @@ use super::{
 };
 use crate::{
     dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
+    entry::Certificate,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
+    host_name::{HOST_RULE, host_name},
     runtime::{TokioRuntime, random},
     service_name::is_service_name,
 };
 
 /// How long an agent may take to say who it is.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most groups, services and labels that an agent may name.
+/// The most groups, services, hosts and labels that an agent may name.
 const MAX_NAMES: usize = 1_000;
 
 /// One agent's ControlStream, at the gateway.
@@ -40,6 +45,8 @@ const MAX_NAMES: usize = 1_000;
 pub(super) struct ControlTask {
     pub(super) gateway: Gateway,
     pub(super) credentials: AgentCredentials,
+    /// What the agent has shown to our own port, if it did.
+    pub(super) certificate: Option<Certificate>,
     pub(super) identity: AgentIdentity,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stream: Streaming<pb::TunnelMessage>,
@@ -92,20 +99,26 @@ impl ControlTask {
         let Self {
             gateway,
             credentials,
+            certificate,
             stream,
             replies,
             ..
         } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
-        let mut revoked = pin!(revoked(&gateway, credentials, id));
+        let newest = watch::Sender::new(credentials);
+        let mut revoked = pin!(revoked(&gateway, newest.subscribe(), certificate, id));
         let mut seen = 0;
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
                 rejection = &mut revoked => {
+                    let code = match rejection.is_temporary() {
+                        true => Code::Unspecified,
+                        false => Code::Unauthenticated,
+                    };
                     stream.say(Payload::ErrorMessage(pb::ErrorMessage {
-                        code: Code::Unauthenticated.into(),
+                        code: code.into(),
                         message: rejection.to_string(),
                         retry_after_ms: 0,
                     }));
@@ -130,6 +143,10 @@ impl ControlTask {
                 Event::Said(Payload::Drain(_)) => {
                     info!(agent.id = %agent, session.id = %id, "an agent drains");
                     session.drain();
+                }
+                Event::Said(Payload::Credentials(shown)) => {
+                    info!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
+                    newest.send_modify(|credentials| credentials.show(&shown.authorization));
                 }
                 Event::Said(Payload::ErrorMessage(error)) => {
                     warn!(agent.id = %agent, session.id = %id, error = %error.message, "an agent reports an error");
@@ -179,6 +196,7 @@ impl ControlTask {
         }
         let groups = self.groups(&open)?;
         let services = self.services(&open)?;
+        let hosts = self.hosts(&open)?;
         let lane_key = LaneKey::new(random());
         let session = Session::new(SessionConfig {
             id: SessionId::from_random(random()),
@@ -203,6 +221,7 @@ impl ControlTask {
             lane_key: lane_key.clone(),
             groups,
             services,
+            hosts,
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
             suspect: suspect.clone(),
@@ -222,7 +241,7 @@ impl ControlTask {
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,
-            version = %open.version, "an agent connected"
+            hosts = ?open.hosts, version = %open.version, "an agent connected"
         );
         Ok((registered, session, suspect))
     }
@@ -282,6 +301,42 @@ impl ControlTask {
             None => Ok(services),
         }
     }
+
+    /// The hosts that the agent serves, all of which it must be allowed.
+    fn hosts(&self, open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
+        let hosts = hosts(open)?;
+        match hosts.iter().find(|host| !self.identity.hosts.allows(host)) {
+            Some(host) => {
+                let text = format!(
+                    "the credentials {:?} may not register the host {host:?}: allow it in their rights at the gateway, or take it \
+                     out of the agent's hosts",
+                    self.identity.name
+                );
+                Err(Refusal::new(Code::GroupNotAllowed, text))
+            }
+            None => Ok(hosts),
+        }
+    }
+}
+
+/// The hosts that the agent serves, each once, in the form in which requests name them.
+fn hosts(open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
+    if open.hosts.len() > MAX_NAMES {
+        let text = "stream_open must name at most 1,000 hosts";
+        return Err(Refusal::new(Code::Invalid, text));
+    }
+    let each_once: Result<BTreeSet<String>, _> = open.hosts.iter().map(|host| parse_host(host)).collect();
+    Ok(each_once?.into_iter().map(Arc::from).collect())
+}
+
+fn parse_host(text: &str) -> Result<String, Refusal> {
+    host_name(text).ok_or_else(|| {
+        let text: String = text.chars().take(64).collect();
+        Refusal::new(
+            Code::Invalid,
+            format!("stream_open.hosts: {text:?} is no host: {HOST_RULE}"),
+        )
+    })
 }
 
 /// The gRPC services that the agent brings, each once.

@@ -20,8 +20,8 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     auth::{
-        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AllowedServices, AuthFuture,
-        AuthRejection, InvalidToken, MIN_TOKEN_BYTES,
+        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AllowedHosts,
+        AllowedServices, AuthFuture, AuthRejection, InvalidToken, MIN_TOKEN_BYTES,
     },
     authenticator::AgentAuthenticator,
     builder::{GatewayBuilder, NeedsAuth},

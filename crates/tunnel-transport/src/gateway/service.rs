@@ -19,6 +19,7 @@ use tunnel_core::{Direction, PeerInfo};
 use super::{AgentCredentials, AgentIdentity, Gateway, control::ControlTask, lanes};
 use crate::{
     dispatch::{Control, LaneWriter, channel},
+    entry::Certificate,
     generated::{
         self as pb,
         tunnel_service_server::{TunnelService as Rpc, TunnelServiceServer},
@@ -114,10 +115,12 @@ impl Rpc for Service {
     ) -> Result<Response<Control>, Status> {
         let (credentials, identity) = self.authenticate(&request).await?;
         let peer = peer_of(&request);
+        let certificate = request.extensions().get::<Certificate>().cloned();
         let (replies, control) = channel();
         let task = ControlTask {
             gateway: self.gateway.clone(),
             credentials,
+            certificate,
             identity,
             peer,
             stream: request.into_inner(),

@@ -38,7 +38,8 @@ pub fn decode(message: pb::TunnelMessage, limits: &Limits) -> Result<Option<Tunn
             | Wire::ConfigSync(_)
             | Wire::ConfigSyncResponse(_)
             | Wire::ErrorMessage(_)
-            | Wire::Drain(_),
+            | Wire::Drain(_)
+            | Wire::Credentials(_),
         ) => Ok(None),
         Some(Wire::Ping(pb::Ping { nonce })) => of_lane(&message.request_id, Payload::Ping(nonce)),
         Some(Wire::Pong(pb::Pong { nonce })) => of_lane(&message.request_id, Payload::Pong(nonce)),

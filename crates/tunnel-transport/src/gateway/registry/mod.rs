@@ -5,7 +5,7 @@ mod services;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
-    Agents, Cause, GroupName, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
+    Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
 };
 
 use self::services::Owners;
@@ -31,8 +31,8 @@ const MAX_KNOWN_GROUPS: usize = 10_000;
 
 /// The agents that are connected to a gateway. Cheap to clone; all clones are the same.
 ///
-/// It answers which agents serve a group ([`Agents`]), and which group has a gRPC service that agents registered by its
-/// name ([`Services`]).
+/// It answers which agents serve a group, or a host of it ([`Agents`], [`Hosts`]), and which group has a gRPC service that agents
+/// registered by its name ([`Services`]).
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -74,6 +74,8 @@ struct Group {
     members: Arc<[Member]>,
     /// Whether each of them has been silent.
     suspects: Vec<Arc<AtomicBool>>,
+    /// Those of them that have registered a host, by the host.
+    hosts: HashMap<Arc<str>, Arc<[Member]>>,
 }
 
 /// One session, as the registry knows it.
@@ -87,6 +89,8 @@ pub(super) struct Entry {
     pub(super) groups: Vec<GroupName>,
     /// The gRPC services, which go to the first group. None twice.
     pub(super) services: Vec<Arc<str>>,
+    /// The hosts, which are each group's. None twice.
+    pub(super) hosts: Vec<Arc<str>>,
     pub(super) weight: u32,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
@@ -112,6 +116,8 @@ pub struct AgentStatus {
     pub groups: Vec<GroupName>,
     /// The gRPC services that it registered for the first of them.
     pub services: Vec<Arc<str>>,
+    /// The hosts that it registered for all of them.
+    pub hosts: Vec<Arc<str>>,
     /// Its share of new exchanges.
     pub weight: u32,
     /// Whether it has been silent for a heartbeat.
@@ -139,6 +145,7 @@ impl Registry {
             session: entry.session.clone(),
             groups: entry.groups.clone(),
             services: entry.services.clone(),
+            hosts: entry.hosts.clone(),
             weight: entry.weight,
             suspect: entry.suspect.load(Ordering::Relaxed),
         };
@@ -205,7 +212,9 @@ impl Registry {
     /// Whether an agent of `group` could take an exchange now; `None` for a group that nobody has registered yet.
     pub(super) fn can_carry(&self, group: &GroupName) -> Option<bool> {
         let snapshot = self.0.snapshot.load();
-        let Group { members, suspects } = snapshot.groups.get(group)?;
+        let Group {
+            members, suspects, ..
+        } = snapshot.groups.get(group)?;
         let mut each = members.iter().zip(suspects);
         Some(each.any(|(member, suspect)| member.session.is_available() && !suspect.load(Ordering::Relaxed)))
     }
@@ -257,17 +266,13 @@ impl State {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let mut groups = HashMap::<GroupName, BTreeMap<_, (Member, Arc<AtomicBool>)>>::new();
-        for entry in self.sessions.values() {
+        let mut groups = HashMap::<GroupName, Making>::new();
+        // In one order everywhere, so that a rotation goes round.
+        let mut entries: Vec<_> = self.sessions.values().collect();
+        entries.sort_by_cached_key(|entry| (entry.session.agent().clone(), entry.session.id().to_string()));
+        for entry in entries {
             for group in &entry.groups {
-                // In one order everywhere, so that a rotation goes round.
-                let key = (entry.session.agent().clone(), entry.session.id().to_string());
-                let member = Member {
-                    session: entry.session.clone(),
-                    weight: entry.weight,
-                };
-                let members = groups.entry(group.clone()).or_default();
-                members.insert(key, (member, entry.suspect.clone()));
+                groups.entry(group.clone()).or_default().add(entry);
             }
         }
         if self.known.len() > groups.len() + MAX_KNOWN_GROUPS {
@@ -276,14 +281,43 @@ impl State {
         for group in &self.known {
             groups.entry(group.clone()).or_default();
         }
-        let group = |(name, members): (GroupName, BTreeMap<_, _>)| {
-            let (members, suspects): (Vec<_>, _) = members.into_values().unzip();
-            let members = members.into();
-            (name, Group { members, suspects })
-        };
         Snapshot {
-            groups: groups.into_iter().map(group).collect(),
+            groups: groups
+                .into_iter()
+                .map(|(name, group)| (name, group.done()))
+                .collect(),
             services: self.owners.snapshot(),
+        }
+    }
+}
+
+/// A group that is being put together.
+#[derive(Default)]
+struct Making {
+    members: Vec<Member>,
+    suspects: Vec<Arc<AtomicBool>>,
+    hosts: HashMap<Arc<str>, Vec<Member>>,
+}
+
+impl Making {
+    fn add(&mut self, entry: &Entry) {
+        let member = Member {
+            session: entry.session.clone(),
+            weight: entry.weight,
+        };
+        for host in &entry.hosts {
+            self.hosts.entry(host.clone()).or_default().push(member.clone());
+        }
+        self.members.push(member);
+        self.suspects.push(entry.suspect.clone());
+    }
+
+    fn done(self) -> Group {
+        let hosts = self.hosts.into_iter();
+        Group {
+            members: self.members.into(),
+            suspects: self.suspects,
+            hosts: hosts.map(|(host, members)| (host, members.into())).collect(),
         }
     }
 }
@@ -293,6 +327,22 @@ impl Agents for Registry {
         let snapshot = self.0.snapshot.load();
         let members = snapshot.groups.get(group).map(|group| &group.members);
         members.unwrap_or(&self.0.none).clone()
+    }
+
+    fn members_with_host(&self, group: &GroupName, host: &str) -> Arc<[Member]> {
+        let snapshot = self.0.snapshot.load();
+        let members = snapshot.groups.get(group).and_then(|group| group.hosts.get(host));
+        members.unwrap_or(&self.0.none).clone()
+    }
+}
+
+impl Hosts for Registry {
+    fn has_host(&self, group: &GroupName, host: &str) -> bool {
+        let snapshot = self.0.snapshot.load();
+        snapshot
+            .groups
+            .get(group)
+            .is_some_and(|group| group.hosts.contains_key(host))
     }
 }
 

@@ -242,9 +242,9 @@ fn what_is_unknown_or_of_the_set_up_is_left_alone() {
     assert!(read(&strange).unwrap().is_none());
     let open = Wire::StreamOpen(pb::StreamOpen::default());
     assert!(read(&wire(open)).unwrap().is_none());
-    // Field 31 and payload 19, which nobody knows yet, after a valid message.
+    // Field 32 and payload 19, which nobody knows yet, after a valid message.
     let mut bytes = wire(Wire::HttpRequest(request())).encode_to_vec();
-    bytes.extend([0xfa, 0x01, 1, b'x', 0x9a, 0x01, 0]);
+    bytes.extend([0x82, 0x02, 1, b'x', 0x9a, 0x01, 0]);
     let message = pb::TunnelMessage::decode(&*bytes).unwrap();
     assert!(decode(message, &Limits::MAX).unwrap().is_some());
 }
