@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Status, Streaming};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tunnel_core::{
     AgentId, Cause, Direction, Features, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
 };
@@ -137,7 +137,7 @@ impl ControlTask {
                     session.drain();
                 }
                 Event::Said(Payload::Credentials(shown)) => {
-                    info!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
+                    debug!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
                     newest.send_modify(|credentials| credentials.show(&shown.authorization));
                 }
                 Event::Said(Payload::ErrorMessage(error)) => {

@@ -10,8 +10,9 @@ use tunnel_core::SessionId;
 
 use super::{AgentCredentials, AgentIdentity, AuthRejection, Gateway, registry::Entry};
 
-/// The least time between two looks, however often an agent shows others.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The least time after a look at credentials that an agent has shown of its own accord: a look may cost a call to somebody else, or
+/// a hash.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks at the newest credentials of a session again and again, and as soon as there are others. Ends when they are no longer good
 /// for it.
@@ -24,10 +25,10 @@ pub(super) async fn revoked(
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            Ok(()) = newest.changed() => {}
-        }
+        let are_new = tokio::select! {
+            _ = ticks.tick() => false,
+            Ok(()) = newest.changed() => true,
+        };
         let credentials = newest.borrow_and_update().clone();
         match gateway.0.auth.authenticate(credentials).await {
             Err(rejection) if rejection.is_temporary() => {
@@ -44,7 +45,9 @@ pub(super) async fn revoked(
                 }
             }
         }
-        sleep(PAUSE).await;
+        if are_new {
+            sleep(PAUSE).await;
+        }
     }
 }
 
