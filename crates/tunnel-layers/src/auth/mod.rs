@@ -21,7 +21,7 @@
 //! use tunnel_layers::auth::{AuthLayer, BearerToken, BearerTokens};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), tunnel_core::BoxError> {
 //! let tokens = BearerTokens::new([BearerToken::new("ci", "correct-horse-battery")?])?;
 //! let service = ServiceBuilder::new()
 //!     .layer(AuthLayer::new(tokens))

@@ -1,7 +1,6 @@
 //! The task behind one ControlStream: registration, heartbeat, drain.
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -16,13 +15,14 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Status, Streaming};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tunnel_core::{
-    AgentId, Cause, Direction, Features, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+    AgentId, Cause, Direction, Features, InstanceId, LaneKey, Session, SessionConfig, SessionId,
 };
 
 use super::{
     AgentCredentials, AgentIdentity, Gateway,
+    names::{self, Names},
     recheck::revoked,
     registry::{Entry, Life, Registered},
 };
@@ -30,16 +30,11 @@ use crate::{
     dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
     entry::Certificate,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
-    host_name::{HOST_RULE, host_name},
     runtime::{TokioRuntime, random},
-    service_name::is_service_name,
 };
 
 /// How long an agent may take to say who it is.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most groups, services, hosts and labels that an agent may name.
-const MAX_NAMES: usize = 1_000;
-
 /// One agent's ControlStream, at the gateway.
 #[derive(Debug)]
 pub(super) struct ControlTask {
@@ -55,14 +50,14 @@ pub(super) struct ControlTask {
 
 /// Why an agent was not taken.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     code: Code,
     message: String,
     retry_after: Duration,
 }
 
 impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -145,7 +140,7 @@ impl ControlTask {
                     session.drain();
                 }
                 Event::Said(Payload::Credentials(shown)) => {
-                    info!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
+                    debug!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
                     newest.send_modify(|credentials| credentials.show(&shown.authorization));
                 }
                 Event::Said(Payload::ErrorMessage(error)) => {
@@ -194,14 +189,12 @@ impl ControlTask {
                 "stream_open.revision must be 1 or more",
             ));
         }
-        let groups = self.groups(&open)?;
-        let services = self.services(&open)?;
-        let hosts = self.hosts(&open)?;
+        let names = Names::of(&open, &self.identity)?;
         let lane_key = LaneKey::new(random());
         let session = Session::new(SessionConfig {
             id: SessionId::from_random(random()),
-            agent: parse::<AgentId>("agent_id", &open.agent_id)?,
-            instance: parse::<InstanceId>("instance_id", &open.instance_id)?,
+            agent: names::parse::<AgentId>("agent_id", &open.agent_id)?,
+            instance: names::parse::<InstanceId>("instance_id", &open.instance_id)?,
             opens: Direction::ServerToClient,
             local: shared.settings,
             remote: session_settings(open.settings.as_ref())
@@ -219,9 +212,9 @@ impl ControlTask {
             session: session.clone(),
             credentials: self.identity.name.clone(),
             lane_key: lane_key.clone(),
-            groups,
-            services,
-            hosts,
+            groups: names.groups,
+            services: names.services,
+            hosts: names.hosts,
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
             suspect: suspect.clone(),
@@ -261,102 +254,4 @@ impl ControlTask {
             gateway_id: shared.id.clone(),
         }
     }
-
-    /// The groups that the agent asks for, all of which it must be allowed.
-    fn groups(&self, open: &pb::StreamOpen) -> Result<Vec<GroupName>, Refusal> {
-        if open.groups.is_empty() || open.groups.len() > MAX_NAMES || open.labels.len() > MAX_NAMES {
-            return Err(Refusal::new(
-                Code::Invalid,
-                "stream_open must name 1 to 1,000 groups, and at most 1,000 labels",
-            ));
-        }
-        let mut groups = Vec::with_capacity(open.groups.len());
-        for name in &open.groups {
-            let group = parse::<GroupName>("groups", name)?;
-            if !self.identity.groups.allows(&group) {
-                let text = format!(
-                    "the credentials {:?} may not register the group {name:?}",
-                    self.identity.name
-                );
-                return Err(Refusal::new(Code::GroupNotAllowed, text));
-            }
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        Ok(groups)
-    }
-
-    /// The gRPC services that the agent brings, all of which it must be allowed.
-    fn services(&self, open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-        let services = services(open)?;
-        match services.iter().find(|name| !self.identity.services.allows(name)) {
-            Some(name) => {
-                let text = format!(
-                    "the credentials {:?} may not register the service {name:?}",
-                    self.identity.name
-                );
-                Err(Refusal::new(Code::GroupNotAllowed, text))
-            }
-            None => Ok(services),
-        }
-    }
-
-    /// The hosts that the agent serves, all of which it must be allowed.
-    fn hosts(&self, open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-        let hosts = hosts(open)?;
-        match hosts.iter().find(|host| !self.identity.hosts.allows(host)) {
-            Some(host) => {
-                let text = format!(
-                    "the credentials {:?} may not register the host {host:?}: allow it in their rights at the gateway, or take it \
-                     out of the agent's hosts",
-                    self.identity.name
-                );
-                Err(Refusal::new(Code::GroupNotAllowed, text))
-            }
-            None => Ok(hosts),
-        }
-    }
-}
-
-/// The hosts that the agent serves, each once, in the form in which requests name them.
-fn hosts(open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-    if open.hosts.len() > MAX_NAMES {
-        let text = "stream_open must name at most 1,000 hosts";
-        return Err(Refusal::new(Code::Invalid, text));
-    }
-    let each_once: Result<BTreeSet<String>, _> = open.hosts.iter().map(|host| parse_host(host)).collect();
-    Ok(each_once?.into_iter().map(Arc::from).collect())
-}
-
-fn parse_host(text: &str) -> Result<String, Refusal> {
-    host_name(text).ok_or_else(|| {
-        let text: String = text.chars().take(64).collect();
-        Refusal::new(
-            Code::Invalid,
-            format!("stream_open.hosts: {text:?} is no host: {HOST_RULE}"),
-        )
-    })
-}
-
-/// The gRPC services that the agent brings, each once.
-fn services(open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-    if open.services.len() > MAX_NAMES {
-        let text = "stream_open must name at most 1,000 services";
-        return Err(Refusal::new(Code::Invalid, text));
-    }
-    if let Some(name) = open.services.iter().find(|name| !is_service_name(name)) {
-        let name: String = name.chars().take(64).collect();
-        let text = format!(
-            "stream_open.services: {name:?} is no service: use 1 to 253 of the characters a-z, A-Z, 0-9, '_' and '.'"
-        );
-        return Err(Refusal::new(Code::Invalid, text));
-    }
-    let each_once: BTreeSet<&str> = open.services.iter().map(String::as_str).collect();
-    Ok(each_once.into_iter().map(Arc::from).collect())
-}
-
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
-    text.parse()
-        .map_err(|error| Refusal::new(Code::Invalid, format!("stream_open.{field}: {error}")))
 }

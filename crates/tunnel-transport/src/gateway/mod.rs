@@ -11,8 +11,10 @@ mod control;
 mod health;
 mod lanes;
 mod listen;
+mod names;
 mod recheck;
 mod registry;
+mod rights;
 mod routes;
 mod service;
 
@@ -20,14 +22,15 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     auth::{
-        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AllowedGroups, AllowedHosts,
-        AllowedServices, AuthFuture, AuthRejection, InvalidToken, MIN_TOKEN_BYTES,
+        AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AuthFuture, AuthRejection, InvalidToken,
+        MIN_TOKEN_BYTES,
     },
     authenticator::AgentAuthenticator,
     builder::{GatewayBuilder, NeedsAuth},
     health::GROUP_PREFIX,
     listen::ServeAgents,
     registry::{AgentStatus, Registry},
+    rights::{AllowedGroups, AllowedHosts, AllowedServices},
     service::TunnelService,
 };
 use crate::{TunnelTransport, generated::tunnel_service_server::TunnelServiceServer, heartbeat::Heartbeat};

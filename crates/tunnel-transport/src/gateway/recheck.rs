@@ -11,8 +11,9 @@ use tunnel_core::SessionId;
 use super::{AgentCredentials, AgentIdentity, AuthRejection, Gateway, registry::Entry};
 use crate::entry::Certificate;
 
-/// The least time between two looks, however often an agent shows others.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The least time after a look at credentials that an agent has shown of its own accord: a look may cost a call to somebody else, or
+/// a hash.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks at the newest credentials of a session again and again, and as soon as there are others, and at the certificate of its
 /// connection. Ends when they are no longer good for it; the rejection is temporary where the agent may come again at once.
@@ -26,10 +27,10 @@ pub(super) async fn revoked(
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            Ok(()) = newest.changed() => {}
-        }
+        let are_new = tokio::select! {
+            _ = ticks.tick() => false,
+            Ok(()) = newest.changed() => true,
+        };
         if let Some(Err(error)) = certificate.as_ref().map(Certificate::verify) {
             // Its files may have a new one already. If not, the handshake says so.
             return AuthRejection::temporary(format!(
@@ -52,7 +53,9 @@ pub(super) async fn revoked(
                 }
             }
         }
-        sleep(PAUSE).await;
+        if are_new {
+            sleep(PAUSE).await;
+        }
     }
 }
 
