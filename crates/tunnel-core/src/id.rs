@@ -21,6 +21,23 @@ impl RequestId {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_millis, &random).into_uuid())
     }
 
+    /// The bytes of the text form.
+    pub const TEXT_LEN: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// The text form, as it stands on the wire, written into `text`.
+    pub fn text<'a>(&self, text: &'a mut [u8; Self::TEXT_LEN]) -> &'a str {
+        self.0.hyphenated().encode_lower(text)
+    }
+
+    /// The id with this text form.
+    ///
+    /// # Errors
+    ///
+    /// If it is that of no UUID.
+    pub fn from_text(text: &[u8]) -> Result<Self, InvalidId> {
+        Uuid::try_parse_ascii(text).map(Self).map_err(|_| InvalidId)
+    }
+
     /// Whether this is [`NIL`](Self::NIL).
     #[must_use]
     pub fn is_nil(&self) -> bool {

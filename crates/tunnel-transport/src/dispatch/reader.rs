@@ -10,9 +10,8 @@ use tunnel_core::{
 };
 
 use crate::{
-    generated as pb,
     heartbeat::{Beat, Heartbeat, Pulse},
-    pb::{DecodeError, Limits, decode},
+    pb::{DecodeError, Encoded, Limits, decode},
 };
 
 /// What is done with an exchange that the other end opens. It must not wait.
@@ -23,7 +22,7 @@ pub(crate) type OnAccept = Arc<dyn Fn(Accepted) + Send + Sync>;
 pub(crate) struct LaneReader {
     pub(crate) session: Session,
     pub(crate) guard: LaneGuard,
-    pub(crate) stream: Streaming<pb::TunnelMessage>,
+    pub(crate) stream: Streaming<Encoded>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) on_accept: OnAccept,
 }
@@ -47,7 +46,7 @@ impl LaneReader {
                     pulse.heard();
                     match message {
                         Ok(Some(message)) => {
-                            if let Err(error) = self.take(message, &limits, &mut pulse) {
+                            if let Err(error) = self.take(&message, &limits, &mut pulse) {
                                 self.session.close(&error);
                                 break error;
                             }
@@ -70,17 +69,11 @@ impl LaneReader {
     }
 
     /// Takes one message. An error ends the session.
-    fn take(
-        &self,
-        message: pb::TunnelMessage,
-        limits: &Limits,
-        pulse: &mut Pulse,
-    ) -> Result<(), TunnelError> {
-        let request = Opening::of(&message);
+    fn take(&self, message: &Encoded, limits: &Limits, pulse: &mut Pulse) -> Result<(), TunnelError> {
         let message = match decode(message, limits) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(()),
-            Err(error) => return self.refuse(error, request),
+            Err(error) => return self.refuse(error),
         };
         match message.payload {
             Payload::Ping(nonce) => self.guard.lane().signal(signal(Payload::Pong(nonce))),
@@ -99,44 +92,24 @@ impl LaneReader {
     }
 
     /// Answers a message that breaks the rules. An error ends the session.
-    fn refuse(&self, error: DecodeError, request: Option<Opening>) -> Result<(), TunnelError> {
-        let DecodeError { id, reason, what } = error;
+    fn refuse(&self, error: DecodeError) -> Result<(), TunnelError> {
+        let DecodeError {
+            id,
+            opens,
+            reason,
+            what,
+        } = error;
         warn!(session.id = %self.session.id(), request.id = ?id, what, "a message was refused");
         let Some(id) = id else {
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, what));
         };
-        if let Some(Opening { direction, protocol }) = request {
+        if let Some((direction, protocol)) = opens {
             let opening = (id, direction, protocol);
             return self
                 .session
                 .reject_request(self.guard.lane(), opening, reason, what);
         }
         self.session.reject(id, reason, what)
-    }
-}
-
-/// The labels of a message that opens an exchange.
-#[derive(Clone, Copy, Debug)]
-struct Opening {
-    direction: Direction,
-    protocol: Protocol,
-}
-
-impl Opening {
-    /// `None` for every other message.
-    fn of(message: &pb::TunnelMessage) -> Option<Self> {
-        use pb::tunnel_message::Payload::{GrpcRequest, HttpRequest, WsRequest};
-        let protocol = match message.payload {
-            Some(HttpRequest(_)) => Protocol::Http,
-            Some(GrpcRequest(_)) => Protocol::Grpc,
-            Some(WsRequest(_)) => Protocol::WebSocket,
-            _ => return None,
-        };
-        let direction = match message.direction {
-            0 => Direction::ClientToServer,
-            _ => Direction::ServerToClient,
-        };
-        Some(Self { direction, protocol })
     }
 }
 
