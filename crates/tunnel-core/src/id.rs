@@ -1,6 +1,11 @@
 //! Names of things.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -8,8 +13,15 @@ use uuid::Uuid;
 pub const MAX_NAME_BYTES: usize = 253;
 
 /// The name of one exchange: a UUID (version 7, RFC 9562) in text form on the wire, never reused in a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(Uuid);
+
+impl Hash for RequestId {
+    /// As one number, which is all that the maps of a session want to see.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.as_u128());
+    }
+}
 
 impl RequestId {
     /// The id of messages that belong to no exchange; empty on the wire.
