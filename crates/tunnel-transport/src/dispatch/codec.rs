@@ -72,7 +72,7 @@ impl Encoder for LaneEncoder {
         match item {
             ToLane::SetUp(message) => self.set_up.encode(message, buf),
             ToLane::Message(message) => {
-                let parts = self.writer.encode(message, self.opens);
+                let parts = self.writer.encode(&message, self.opens);
                 buf.reserve(parts.len());
                 parts.put(buf);
                 Ok(())

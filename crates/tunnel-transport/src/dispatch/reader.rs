@@ -1,7 +1,15 @@
 //! The task that reads one lane.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
+use futures_core::Stream;
+use tokio::task::coop;
 use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
@@ -29,40 +37,53 @@ pub(crate) struct LaneReader {
 
 impl LaneReader {
     /// Reads until the stream ends or the session is closed, and says why. Dropping the future loses the lane.
-    pub(crate) async fn run(self) -> TunnelError {
-        let session = self.session.clone();
-        tokio::select! {
-            error = self.read() => error,
-            error = poll_fn(|cx| session.poll_closed(cx)) => error,
+    pub(crate) async fn run(mut self) -> TunnelError {
+        let limits = Limits::from(self.session.local_settings());
+        let mut pulse = Pulse::new(self.heartbeat);
+        poll_fn(|cx| self.poll(cx, &limits, &mut pulse)).await
+    }
+
+    /// All that has come, before anything else is looked at; decoded messages come out of one buffer, so that only the budget of
+    /// the task makes this yield.
+    fn poll(&mut self, cx: &mut Context<'_>, limits: &Limits, pulse: &mut Pulse) -> Poll<TunnelError> {
+        if let Poll::Ready(error) = self.poll_messages(cx, limits, pulse) {
+            return Poll::Ready(self.lose(error));
+        }
+        while let Poll::Ready(beat) = pulse.poll_beat(cx) {
+            match beat {
+                Beat::Ping(nonce) => self.guard.lane().signal(signal(Payload::Ping(nonce))),
+                Beat::Lost => return Poll::Ready(self.lose(lost("the lane was silent for too long"))),
+            }
+        }
+        self.session.poll_closed(cx)
+    }
+
+    /// Takes what has come. Ready when the lane has ended.
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        pulse: &mut Pulse,
+    ) -> Poll<TunnelError> {
+        loop {
+            let budget = ready!(coop::poll_proceed(cx));
+            let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
+            budget.made_progress();
+            pulse.heard();
+            match message {
+                Some(Ok(message)) => {
+                    if let Err(error) = self.take(&message, limits, pulse) {
+                        self.session.close(&error);
+                        return Poll::Ready(error);
+                    }
+                }
+                None => return Poll::Ready(lost("the lane was closed by the other end")),
+                Some(Err(status)) => return Poll::Ready(lost("the lane broke").with_source(status)),
+            }
         }
     }
 
-    async fn read(mut self) -> TunnelError {
-        let limits = Limits::from(self.session.local_settings());
-        let mut pulse = Pulse::new(self.heartbeat);
-        let error = loop {
-            tokio::select! {
-                message = self.stream.message() => {
-                    pulse.heard();
-                    match message {
-                        Ok(Some(message)) => {
-                            if let Err(error) = self.take(&message, &limits, &mut pulse) {
-                                self.session.close(&error);
-                                break error;
-                            }
-                        }
-                        Ok(None) => break lost("the lane was closed by the other end"),
-                        Err(status) => break lost("the lane broke").with_source(status),
-                    }
-                    // Decoded messages come out of one buffer, so that nothing else would yield.
-                    tokio::task::coop::consume_budget().await;
-                }
-                beat = pulse.beat() => match beat {
-                    Beat::Ping(nonce) => self.guard.lane().signal(signal(Payload::Ping(nonce))),
-                    Beat::Lost => break lost("the lane was silent for too long"),
-                }
-            }
-        };
+    fn lose(&self, error: TunnelError) -> TunnelError {
         debug!(session.id = %self.session.id(), lane.index = self.guard.lane().index(), %error, "a lane ended");
         self.session.lose_lane(self.guard.lane(), &error);
         error

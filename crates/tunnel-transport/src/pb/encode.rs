@@ -1,6 +1,6 @@
 //! From the core to the wire.
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use http::HeaderValue;
 use prost::Message;
 use tunnel_core::{
@@ -35,7 +35,7 @@ pub struct Writer {
 pub struct Parts<'a> {
     envelope: &'a [u8],
     front: &'a [u8],
-    body: Bytes,
+    body: &'a [u8],
     back: &'a [u8],
 }
 
@@ -57,7 +57,7 @@ impl Parts<'_> {
         out.put_slice(self.envelope);
         out.put_slice(self.front);
         if !self.body.is_empty() {
-            out.put_slice(&self.body);
+            out.put_slice(self.body);
         }
         if !self.back.is_empty() {
             out.put_slice(self.back);
@@ -68,7 +68,7 @@ impl Parts<'_> {
 impl Writer {
     /// The message as it goes to the wire. `opens` is the direction of the exchanges that this end opens.
     #[must_use]
-    pub fn encode(&mut self, message: TunnelMessage, opens: Direction) -> Parts<'_> {
+    pub fn encode<'a>(&'a mut self, message: &'a TunnelMessage, opens: Direction) -> Parts<'a> {
         if self.scratch.capacity() > KEPT {
             self.scratch = Vec::new();
         }
@@ -78,8 +78,8 @@ impl Writer {
             id,
             direction,
             protocol,
-            payload,
-        } = message;
+            ref payload,
+        } = *message;
         let is_of_lane = matches!(payload, Payload::Ping(_) | Payload::Pong(_));
         let labels = (!is_of_lane).then_some((id, direction, protocol));
         let is_request = direction == opens;
@@ -108,23 +108,23 @@ impl Writer {
 }
 
 /// A payload that was written, but for its body bytes.
-struct Written {
+struct Written<'a> {
     tag: u32,
     kind: pb::MessageType,
-    body: Bytes,
+    body: &'a [u8],
     /// Where the body bytes belong.
     front: usize,
-    trace_id: String,
+    trace_id: &'a str,
 }
 
-impl Written {
-    fn new(tag: u32, kind: pb::MessageType, body: Bytes, front: usize) -> Self {
+impl<'a> Written<'a> {
+    fn new(tag: u32, kind: pb::MessageType, body: &'a [u8], front: usize) -> Self {
         Self {
             tag,
             kind,
             body,
             front,
-            trace_id: String::new(),
+            trace_id: "",
         }
     }
 
@@ -132,7 +132,7 @@ impl Written {
     fn small(out: &mut Vec<u8>, tag: u32, message: &impl Message) -> Self {
         // A vector has room for anything.
         let _ = message.encode(out);
-        Self::new(tag, pb::MessageType::Unspecified, Bytes::new(), out.len())
+        Self::new(tag, pb::MessageType::Unspecified, &[], out.len())
     }
 }
 
@@ -151,27 +151,28 @@ fn put_labels(
     put_number(out, envelope::MESSAGE_TYPE, kind as u32);
 }
 
-fn put_payload(
+fn put_payload<'a>(
     out: &mut Vec<u8>,
-    payload: Payload,
+    payload: &'a Payload,
     protocol: Protocol,
     (opens, is_request): (Direction, bool),
-) -> Written {
+) -> Written<'a> {
     match payload {
-        Payload::Request(start) => put_request(out, protocol, *start),
-        Payload::Response(start) => put_response(out, protocol, *start),
+        Payload::Request(start) => put_request(out, protocol, start),
+        Payload::Response(start) => put_response(out, protocol, start),
         Payload::Data(data) => put_data(out, protocol, data, is_request),
         Payload::Frame(frame) => put_frame(out, frame, opens),
         Payload::Window(increment) => {
+            let increment = *increment;
             Written::small(out, payload::WINDOW_UPDATE, &pb::WindowUpdate { increment })
         }
         Payload::Reset(reset) => Written::small(out, payload::RESET, &wire_reset(reset)),
-        Payload::Ping(nonce) => Written::small(out, payload::PING, &pb::Ping { nonce }),
-        Payload::Pong(nonce) => Written::small(out, payload::PONG, &pb::Pong { nonce }),
+        Payload::Ping(nonce) => Written::small(out, payload::PING, &pb::Ping { nonce: *nonce }),
+        Payload::Pong(nonce) => Written::small(out, payload::PONG, &pb::Pong { nonce: *nonce }),
     }
 }
 
-fn put_request(out: &mut Vec<u8>, protocol: Protocol, start: RequestStart) -> Written {
+fn put_request<'a>(out: &mut Vec<u8>, protocol: Protocol, start: &'a RequestStart) -> Written<'a> {
     let RequestStart {
         head,
         data,
@@ -185,9 +186,9 @@ fn put_request(out: &mut Vec<u8>, protocol: Protocol, start: RequestStart) -> Wr
     put_bytes(out, request::AUTHORITY, authority.as_bytes());
     put_bytes(out, request::PATH, head.path.as_str().as_bytes());
     put_list(out, request::HEADERS, &head.headers);
-    let front = put_body_key(out, request::BODY, &data);
+    let front = put_body_key(out, request::BODY, data);
     put_end(out, (request::END, request::TRAILERS), end.as_ref());
-    put_number(out, request::CREDIT, credit);
+    put_number(out, request::CREDIT, *credit);
     let tag = match protocol {
         Protocol::Http => payload::HTTP_REQUEST,
         Protocol::Grpc => payload::GRPC_REQUEST,
@@ -202,11 +203,11 @@ fn put_request(out: &mut Vec<u8>, protocol: Protocol, start: RequestStart) -> Wr
     }
 }
 
-fn put_response(out: &mut Vec<u8>, protocol: Protocol, start: ResponseStart) -> Written {
+fn put_response<'a>(out: &mut Vec<u8>, protocol: Protocol, start: &'a ResponseStart) -> Written<'a> {
     let ResponseStart { head, data, end } = start;
     put_number(out, response::STATUS, head.status.as_u16());
     put_list(out, response::HEADERS, &head.headers);
-    let front = put_body_key(out, response::BODY, &data);
+    let front = put_body_key(out, response::BODY, data);
     put_end(out, (response::END, response::TRAILERS), end.as_ref());
     let tag = match protocol {
         Protocol::Http => payload::HTTP_RESPONSE,
@@ -219,19 +220,19 @@ fn put_response(out: &mut Vec<u8>, protocol: Protocol, start: ResponseStart) -> 
     Written::new(tag, pb::MessageType::Response, data, front)
 }
 
-fn put_data(out: &mut Vec<u8>, protocol: Protocol, data: Data, is_request: bool) -> Written {
+fn put_data<'a>(out: &mut Vec<u8>, protocol: Protocol, data: &'a Data, is_request: bool) -> Written<'a> {
     let Data { data, end } = data;
     let end = end.as_ref();
     let (tag, front) = match protocol {
         Protocol::Grpc => {
             put_number(out, grpc_chunk::IS_REQUEST, is_request);
             put_number(out, grpc_chunk::IS_LAST, end.is_some());
-            let front = put_body_key(out, grpc_chunk::DATA, &data);
+            let front = put_body_key(out, grpc_chunk::DATA, data);
             put_trailers(out, grpc_chunk::TRAILERS, end);
             (payload::GRPC_STREAM_CHUNK, front)
         }
         Protocol::Http | Protocol::WebSocket => {
-            let front = put_body_key(out, http_chunk::DATA, &data);
+            let front = put_body_key(out, http_chunk::DATA, data);
             put_end(out, (http_chunk::END, http_chunk::TRAILERS), end);
             (payload::HTTP_CHUNK, front)
         }
@@ -240,7 +241,7 @@ fn put_data(out: &mut Vec<u8>, protocol: Protocol, data: Data, is_request: bool)
 }
 
 /// What this end sends goes the way of the exchanges that it opens.
-fn put_frame(out: &mut Vec<u8>, frame: WsFrame, opens: Direction) -> Written {
+fn put_frame<'a>(out: &mut Vec<u8>, frame: &'a WsFrame, opens: Direction) -> Written<'a> {
     let WsFrame {
         fin,
         rsv,
@@ -249,18 +250,18 @@ fn put_frame(out: &mut Vec<u8>, frame: WsFrame, opens: Direction) -> Written {
         length,
         data,
     } = frame;
-    put_number(out, ws_frame::FIN, fin);
-    put_number(out, ws_frame::OPCODE, opcode);
-    let front = put_body_key(out, ws_frame::PAYLOAD, &data);
+    put_number(out, ws_frame::FIN, *fin);
+    put_number(out, ws_frame::OPCODE, *opcode);
+    let front = put_body_key(out, ws_frame::PAYLOAD, data);
     put_number(out, ws_frame::FRAME_DIRECTION, wire_direction(opens) as u32);
-    put_number(out, ws_frame::RSV, rsv);
-    put_number(out, ws_frame::MORE, more);
-    put_number(out, ws_frame::LENGTH, length);
+    put_number(out, ws_frame::RSV, *rsv);
+    put_number(out, ws_frame::MORE, *more);
+    put_number(out, ws_frame::LENGTH, *length);
     Written::new(payload::WS_FRAME, pb::MessageType::StreamChunk, data, front)
 }
 
 /// What stands before body bytes; says where those belong.
-fn put_body_key(out: &mut Vec<u8>, tag: u32, body: &Bytes) -> usize {
+fn put_body_key(out: &mut Vec<u8>, tag: u32, body: &[u8]) -> usize {
     if !body.is_empty() {
         put_key(out, tag, body.len());
     }
@@ -287,8 +288,8 @@ fn put_upgrade(out: &mut Vec<u8>, tag: u32, protocol: Option<&HeaderValue>) {
     }
 }
 
-fn wire_reset(reset: Reset) -> pb::Reset {
-    let mut detail = reset.detail.unwrap_or_default();
+fn wire_reset(reset: &Reset) -> pb::Reset {
+    let mut detail = reset.detail.clone().unwrap_or_default();
     shorten(&mut detail);
     pb::Reset {
         reason: reset.reason.code(),

@@ -100,8 +100,20 @@ pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
     /// The number of the next field, and what it has.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
+        // Most fields are short names and values with a number below 16: one byte of key, and one of length.
+        if let [key @ 8..0x80, len @ 0..0x80, rest @ ..] = self.0
+            && key & 7 == WireType::LengthDelimited as u8
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(*len))
+        {
+            self.0 = rest;
+            return Ok(Some((u32::from(key >> 3), Value::Bytes(bytes))));
+        }
+        self.next_of_any()
+    }
+
+    fn next_of_any(&mut self) -> Result<Option<(u32, Value<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -126,7 +138,7 @@ impl<'a> Fields<'a> {
         Ok(Some((tag, value)))
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         match self.0 {
             [first, rest @ ..] if *first < 0x80 => {

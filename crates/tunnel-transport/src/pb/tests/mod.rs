@@ -59,7 +59,7 @@ fn read_bytes(mut bytes: &[u8], limits: &Limits) -> Result<Option<TunnelMessage>
 fn written(message: TunnelMessage, opens: Direction) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::default();
-    let parts = writer.encode(message, opens);
+    let parts = writer.encode(&message, opens);
     parts.put(&mut bytes);
     assert_eq!(bytes.len(), parts.len());
     bytes
