@@ -1,22 +1,40 @@
 //! What each of our layers does first.
 
+use std::mem;
+
 use http::Request;
 use tunnel_core::{TunnelError, admit};
 
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
-pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
-    if request.extensions().get::<admit::Canonical>().is_some() {
-        return Ok(request);
+pub(crate) fn admit<B>(mut request: Request<B>) -> Result<Request<B>, TunnelError> {
+    ensure(&mut request)?;
+    Ok(request)
+}
+
+/// The same, in its place: most layers see requests that were admitted, which need not be moved for that.
+pub(crate) fn ensure<B>(request: &mut Request<B>) -> Result<(), TunnelError> {
+    if admit::is_admitted(request.extensions()) {
+        return Ok(());
     }
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, ()) = Request::new(()).into_parts();
+    swap_head(request, &mut parts);
     #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
     #[cfg(feature = "deadline")]
     note_arrival(&mut parts.extensions);
     #[cfg(feature = "upgrade")]
     find_protocol(&mut parts.extensions);
-    admit::ensure(&mut parts)?;
-    Ok(Request::from_parts(parts, body))
+    let admitted = admit::ensure(&mut parts);
+    swap_head(request, &mut parts);
+    admitted
+}
+
+fn swap_head<B>(request: &mut Request<B>, parts: &mut http::request::Parts) {
+    mem::swap(request.method_mut(), &mut parts.method);
+    mem::swap(request.uri_mut(), &mut parts.uri);
+    mem::swap(request.version_mut(), &mut parts.version);
+    mem::swap(request.headers_mut(), &mut parts.headers);
+    mem::swap(request.extensions_mut(), &mut parts.extensions);
 }
 
 /// Behind `axum::serve` the peer is known from `ConnectInfo`, if the app asked for it.
