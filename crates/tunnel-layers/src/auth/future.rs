@@ -36,9 +36,10 @@ enum State<F, S, B>
 where
     S: Service<Request<B>>,
 {
-    /// With what is called after it; none when that was taken.
-    Checking(#[pin] F, Option<(S, Request<B>)>, Then),
+    /// With what is called after it, boxed for its size; none when that was taken.
+    Checking(#[pin] F, Option<Box<(S, Request<B>)>>, Then),
     Called(#[pin] Oneshot<S, Request<B>>),
+    Refused(Rejection),
     Failed(TunnelError),
 }
 
@@ -58,7 +59,7 @@ impl<A> Settings<A> {
 }
 
 impl Then {
-    fn apply<B>(&self, request: &mut Request<B>, principal: Principal) {
+    pub(super) fn apply<B>(&self, request: &mut Request<B>, principal: Principal) {
         let headers = request.headers_mut();
         if self.strip {
             headers.remove(header::AUTHORIZATION);
@@ -75,19 +76,21 @@ impl<F, S, B> ResponseFuture<F, S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) const fn checking(
-        check: F,
-        service: S,
-        request: Request<B>,
-        then: Then,
-        caller: Caller,
-    ) -> Self {
-        let state = State::Checking(check, Some((service, request)), then);
+    pub(super) fn checking(check: F, service: S, request: Request<B>, then: Then, caller: Caller) -> Self {
+        let state = State::Checking(check, Some(Box::new((service, request))), then);
         Self { state, caller }
     }
 
-    pub(super) const fn called(service: S, request: Request<B>, caller: Caller) -> Self {
-        let state = State::Called(Oneshot::new(service, request));
+    pub(super) fn called(service: &mut S, request: Request<B>, caller: Caller) -> Self
+    where
+        S: Clone,
+    {
+        let state = State::Called(Oneshot::now(service, request));
+        Self { state, caller }
+    }
+
+    pub(super) const fn refused(rejection: Rejection, caller: Caller) -> Self {
+        let state = State::Refused(rejection);
         Self { state, caller }
     }
 
@@ -111,25 +114,28 @@ where
                 StateProj::Called(call) => {
                     return call.poll(cx).map_ok(|response| response.map(ResponseBody::inner));
                 }
+                StateProj::Refused(rejection) => return Poll::Ready(Ok(refuse(*this.caller, rejection))),
                 StateProj::Failed(error) => return Poll::Ready(Ok(this.caller.reject(error))),
                 StateProj::Checking(check, call, then) => match ready!(check.poll(cx)) {
-                    Err(rejection) => {
-                        log_rejection(&rejection);
-                        return Poll::Ready(Ok(this.caller.refuse(&rejection)));
-                    }
+                    Err(rejection) => return Poll::Ready(Ok(refuse(*this.caller, &rejection))),
                     Ok(principal) => {
                         // Taken once: the state changes below.
-                        let Some((service, mut request)) = call.take() else {
+                        let Some((service, mut request)) = call.take().map(|call| *call) else {
                             return Poll::Pending;
                         };
                         then.apply(&mut request, principal);
-                        State::Called(Oneshot::new(service, request))
+                        State::Called(Oneshot::polled(service, request, cx))
                     }
                 },
             };
             this.state.set(next);
         }
     }
+}
+
+fn refuse<RB>(caller: Caller, rejection: &Rejection) -> Response<ResponseBody<RB>> {
+    log_rejection(rejection);
+    caller.refuse(rejection)
 }
 
 /// The span of the exchange learns who calls.

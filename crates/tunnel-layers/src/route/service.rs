@@ -69,12 +69,12 @@ where
         let Some(rule) = find(&self.rules, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
-                return ResponseFuture::registered(self.inner.clone(), request, caller);
+                return ResponseFuture::registered(&mut self.inner, request, caller);
             }
-            return ResponseFuture::missed(self.miss.clone(), request, caller);
+            return ResponseFuture::missed(&mut self.miss, request, caller);
         };
         match apply(&rule, request) {
-            Ok(Some(request)) => ResponseFuture::matched(self.inner.clone(), request, rule, caller),
+            Ok(Some(request)) => ResponseFuture::matched(&mut self.inner, request, rule, caller),
             Ok(None) => ResponseFuture::direct(rule, caller),
             Err(error) => ResponseFuture::refused(error, caller),
         }
