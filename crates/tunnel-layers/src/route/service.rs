@@ -67,12 +67,12 @@ where
         let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
-                return ResponseFuture::registered(self.inner.clone(), request);
+                return ResponseFuture::registered(&mut self.inner, request);
             }
-            return ResponseFuture::missed(self.miss.clone(), request);
+            return ResponseFuture::missed(&mut self.miss, request);
         };
         match apply(&rule, &self.registered, &mut request) {
-            Ok(true) => ResponseFuture::matched(self.inner.clone(), request, rule),
+            Ok(true) => ResponseFuture::matched(&mut self.inner, request, rule),
             Ok(false) => ResponseFuture::direct(rule, Caller::of(&request)),
             Err(error) => ResponseFuture::refused(error, Caller::of(&request)),
         }
