@@ -62,7 +62,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         .cors
         .into_iter()
         .fold(GrpcWebLayer::new(), GrpcWebLayer::cors);
-    let route = RouteLayer::new(config.rules);
+    let route = RouteLayer::new(config.rules).hosts(gateway.agents());
     let route = if config.route_services {
         route.services(gateway.agents())
     } else {

@@ -69,14 +69,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let gateway = Gateway::builder().open_to_any_agent().build();
         let layer = AuthLayer::policies(policies())
             .principal_header(CALLER.parse().expect("a name"))
             .expect("a name of our own");
+        let calls = Arc::new(AtomicUsize::new(0));
+        let world = Self::guarded(layer, rules(), app(calls.clone())).await;
+        Self { calls, ..world }
+    }
+
+    /// A gateway with these guards before an app.
+    pub(crate) async fn guarded(layer: AuthLayer<BoxAuthenticator>, rules: Rules, app: Router) -> Self {
+        let gateway = Gateway::builder().open_to_any_agent().build();
         let stack = ServiceBuilder::new()
             .layer(TraceIdLayer::new())
             .layer(RescueLayer::new())
-            .layer(RouteLayer::new(rules()))
+            .layer(RouteLayer::new(rules))
             .layer(layer)
             .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
             .layer(UpgradeLayer::new())
@@ -85,10 +92,9 @@ impl World {
             .service(gateway.transport());
         let (outside, agents) = (listener().await, listener().await);
         let (addr, agents_addr) = (address(&outside), address(&agents));
-        let calls = Arc::new(AtomicUsize::new(0));
         let agent = Agent::builder(format!("http://{agents_addr}")).group(GROUP);
         let agent = agent.build().expect("the agent's settings are right");
-        let serve = agent.serve(app(calls.clone()));
+        let serve = agent.serve(app);
         let mut tasks = JoinSet::new();
         tasks.spawn(Entry::new().serve(outside, stack).into_future());
         tasks.spawn(gateway.serve_agents(agents).into_future());
@@ -96,7 +102,7 @@ impl World {
         agent.connected().await;
         Self {
             addr,
-            calls,
+            calls: Arc::default(),
             _tasks: tasks,
         }
     }
@@ -105,6 +111,11 @@ impl World {
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
+}
+
+/// One rule for everything.
+pub(crate) fn everything() -> Rules {
+    Rules::compile([Rule::group("all", group(GROUP))]).expect("the rule is right")
 }
 
 /// The rules: `/NAME` has the policy NAME, `/public` none.

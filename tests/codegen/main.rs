@@ -36,7 +36,7 @@ const OTHERS: [[&str; 3]; 2] = [
 ];
 
 /// The messages whose `Debug` is written by hand, because they hold header values, bodies or secrets.
-const REDACTED: [&str; 14] = [
+const REDACTED: [&str; 15] = [
     "Header",
     "HttpRequest",
     "HttpResponse",
@@ -51,6 +51,7 @@ const REDACTED: [&str; 14] = [
     "StreamOpenResponse",
     "ConfigSyncRequest",
     "ConfigUpdate",
+    "Credentials",
 ];
 
 #[test]

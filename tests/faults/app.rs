@@ -31,6 +31,9 @@ pub(crate) struct App {
     active: watch::Sender<u64>,
     /// Bytes that its bodies have given.
     produced: watch::Sender<u64>,
+    /// Bodies of requests that `/apart` and `/echo` have read to their end, and those that broke off.
+    whole: watch::Sender<u64>,
+    broken: watch::Sender<u64>,
     release: Arc<Semaphore>,
 }
 
@@ -41,6 +44,8 @@ impl App {
             started: counter(),
             active: counter(),
             produced: counter(),
+            whole: counter(),
+            broken: counter(),
             release: Arc::new(Semaphore::new(0)),
         }
     }
@@ -53,6 +58,11 @@ impl App {
     /// Bytes that its bodies have given so far.
     pub(crate) fn produced(&self) -> u64 {
         *self.produced.borrow()
+    }
+
+    /// Of the requests of `/apart` and `/echo`: how many had a body that was whole, and how many one that broke off.
+    pub(crate) fn bodies(&self) -> (u64, u64) {
+        (*self.whole.borrow(), *self.broken.borrow())
     }
 
     /// Waits until it has begun to serve so many.
@@ -87,7 +97,8 @@ impl App {
         Guard(self.clone())
     }
 
-    /// The app: `/fast`, `/wait`, `/chunked`, `/sized`, `/endless`, `/drip`, `/upload`, `/held`, `/half`, `/echo`.
+    /// The app: `/fast`, `/wait`, `/chunked`, `/sized`, `/endless`, `/drip`, `/upload`, `/apart`, `/held`,
+    /// `/half`, `/echo`.
     pub(crate) fn router(&self) -> Router {
         let app = self.clone();
         Router::new().fallback(any(move |request: Request| app.clone().serve(request)))
@@ -113,6 +124,7 @@ impl App {
                 })
             }
             "/upload" => answer(count(request.into_body()).await),
+            "/apart" => answer(apart(Body::new(Guarded(request.into_body(), guard))).await),
             "/held" => {
                 released(&self.release).await;
                 answer(count(request.into_body()).await)
@@ -173,6 +185,11 @@ async fn count(mut body: Body) -> String {
         }
     }
     bytes.to_string()
+}
+
+/// The same, in a task that goes on when nobody wants the answer any more.
+async fn apart(body: Body) -> String {
+    tokio::spawn(count(body)).await.expect("it does not panic")
 }
 
 /// `half`, and after the release ` whole`.
@@ -256,8 +273,8 @@ impl http_body::Body for Stream {
     }
 }
 
-/// A body that counts as alive.
-struct Guarded(Body, #[expect(dead_code, reason = "held until the drop")] Guard);
+/// A request's body that counts as alive, and notes its end.
+struct Guarded(Body, Guard);
 
 impl http_body::Body for Guarded {
     type Data = Bytes;
@@ -267,7 +284,13 @@ impl http_body::Body for Guarded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        match &frame {
+            Poll::Ready(None) => self.1.0.whole.send_modify(|count| *count += 1),
+            Poll::Ready(Some(Err(_))) => self.1.0.broken.send_modify(|count| *count += 1),
+            _ => {}
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

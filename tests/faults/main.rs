@@ -10,6 +10,7 @@ mod http2;
 mod leave;
 mod restart;
 mod retry;
+mod silent;
 mod stalled;
 mod table;
 mod world;

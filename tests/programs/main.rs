@@ -9,6 +9,7 @@ mod check;
 mod drain;
 mod files;
 mod guards;
+mod hosts;
 mod program;
 mod run;
 mod teaching;

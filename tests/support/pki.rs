@@ -1,6 +1,12 @@
 //! A certificate authority of a test, and outside clients that speak TLS.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode, Version};
@@ -93,6 +99,20 @@ impl Ca {
     pub fn expired_client(&self, name: &str) -> Issued {
         let mut params = client(name);
         params.not_after = date_time_ymd(2000, 12, 31);
+        self.issue(&params)
+    }
+
+    /// The same, which expires in four seconds, or in five.
+    ///
+    /// # Panics
+    ///
+    /// If the clock stands before 1970.
+    #[must_use]
+    pub fn brief_client(&self, name: &str) -> Issued {
+        let mut params = client(name);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let end = now.expect("it is later").as_secs() + 5;
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
         self.issue(&params)
     }
 

@@ -152,6 +152,13 @@ impl TunnelBuilder {
         self
     }
 
+    /// Another gateway, such as one with credentials.
+    #[must_use]
+    pub fn gateway(mut self, gateway: GatewayBuilder) -> Self {
+        self.gateway = gateway;
+        self
+    }
+
     /// Other settings of the gateway's sessions.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -210,7 +217,9 @@ where
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
         .layer(
-            RouteLayer::new(Rules::compile(rules).expect("the rules are right")).services(gateway.agents()),
+            RouteLayer::new(Rules::compile(rules).expect("the rules are right"))
+                .services(gateway.agents())
+                .hosts(gateway.agents()),
         )
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))

@@ -15,9 +15,7 @@ use tunnel_tests::{
 };
 use tunnel_transport::{
     Agent, AgentBuilder, AgentError, Gateway, Status,
-    gateway::{
-        AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AllowedServices, AuthFuture, AuthRejection,
-    },
+    gateway::{AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AuthFuture, AuthRejection},
     tls::{ClientTls, Pem, ServerTls, ServerTlsBuilder},
 };
 
@@ -34,11 +32,7 @@ impl AgentAuth for ByUri {
             names.find(|name| name.starts_with("uri:"))
         });
         self.0.lock().expect("no panic").push(credentials.tls);
-        let identity = name.map(|name| AgentIdentity {
-            name: name.into(),
-            groups: AllowedGroups::All,
-            services: AllowedServices::All,
-        });
+        let identity = name.map(|name| AgentIdentity::new(name, AllowedGroups::All));
         let answer = identity.ok_or_else(|| AuthRejection::new("show a certificate with a URI"));
         Box::pin(std::future::ready(answer))
     }
@@ -103,7 +97,7 @@ impl World {
 }
 
 /// An error and its sources, as the log shows them.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -113,9 +107,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Why the agent has no session.
+/// Why the agent that is described so has no session.
 async fn refusal(agent: AgentBuilder) -> String {
-    let agent = agent.build().expect("the settings are right");
+    refused(agent.build().expect("the settings are right")).await
+}
+
+/// Why this agent has no session.
+pub(crate) async fn refused(agent: Agent) -> String {
     let mut status = agent.status();
     let serving: JoinHandle<Result<(), AgentError>> = tokio::spawn(agent.serve(Router::new()).into_future());
     tokio::select! {

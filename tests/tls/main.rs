@@ -6,6 +6,7 @@ mod curl;
 mod entry;
 mod plaintext;
 mod reload;
+mod rights;
 mod through;
 mod upstream;
 mod world;

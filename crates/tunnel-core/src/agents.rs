@@ -1,4 +1,4 @@
-//! The agents of a group, as the balancing layer sees them, and the gRPC services that they brought with them.
+//! The agents of a group, as the balancing layer sees them, and the gRPC services and hosts that they brought with them.
 
 use std::{fmt, sync::Arc};
 
@@ -19,6 +19,15 @@ pub trait Agents: fmt::Debug + Clone + Send + Sync + 'static {
     ///
     /// Called once for each request, so it must not wait.
     fn members(&self, group: &GroupName) -> Arc<[Member]>;
+
+    /// The sessions of `group` that have registered `host`, in its [canonical](crate::admit::Canonical::host) form, draining ones
+    /// included. None by default.
+    ///
+    /// Called once for each request that a rule sends to such agents only, so it must not wait.
+    fn members_with_host(&self, group: &GroupName, host: &str) -> Arc<[Member]> {
+        let _ = (group, host);
+        Arc::new([])
+    }
 }
 
 /// Which group serves a gRPC service that agents registered by its name. The gateway implements it, for the routing layer.
@@ -27,6 +36,14 @@ pub trait Services: fmt::Debug + Clone + Send + Sync + 'static {
     ///
     /// Called for requests that no rule matches, so it must not wait.
     fn group_of(&self, service: &str) -> Option<GroupName>;
+}
+
+/// Which hosts the agents of a group have registered. The gateway implements it, for the routing layer.
+pub trait Hosts: fmt::Debug + Clone + Send + Sync + 'static {
+    /// Whether a connected agent of `group` has registered `host`, in its [canonical](crate::admit::Canonical::host) form.
+    ///
+    /// Called for requests that may match a rule for such hosts, so it must not wait.
+    fn has_host(&self, group: &GroupName, host: &str) -> bool;
 }
 
 /// What a stack needs of a gateway at its two ends: whom to choose from, and what writes the messages. The gateway

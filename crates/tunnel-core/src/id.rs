@@ -1,6 +1,11 @@
 //! Names of things.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -8,8 +13,15 @@ use uuid::Uuid;
 pub const MAX_NAME_BYTES: usize = 253;
 
 /// The name of one exchange: a UUID (version 7, RFC 9562) in text form on the wire, never reused in a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(Uuid);
+
+impl Hash for RequestId {
+    /// As one number, which is all that the maps of a session want to see.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.as_u128());
+    }
+}
 
 impl RequestId {
     /// The id of messages that belong to no exchange; empty on the wire.
@@ -19,6 +31,23 @@ impl RequestId {
     #[must_use]
     pub fn from_parts(unix_millis: u64, random: [u8; 10]) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_millis, &random).into_uuid())
+    }
+
+    /// The bytes of the text form.
+    pub const TEXT_LEN: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// The text form, as it stands on the wire, written into `text`.
+    pub fn text<'a>(&self, text: &'a mut [u8; Self::TEXT_LEN]) -> &'a str {
+        self.0.hyphenated().encode_lower(text)
+    }
+
+    /// The id with this text form.
+    ///
+    /// # Errors
+    ///
+    /// If it is that of no UUID.
+    pub fn from_text(text: &[u8]) -> Result<Self, InvalidId> {
+        Uuid::try_parse_ascii(text).map(Self).map_err(|_| InvalidId)
     }
 
     /// Whether this is [`NIL`](Self::NIL).

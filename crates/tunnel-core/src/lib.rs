@@ -10,13 +10,16 @@
 pub mod admit;
 pub mod agents;
 pub mod auth;
+pub mod balance;
 pub mod body;
 pub mod error;
 pub mod exchange;
 pub mod exchange_io;
+mod fifo;
 pub mod flow;
 pub mod head;
 pub mod id;
+mod id_map;
 pub mod lane;
 pub mod lifetime;
 pub mod limits;
@@ -35,7 +38,7 @@ pub mod ws;
 
 pub use crate::{
     admit::Canonical,
-    agents::{Agents, Hub, Member, Services},
+    agents::{Agents, Hosts, Hub, Member, Services},
     auth::{Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},

@@ -90,7 +90,8 @@ impl ResetReason {
     #[must_use]
     pub fn from_error(error: &TunnelError) -> Self {
         match error.cause() {
-            Cause::Canceled => Self::Cancel,
+            // Who lost its right to what it asked for has to give it up.
+            Cause::Canceled | Cause::Unauthenticated => Self::Cancel,
             Cause::Draining => Self::Draining,
             Cause::Upstream if error.sent() == Sent::No => Self::UpstreamUnreachable,
             Cause::Upstream | Cause::AgentLost => Self::UpstreamBroken,

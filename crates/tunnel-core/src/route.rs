@@ -26,6 +26,8 @@ pub struct Routed {
     pub limits: Option<Arc<Limits>>,
     /// Who may call.
     pub access: Access,
+    /// Only agents of the target's group that have registered the request's host serve it. The balancing layer sees to it.
+    pub registered_host: bool,
 }
 
 impl Routed {
@@ -38,6 +40,7 @@ impl Routed {
             timeouts: Timeouts::default(),
             limits: None,
             access: Access::Default,
+            registered_host: false,
         }
     }
 }
@@ -101,6 +104,12 @@ pub struct Arrival(pub Instant);
 /// extended CONNECT) has to end that stream at this time, since it outlives the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(pub Instant);
+
+/// When an exchange has to be over because its caller's credentials have expired, in the extensions of its request. The
+/// authenticating layer puts it there, where it is set to, and sees to it until the response's body ends; whoever turns the
+/// exchange into a stream of another protocol has to end that stream at this time, since it outlives the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expiry(pub Instant);
 
 /// How long whoever received a request waits for the next piece of its body, in the request's extensions where there is a
 /// limit. A layer that knows better sets it; all clones are one.

@@ -6,6 +6,7 @@ use std::{
     future::{Ready, ready},
     hint::black_box,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ type Body = Full<Bytes>;
 const TOKENS: &str = include_str!("../src/auth/jwt/testdata/pyjwt.txt");
 const KEYS: &str = include_str!("../src/auth/jwt/testdata/jwks.json");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Answers at once.
 #[derive(Clone)]
@@ -84,7 +87,8 @@ fn bearer() -> BearerTokens {
     BearerTokens::new([token]).expect("one is enough")
 }
 
-fn jwt(algorithm: JwtAlgorithm) -> Jwt {
+/// Verifies every token, or those that it has not seen in the last hour.
+fn jwt(algorithm: JwtAlgorithm, remember: Duration) -> Jwt {
     let keys = JwtKeys::new()
         .jwks(KEYS.as_bytes())
         .and_then(|keys| keys.secret(Some("hmac"), SECRET.as_bytes()))
@@ -93,6 +97,7 @@ fn jwt(algorithm: JwtAlgorithm) -> Jwt {
         .algorithm(algorithm)
         .issuer("https://id.example.com/")
         .audience("api")
+        .remember(remember)
         .build()
         .expect("the settings are right")
 }
@@ -111,7 +116,7 @@ fn auth(criterion: &mut Criterion) {
     let header = "x-caller".parse().expect("a name");
     let layer = layer.principal_header(header).expect("a name of our own");
     measure(criterion, "auth/bearer_and_header", &layer, &token);
-    let both: [BoxAuthenticator; 2] = [jwt(JwtAlgorithm::HS256).boxed(), bearer().boxed()];
+    let both: [BoxAuthenticator; 2] = [jwt(JwtAlgorithm::HS256, HOUR).boxed(), bearer().boxed()];
     let layer = AuthLayer::new(AnyOf::new(both).expect("two are enough"));
     measure(criterion, "auth/any_of_two", &layer, &token);
     for (prefix, name, algorithm) in [
@@ -122,8 +127,11 @@ fn auth(criterion: &mut Criterion) {
     ] {
         let line = TOKENS.lines().find_map(|line| line.strip_prefix(prefix));
         let token = line.expect("there is one of each").trim();
-        let layer = AuthLayer::new(jwt(algorithm));
-        measure(criterion, name, &layer, &request(token, Access::Default));
+        let request = request(token, Access::Default);
+        let layer = AuthLayer::new(jwt(algorithm, Duration::ZERO));
+        measure(criterion, name, &layer, &request);
+        let layer = AuthLayer::new(jwt(algorithm, HOUR));
+        measure(criterion, &format!("{name}_again"), &layer, &request);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod entry;
 pub mod gateway;
 mod generated;
 mod heartbeat;
+mod host_name;
 pub mod net;
 mod pb;
 mod runtime;
@@ -25,7 +26,8 @@ pub mod upstream;
 
 pub use crate::{
     agent::{
-        Agent, AgentBuilder, AgentError, AgentService, Backoff, Serve as ServeAgent, ServedRequest, Status,
+        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, Serve as ServeAgent,
+        ServedRequest, Status,
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,
@@ -42,6 +44,6 @@ pub mod wire {
     pub use crate::{
         codec::{MAX_CHUNK_BYTES, MAX_FIELDS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES, TunnelCodec},
         generated::*,
-        pb::{DecodeError, Limits, decode, encode},
+        pb::{DecodeError, Encoded, Limits, Parts, Writer, decode},
     };
 }

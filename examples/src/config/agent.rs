@@ -42,6 +42,8 @@ struct RawAgent {
     groups: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
     services: Vec<Spanned<String>>,
+    #[serde(default)]
+    hosts: Vec<Spanned<String>>,
     token: Option<Spanned<Secret>>,
     token_env: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
@@ -124,9 +126,17 @@ impl RawAgent {
             )?;
             builder = builder.grpc_service_name(&service.value);
         }
-        if let Some(token) = token? {
-            builder = builder.token(token.0);
+        for host in &self.hosts {
+            let probe = Agent::builder("http://probe").group("probe");
+            checker.take(host.referenced, probe.host(&host.value).build())?;
+            builder = builder.host(&host.value);
         }
+        builder = match (token?, &self.token_file) {
+            // Read again and again, so that a token that is replaced in time costs no session.
+            (Some(_), Some(file)) => builder.token_file(around.directory.join(&file.value)),
+            (Some(token), None) => builder.token(token.0),
+            (None, _) => builder,
+        };
         if let Some(drain) = self.drain {
             builder = builder.drain_timeout(drain.0);
         }

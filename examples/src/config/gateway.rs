@@ -136,6 +136,7 @@ struct RawAgents {
     tokens: Vec<Spanned<RawToken>>,
     #[serde(default, deserialize_with = "tls::present")]
     auth: Option<Spanned<RawAgentsAuth>>,
+    recheck: Option<Time>,
     #[serde(default)]
     route_services: bool,
 }
@@ -214,6 +215,10 @@ impl RawGateway {
                 Access::Tokens(agents.tokens.len()),
             ),
             (None, _) => (Gateway::builder().open_to_any_agent(), Access::Open),
+        };
+        let gateway = match agents.recheck {
+            Some(time) => gateway.recheck_agents(time.0),
+            None => gateway,
         };
         let tls = tls?;
         let has_tls = tls.is_some();

@@ -30,6 +30,7 @@ pub(super) struct RawRule {
     #[serde(default)]
     priority: i32,
     host: Option<Spanned<String>>,
+    registered_hosts: Option<Spanned<bool>>,
     path: Option<Spanned<TextOr<PathKey>>>,
     grpc: Option<Spanned<RawGrpc>>,
     protocol: Option<Spanned<Protocol>>,
@@ -210,6 +211,9 @@ impl RawRule {
         if let Some(host) = &self.host {
             rule = rule.host(&host.value);
         }
+        if self.registered_hosts.as_ref().is_some_and(|key| key.value) {
+            rule = rule.registered_hosts();
+        }
         rule = match self.path.as_ref().map(|path| &path.value) {
             None => rule,
             Some(TextOr::Text(text) | TextOr::Map(PathKey::Prefix(text))) => rule.path_prefix(text),
@@ -292,6 +296,7 @@ impl RawRule {
         match error.field() {
             "id" => Some(self.id.referenced),
             "host" => self.host.as_ref().map(|key| key.referenced),
+            "registered_hosts" => self.registered_hosts.as_ref().map(|key| key.referenced),
             "path" => self.path.as_ref().map(|key| key.referenced),
             "grpc" => self.grpc.as_ref().map(|key| key.referenced),
             "protocol" => self.protocol.as_ref().map(|key| key.referenced),

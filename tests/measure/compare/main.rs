@@ -28,7 +28,7 @@ use std::{env, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{options::Options, process::Failure, report::Report, world::World};
+use self::{options::Options, process::Failure, report::Report, targets::AUTHORIZATION, world::World};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -56,6 +56,11 @@ async fn main() -> ExitCode {
 async fn measure() -> Result<(), Failure> {
     let world = World::start(Options::read()).await?;
     println!("{}", world.describe());
+    if world.options.hold {
+        println!("{}", world.ways_as_table().render(world.options.markdown));
+        println!("curl -H 'authorization: {AUTHORIZATION}' http://ADDRESS/bench/small");
+        return std::future::pending().await;
+    }
     let mut report = Report::new(world.options.markdown);
     measures::all(&world, &mut report).await;
     report.finish();

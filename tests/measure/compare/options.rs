@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// MiB that the slow link of the measure `link` holds in flight: the receive buffer that Linux has by default.
     #[arg(long, default_value_t = 6)]
     pub(crate) flight: usize,
+    /// Starts everything, tells addresses and process ids, and measures nothing: for profilers, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) hold: bool,
     /// Leaves files and logs of the processes where they are.
     #[arg(long)]
     pub(crate) keep: bool,

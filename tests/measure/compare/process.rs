@@ -93,13 +93,14 @@ impl Drop for Process {
             return;
         }
         // A master of nginx that is killed leaves its workers behind; one that is asked to end takes them along.
-        let children = proc_fs::with_descendants(&[self.id]);
-        let asked = children.iter().filter(|process| **process != self.id);
-        let ids = asked.chain([&self.id]).map(u32::to_string);
-        if children.len() > 1 {
-            let _ = Immediate::new("kill").arg("-TERM").args(ids).status();
-        } else {
-            let _ = self.child.start_kill();
+        if proc_fs::with_descendants(&[self.id]).len() > 1 {
+            let _ = Immediate::new("kill").arg(self.id.to_string()).status();
+            let mut patience = 200;
+            while self.runs() && patience > 0 {
+                std::thread::sleep(Duration::from_millis(5));
+                patience -= 1;
+            }
         }
+        let _ = self.child.start_kill();
     }
 }

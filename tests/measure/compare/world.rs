@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
     process::Command,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -13,9 +13,13 @@ use crate::{
     proc_fs,
     process::{Failure, Process},
     report::Report,
+    table::Table,
     targets::{Flavour, Other, Server, Way},
     tools,
 };
+
+/// The longest that one sample may take.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The server, the ways to it, and a directory for their files.
 pub(crate) struct World {
@@ -98,7 +102,8 @@ impl World {
             for index in 0..ways.len() {
                 // Rows are in the order of the first round.
                 let way = ways[(round + index) % ways.len()];
-                match sample(way).await {
+                let sample = timeout(LONGEST, sample(way)).await;
+                match sample.unwrap_or_else(|_| Err("a sample took too long".to_owned())) {
                     Ok(figures) => grid.push(&way.name, &figures),
                     Err(failure) => {
                         grid.push_failure(&way.name);
@@ -123,6 +128,24 @@ impl World {
             }
             before = now;
         }
+    }
+
+    /// Where everything is.
+    pub(crate) fn ways_as_table(&self) -> Table {
+        let mut table = Table::new(["", "HTTP/1.1", "HTTP/2", "processes"]);
+        for way in &self.ways {
+            let processes = way.processes.iter();
+            let ids: Vec<_> = processes
+                .map(|process| format!("{} {}", process.name, process.id()))
+                .collect();
+            table.row(vec![
+                way.name.clone(),
+                way.plain.to_string(),
+                way.calls.to_string(),
+                ids.join(", "),
+            ]);
+        }
+        table
     }
 
     /// What is compared with what.

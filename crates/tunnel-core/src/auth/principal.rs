@@ -89,7 +89,8 @@ impl Principal {
         self.0.claims.iter().map(|(name, values)| (&**name, &**values))
     }
 
-    /// Until when the credentials are valid, if that is known. Exchanges that outlive it are not ended by the layers.
+    /// Until when the credentials are valid, if that is known. Exchanges that outlive it are ended only where
+    /// the authenticating layer is set to.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         self.0.expires

@@ -102,7 +102,7 @@ impl RecvHalf {
                     return Poll::Ready(None);
                 }
             }
-            if let Some(bytes) = state.queue.pop_front() {
+            if let Some(bytes) = state.queue.pop() {
                 state.recv_credit.read(bytes.len() + MESSAGE_COST);
                 return_credit(session, state, effects);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));

@@ -29,6 +29,15 @@ pub enum SendClosed {
     Failed(TunnelError),
 }
 
+impl SendClosed {
+    pub(crate) fn into_result(self) -> Result<(), TunnelError> {
+        match self {
+            Self::Stopped => Ok(()),
+            Self::Failed(error) => Err(error),
+        }
+    }
+}
+
 /// The sending half of an exchange: the request's at the side that opened it, the response's at the other.
 ///
 /// Dropping it before [`finish`](Self::finish) resets the exchange, so that the far end never takes what was sent for the
@@ -88,6 +97,11 @@ impl SendHalf {
             self.exchange.clone(),
             self.exchange.message(payload),
         )
+    }
+
+    /// Whether, and why, nothing more can be sent.
+    pub(crate) fn closed(&self) -> Option<SendClosed> {
+        self.with(|state| closed(state))
     }
 
     /// Ready when nothing more can be sent. Remembers the waker of the last task that polled any of the `poll` functions.

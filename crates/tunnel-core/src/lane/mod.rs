@@ -188,7 +188,7 @@ impl Lane {
             ticket.0 = None;
             let next = queue.leave(class, place);
             let refund = message.take().map_or(0, |message| {
-                queue.push(exchange, class, message, self.0.max_chunk)
+                queue.push(exchange, (class, weight), message, self.0.max_chunk)
             });
             (refund, writer.take(), next)
         };
@@ -202,7 +202,8 @@ impl Lane {
         self.change(|queue| {
             if !exchange.is_queue_closed() {
                 exchange.close_queue();
-                queue.push(exchange, Class::Small, message, 0);
+                let weight = queue::weight(&message.payload);
+                queue.push(exchange, (Class::Small, weight), message, 0);
             }
         });
     }

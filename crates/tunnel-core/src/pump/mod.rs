@@ -256,13 +256,20 @@ where
         loop {
             match &self.send {
                 None => return Poll::Ready(Ok(())),
-                Some(send) => match send.poll_closed(cx) {
-                    Poll::Ready(SendClosed::Stopped) => return self.finish(Ok(())),
-                    Poll::Ready(SendClosed::Failed(error)) => return self.finish(Err(error)),
-                    Poll::Pending => {}
-                },
+                Some(send) => {
+                    if let Some(closed) = send.closed() {
+                        return self.finish(closed.into_result());
+                    }
+                }
             }
-            let step = ready!(self.as_mut().poll_step(cx));
+            let Poll::Ready(step) = self.as_mut().poll_step(cx) else {
+                // Most are done when they are first polled, and need not be woken.
+                let closed = self.send.as_ref().map(|send| send.poll_closed(cx));
+                return match closed {
+                    Some(Poll::Ready(closed)) => self.finish(closed.into_result()),
+                    _ => Poll::Pending,
+                };
+            };
             let send = self.as_mut().project().send;
             match step {
                 Ok(Some(())) => {}

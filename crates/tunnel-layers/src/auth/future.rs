@@ -4,41 +4,43 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response, header};
 use pin_project::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 use tunnel_core::{
     Principal, TunnelError,
     auth::{Refusal, Rejection},
 };
 
-use super::{forward::PrincipalHeader, layer::Settings};
-use crate::{
-    oneshot::Oneshot,
-    reject::{Caller, ResponseBody},
-};
+use super::{AuthBody, CleanBody, expiry, forward::PrincipalHeader, layer::Settings};
+use crate::{oneshot::Oneshot, reject::Caller};
 
 /// Waits for the authenticator, then for the wrapped service and its response. Dropping it drops the one that it waits for.
 #[pin_project]
 pub struct ResponseFuture<F, S, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<CleanBody<B>>>,
 {
     #[pin]
     state: State<F, S, B>,
+    /// When the credentials expire, if that ends the call. Boxed for its size.
+    end: Option<Pin<Box<Sleep>>>,
     caller: Caller,
 }
 
 #[pin_project(project = StateProj)]
 enum State<F, S, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<CleanBody<B>>>,
 {
-    /// With what is called after it; none when that was taken.
-    Checking(#[pin] F, Option<(S, Request<B>)>, Then),
-    Called(#[pin] Oneshot<S, Request<B>>),
+    /// With what is called after it, boxed for its size; none when that was taken.
+    Checking(#[pin] F, Option<Box<(S, Request<CleanBody<B>>)>>, Then),
+    Called(#[pin] Oneshot<S, Request<CleanBody<B>>>),
+    Refused(Rejection),
     Failed(TunnelError),
 }
 
@@ -46,6 +48,7 @@ where
 pub(super) struct Then {
     header: Option<PrincipalHeader>,
     strip: bool,
+    grace: Option<Duration>,
 }
 
 impl<A> Settings<A> {
@@ -53,12 +56,14 @@ impl<A> Settings<A> {
         Then {
             header: self.header.clone(),
             strip: self.strip,
+            grace: self.grace,
         }
     }
 }
 
 impl Then {
-    fn apply<B>(&self, request: &mut Request<B>, principal: Principal) {
+    /// Tells when the call has to be over, if anything but the service says so.
+    pub(super) fn apply<B>(&self, request: &mut Request<B>, principal: Principal) -> Option<Instant> {
         let headers = request.headers_mut();
         if self.strip {
             headers.remove(header::AUTHORIZATION);
@@ -67,69 +72,111 @@ impl Then {
             header.put(headers, &principal);
         }
         log_principal(&principal);
+        let end = self.grace.and_then(|grace| expiry::end(&principal, grace));
+        if let Some(end) = end {
+            expiry::tell(request.extensions_mut(), end);
+        }
         request.extensions_mut().insert(principal);
+        end
     }
 }
 
 impl<F, S, B> ResponseFuture<F, S, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<CleanBody<B>>>,
 {
-    pub(super) const fn checking(
+    fn new(state: State<F, S, B>, end: Option<Instant>, caller: Caller) -> Self {
+        let end = end.map(|end| Box::pin(sleep_until(end)));
+        Self { state, end, caller }
+    }
+
+    pub(super) fn checking(
         check: F,
         service: S,
-        request: Request<B>,
+        request: Request<CleanBody<B>>,
         then: Then,
         caller: Caller,
     ) -> Self {
-        let state = State::Checking(check, Some((service, request)), then);
-        Self { state, caller }
+        let state = State::Checking(check, Some(Box::new((service, request))), then);
+        Self::new(state, None, caller)
     }
 
-    pub(super) const fn called(service: S, request: Request<B>, caller: Caller) -> Self {
-        let state = State::Called(Oneshot::new(service, request));
-        Self { state, caller }
+    /// Calls the service; at `end` its call is over.
+    pub(super) fn called(
+        service: &mut S,
+        request: Request<CleanBody<B>>,
+        end: Option<Instant>,
+        caller: Caller,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        Self::new(State::Called(Oneshot::now(service, request)), end, caller)
     }
 
-    pub(super) const fn failed(error: TunnelError, caller: Caller) -> Self {
-        let state = State::Failed(error);
-        Self { state, caller }
+    pub(super) fn refused(rejection: Rejection, caller: Caller) -> Self {
+        Self::new(State::Refused(rejection), None, caller)
+    }
+
+    pub(super) fn failed(error: TunnelError, caller: Caller) -> Self {
+        Self::new(State::Failed(error), None, caller)
     }
 }
 
 impl<F, S, B, RB> Future for ResponseFuture<F, S, B>
 where
     F: Future<Output = Result<Principal, Rejection>>,
-    S: Service<Request<B>, Response = Response<RB>>,
+    S: Service<Request<CleanBody<B>>, Response = Response<RB>>,
 {
-    type Output = Result<Response<ResponseBody<RB>>, S::Error>;
+    type Output = Result<Response<AuthBody<RB>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called(call) => {
-                    return call.poll(cx).map_ok(|response| response.map(ResponseBody::inner));
-                }
-                StateProj::Failed(error) => return Poll::Ready(Ok(this.caller.reject(error))),
-                StateProj::Checking(check, call, then) => match ready!(check.poll(cx)) {
-                    Err(rejection) => {
-                        log_rejection(&rejection);
-                        return Poll::Ready(Ok(this.caller.refuse(&rejection)));
+                    let end = this.end.as_mut();
+                    match (call.poll(cx), end) {
+                        (Poll::Ready(answer), end) => {
+                            let end = end.map(|end| end.deadline());
+                            return Poll::Ready(answer.map(|answer| wrap(answer, end, *this.caller)));
+                        }
+                        (Poll::Pending, Some(end)) => ready!(end.as_mut().poll(cx)),
+                        (Poll::Pending, None) => return Poll::Pending,
                     }
+                    // Ends the call before the caller hears of it.
+                    State::Failed(expiry::expired())
+                }
+                StateProj::Failed(error) => {
+                    return Poll::Ready(Ok(this.caller.reject(error).map(AuthBody::reply)));
+                }
+                StateProj::Refused(rejection) => return Poll::Ready(Ok(refuse(*this.caller, rejection))),
+                StateProj::Checking(check, call, then) => match ready!(check.poll(cx)) {
+                    Err(rejection) => return Poll::Ready(Ok(refuse(*this.caller, &rejection))),
                     Ok(principal) => {
                         // Taken once: the state changes below.
-                        let Some((service, mut request)) = call.take() else {
+                        let Some((service, mut request)) = call.take().map(|call| *call) else {
                             return Poll::Pending;
                         };
-                        then.apply(&mut request, principal);
-                        State::Called(Oneshot::new(service, request))
+                        let end = then.apply(&mut request, principal);
+                        *this.end = end.map(|end| Box::pin(sleep_until(end)));
+                        State::Called(Oneshot::polled(service, request, cx))
                     }
                 },
             };
             this.state.set(next);
         }
     }
+}
+
+fn wrap<RB>(response: Response<RB>, end: Option<Instant>, caller: Caller) -> Response<AuthBody<RB>> {
+    let in_trailers = end.is_some() && caller.takes_trailers(response.headers());
+    response.map(|body| AuthBody::inner(body, end, in_trailers))
+}
+
+fn refuse<RB>(caller: Caller, rejection: &Rejection) -> Response<AuthBody<RB>> {
+    log_rejection(rejection);
+    caller.refuse(rejection).map(AuthBody::reply)
 }
 
 /// The span of the exchange learns who calls.
@@ -154,7 +201,7 @@ fn log_rejection(rejection: &Rejection) {
 
 impl<F, S, B> fmt::Debug for ResponseFuture<F, S, B>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<CleanBody<B>>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
 use tower_layer::Layer;
@@ -17,6 +17,7 @@ pub(super) struct Settings<A> {
     pub(super) policies: Arc<Policies<A>>,
     pub(super) header: Option<PrincipalHeader>,
     pub(super) strip: bool,
+    pub(super) grace: Option<Duration>,
 }
 
 impl<A: Authenticator> AuthLayer<A> {
@@ -35,13 +36,14 @@ impl<A: Authenticator> AuthLayer<A> {
                 policies: Arc::new(policies),
                 header: None,
                 strip: false,
+                grace: None,
             },
         }
     }
 
     /// Tells the service inside who calls, in this header: the principal's name, of which all bytes but visible ASCII, and
     /// `%` and `,`, become the escapes of RFC 3986. What a caller sends under that name is taken away, on public rules too,
-    /// and also if it writes underscores for hyphens.
+    /// in trailers, and also if it writes underscores for hyphens.
     ///
     /// # Errors
     ///
@@ -56,6 +58,17 @@ impl<A: Authenticator> AuthLayer<A> {
     #[must_use]
     pub fn strip_credentials(mut self) -> Self {
         self.settings.strip = true;
+        self
+    }
+
+    /// Ends what is still open when its caller's credentials have been expired for `grace`: responses, their bodies, and upgraded
+    /// streams; see [the module](super#what-outlives-its-credentials). By default exchanges live as long as they like.
+    ///
+    /// Where [`Jwt`](super) grants a leeway, give at least as much, or tokens that only it keeps alive open nothing. It needs
+    /// tokio's timer for callers whose credentials expire.
+    #[must_use]
+    pub fn end_at_expiry(mut self, grace: Duration) -> Self {
+        self.settings.grace = Some(grace);
         self
     }
 }
@@ -82,6 +95,7 @@ impl<A> Clone for Settings<A> {
             policies: self.policies.clone(),
             header: self.header.clone(),
             strip: self.strip,
+            grace: self.grace,
         }
     }
 }
@@ -100,6 +114,7 @@ impl<A> fmt::Debug for Settings<A> {
             .field("policies", &self.policies)
             .field("header", &self.header)
             .field("strip", &self.strip)
+            .field("grace", &self.grace)
             .finish()
     }
 }

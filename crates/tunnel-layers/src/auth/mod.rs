@@ -21,11 +21,11 @@
 //! use tunnel_layers::auth::{AuthLayer, BearerToken, BearerTokens};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn main() -> Result<(), tunnel_core::BoxError> {
 //! let tokens = BearerTokens::new([BearerToken::new("ci", "correct-horse-battery")?])?;
 //! let service = ServiceBuilder::new()
 //!     .layer(AuthLayer::new(tokens))
-//!     .service(service_fn(|request: Request<String>| async move {
+//!     .service(service_fn(|request: Request<_>| async move {
 //!         let who = request.extensions().get::<Principal>().unwrap().name().to_owned();
 //!         Ok::<_, Infallible>(Response::new(who))
 //!     }));
@@ -69,26 +69,41 @@
 //! # The principal
 //!
 //! [`AuthLayer::principal_header`] tells the service inside who calls, in a header that outsiders cannot forge: what they send
-//! under that name is taken away first, from every request that passes here. A request that leaves the stack further out (a miss
+//! under that name is taken away first, from every request that passes here, its trailers included. A request that leaves the stack further out (a miss
 //! that [`RouteLayer::or`](crate::route::RouteLayer::or) gives to another service) does not pass here.
 //!
 //! With the feature `tracing`, the field `enduser.id` of the span around it has the name.
+//!
+//! # What outlives its credentials
+//!
+//! Credentials are checked once, when the request comes. [`AuthLayer::end_at_expiry`] also ends what is still open when they
+//! expire, if that is known ([`Principal::expires`](tunnel_core::Principal::expires)):
+//!
+//! * before the head, the caller is answered 401, or UNAUTHENTICATED;
+//! * after the head of a gRPC response, trailers say UNAUTHENTICATED and the body ends;
+//! * after any other head, the body fails, so that the server breaks the transfer;
+//! * a stream of another protocol outlives the response that switched to it, and this layer does not see it. So the end stands in
+//!   the request's extensions as [`Expiry`](tunnel_core::route::Expiry), for whoever carries the stream to end it then:
+//!   [`UpgradeLayer`](crate::upgrade) does, and a WebSocket client hears a Close with 1008.
 //!
 //! # Order
 //!
 //! Inside [`RouteLayer`](crate::route), which knows the rule's policy, and outside limits by principal. It is always ready, and
 //! waits in its future until the wrapped service is, so that callers that are not let in take no place in it. An upgrade (a
-//! WebSocket) is asked for by a request like any other; what flows after it is not looked at.
+//! WebSocket) is asked for by a request like any other; what flows after it is not looked at. What it wraps gets requests with
+//! a [`CleanBody`].
 
 mod authorization;
 #[cfg(feature = "auth-basic")]
 mod basic;
 mod bearer;
-#[cfg(any(feature = "auth-basic", feature = "auth-introspection"))]
+mod body;
+#[cfg(any(feature = "auth-basic", feature = "auth-introspection", feature = "auth-jwt"))]
 mod cache;
 mod challenge;
 mod combine;
 mod error;
+mod expiry;
 #[cfg(any(feature = "auth-introspection", feature = "auth-jwt"))]
 mod fetch;
 mod forward;
@@ -107,7 +122,9 @@ mod require;
 mod san;
 mod service;
 
-pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Rejection, auth_fn};
+pub use tunnel_core::auth::{
+    AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Decision, Rejection, auth_fn,
+};
 
 #[cfg(feature = "auth-basic")]
 pub use self::basic::{Basic, BasicFuture, DEFAULT_REMEMBER, Htpasswd, MAX_USER_BYTES, MAX_USERS};
@@ -120,11 +137,12 @@ pub use self::introspection::{
 };
 #[cfg(feature = "auth-jwt")]
 pub use self::jwt::{
-    DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE, MAX_KEYS, MAX_LEEWAY,
-    MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
+    DEFAULT_JWT_REMEMBER, DEFAULT_LEEWAY, Jwt, JwtAlgorithm, JwtBuilder, JwtFuture, JwtKeys, MAX_AGE,
+    MAX_KEYS, MAX_LEEWAY, MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
 };
 pub use self::{
     bearer::{BearerToken, BearerTokens, MAX_TOKENS, MIN_TOKEN_BYTES},
+    body::{AuthBody, CleanBody},
     challenge::Realm,
     combine::{AllOf, AllOfFuture, AnyOf, AnyOfFuture},
     error::AuthConfigError,

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tunnel_core::{
-    Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, TunnelError,
+    Agents, Cause, Initiator, Member, Protocol, Routed, Sent, Session, SessionId, Target, TunnelError,
 };
 
 use super::*;
@@ -204,4 +204,55 @@ fn least_pending_is_even_among_equals() {
         counts.iter().all(|count| (800..1_200).contains(count)),
         "{counts:?}"
     );
+}
+
+/// Agents of which the one with an odd place has registered each host.
+#[derive(Clone, Debug)]
+struct ByHost(Arc<[Member]>);
+
+impl Agents for ByHost {
+    fn members(&self, _: &tunnel_core::GroupName) -> Arc<[Member]> {
+        self.0.clone()
+    }
+
+    fn members_with_host(&self, _: &tunnel_core::GroupName, host: &str) -> Arc<[Member]> {
+        match host {
+            "example.com" => self.0[1..].into(),
+            _ => Arc::new([]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_for_registered_hosts_is_served_by_agents_with_the_host() {
+    let sessions = [session(1, 1), session(2, 1), session(3, 1)];
+    let agents = ByHost(group(&sessions.each_ref()).members(&"app".parse().unwrap()));
+    let service = ServiceBuilder::new()
+        .layer(BalanceLayer::new(agents, RoundRobin::new()))
+        .service(service_fn(|request: Request<Lent<_>>| async move {
+            let mut response = Response::new(Full::new(Bytes::new()));
+            let id = request.extensions().get::<Session>().unwrap().id();
+            response.extensions_mut().insert(id);
+            Ok::<_, TunnelError>(response)
+        }));
+    let ask = |host: &'static str| {
+        let mut request = request(b"");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        *request.uri_mut() = "/".parse().unwrap();
+        request
+            .extensions_mut()
+            .get_mut::<Routed>()
+            .unwrap()
+            .registered_host = true;
+        service.clone().oneshot(request)
+    };
+    let mut served = Vec::new();
+    for _ in 0..4 {
+        let answer = ask("Example.com:80").await.unwrap();
+        served.push(*answer.extensions().get::<SessionId>().unwrap());
+    }
+    served.sort_by_key(ToString::to_string);
+    let [_, second, third] = sessions.each_ref().map(Session::id);
+    assert_eq!(served, [second, second, third, third]);
+    assert_eq!(cause(&ask("other.example").await), "no-agent");
 }

@@ -80,6 +80,11 @@ impl fmt::Debug for Key {
 pub trait KeyExtractor: Clone + Send + Sync + 'static {
     /// The key of this request; `None` if the limit is not for it.
     fn key(&self, parts: &Parts) -> Option<Key>;
+
+    /// Whether no request has a key, so that nobody need be asked. By default some may have one.
+    fn is_for_nobody(&self) -> bool {
+        false
+    }
 }
 
 impl<F> KeyExtractor for F
@@ -95,6 +100,10 @@ where
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
     fn key(&self, parts: &Parts) -> Option<Key> {
         Some(Key::of(&(self.0.key(parts)?, self.1.key(parts)?)))
+    }
+
+    fn is_for_nobody(&self) -> bool {
+        self.0.is_for_nobody() || self.1.is_for_nobody()
     }
 }
 

@@ -103,7 +103,7 @@ impl Body for NoBody {
 }
 
 /// What a body may promise that may end early, in a way that has to be a clean end: no exact size.
-#[cfg(any(feature = "deadline", feature = "rescue"))]
+#[cfg(any(feature = "auth", feature = "deadline", feature = "rescue"))]
 pub(crate) fn without_promise(hint: &SizeHint) -> SizeHint {
     let mut open = SizeHint::new();
     if let Some(upper) = hint.upper() {

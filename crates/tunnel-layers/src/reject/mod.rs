@@ -51,7 +51,7 @@ use http::HeaderName;
 #[cfg(feature = "credentials")]
 use tunnel_core::Cause;
 
-#[cfg(any(feature = "deadline", feature = "rescue"))]
+#[cfg(any(feature = "auth", feature = "deadline", feature = "rescue"))]
 pub(crate) use self::body::without_promise;
 pub use self::{
     body::{NoBody, ResponseBody},

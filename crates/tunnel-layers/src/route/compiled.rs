@@ -16,6 +16,7 @@ use super::{
     host::HostPattern,
     limits::check_timeouts,
     protocol::RuleProtocol,
+    registered::HasHost,
     rewrite::{Rewrite, check_edits},
     rule::{Action, HeaderMatch, PathMatch, Rule},
 };
@@ -34,6 +35,8 @@ pub(super) struct Ask<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) upgrade: Option<&'a UpgradeRequest>,
+    /// Who knows which hosts agents have registered.
+    pub(super) hosts: Option<&'a HasHost>,
     /// Found out when a rule first asks for it.
     service: OnceCell<Option<&'a str>>,
 }
@@ -51,6 +54,7 @@ impl<'a> Ask<'a> {
             method,
             headers,
             upgrade: None,
+            hosts: None,
             service: OnceCell::new(),
         }
     }
@@ -63,6 +67,11 @@ impl<'a> Ask<'a> {
             upgrade,
             ..self
         }
+    }
+
+    /// With who knows which hosts agents have registered.
+    pub(super) const fn hosts(self, hosts: Option<&'a HasHost>) -> Self {
+        Self { hosts, ..self }
     }
 
     /// The service that this asks for, if it is a call of gRPC.
@@ -124,10 +133,16 @@ impl Compiled {
         };
         check_timeouts(&rule.timeouts)?;
         check_access(&rule.access, &rule.action)?;
+        if rule.registered_hosts && !matches!(rule.action, Action::Group(_)) {
+            let problem =
+                "agents register hosts for their groups: only a rule that goes to a group can ask for them";
+            return Err(Fault::new("registered_hosts", problem));
+        }
         let routed = |target| Routed {
             timeouts: rule.timeouts,
             limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
             access: rule.access,
+            registered_host: rule.registered_hosts,
             ..Routed::new(id.clone(), target)
         };
         Ok(Self {
@@ -155,11 +170,28 @@ impl Compiled {
             Path::Any | Path::Exact(_) | Path::Prefix(_) => true,
         };
         path && (self.methods.is_empty() || self.methods.contains(ask.method))
+            && self.serves_host(ask)
             && self.protocol.is_none_or(|protocol| protocol.is_of(ask))
             && self
                 .headers
                 .iter()
                 .all(|(name, test)| test.passes(name, ask.headers))
+    }
+
+    /// Whether the host is one of those that this is for, as far as agents say it. Where nobody knows that, the rule matches, so that
+    /// it is noticed.
+    fn serves_host(&self, ask: &Ask<'_>) -> bool {
+        match (&self.answer, ask.hosts) {
+            (
+                Answer::Routed(Routed {
+                    registered_host: true,
+                    target: Target::Group(group),
+                    ..
+                }),
+                Some(has_host),
+            ) => has_host(group, ask.host),
+            _ => true,
+        }
     }
 
     /// The upstream that this goes to.

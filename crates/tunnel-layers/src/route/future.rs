@@ -53,18 +53,27 @@ where
     S: Service<Request<B>>,
     M: Service<Request<B>>,
 {
-    pub(super) const fn matched(service: S, request: Request<B>, rule: Arc<Compiled>) -> Self {
-        let state = State::Matched(Oneshot::new(service, request), Some(rule));
+    pub(super) fn matched(service: &mut S, request: Request<B>, rule: Arc<Compiled>) -> Self
+    where
+        S: Clone,
+    {
+        let state = State::Matched(Oneshot::now(service, request), Some(rule));
         Self { state }
     }
 
-    pub(super) const fn registered(service: S, request: Request<B>) -> Self {
-        let state = State::Matched(Oneshot::new(service, request), None);
+    pub(super) fn registered(service: &mut S, request: Request<B>) -> Self
+    where
+        S: Clone,
+    {
+        let state = State::Matched(Oneshot::now(service, request), None);
         Self { state }
     }
 
-    pub(super) const fn missed(service: M, request: Request<B>) -> Self {
-        let state = State::Missed(Oneshot::new(service, request));
+    pub(super) fn missed(service: &mut M, request: Request<B>) -> Self
+    where
+        M: Clone,
+    {
+        let state = State::Missed(Oneshot::now(service, request));
         Self { state }
     }
 

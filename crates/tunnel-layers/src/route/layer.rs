@@ -1,6 +1,6 @@
 use tower_layer::Layer;
 
-use tunnel_core::agents::Services;
+use tunnel_core::agents::{Hosts, Services};
 
 use super::{NotFound, Route, Rules, RulesWithUpstreams, SplitLayer, registered::Registered};
 
@@ -50,7 +50,15 @@ impl<M> RouteLayer<M> {
     /// The id of such a rule is `service:` and the service's name.
     #[must_use]
     pub fn services(mut self, services: impl Services) -> Self {
-        self.registered = Registered::new(services);
+        self.registered = self.registered.with_services(services);
+        self
+    }
+
+    /// Says which hosts agents have registered, for rules with [`registered_hosts`](super::Rule::registered_hosts). Without it, what
+    /// such a rule matches otherwise is answered 500.
+    #[must_use]
+    pub fn hosts(mut self, hosts: impl Hosts) -> Self {
+        self.registered = self.registered.with_hosts(hosts);
         self
     }
 }

@@ -93,6 +93,12 @@
 //! Agents bring services of their own. With [`RouteLayer::services`], a call that no rule matches goes to the group whose agents
 //! registered the service, so that nobody types its name twice; a rule for the same service comes first.
 //!
+//! # Hosts of agents
+//!
+//! Agents may also bring the hosts that they serve. A rule with [`registered_hosts`](Rule::registered_hosts) matches only those of its
+//! group's connected agents, as [`RouteLayer::hosts`] knows them, and its requests go only to agents that have registered the host. So
+//! one rule serves many customers, each by agents of their own; what nobody has registered is the next rule's, or a miss.
+//!
 //! # WebSocket
 //!
 //! [`protocol`](Rule::protocol) makes a rule one for [`WebSocket`](RuleProtocol::WebSocket), or for another

@@ -44,6 +44,7 @@ pub struct Rule {
     pub(super) timeouts: Timeouts,
     pub(super) limits: Limits,
     pub(super) access: Access,
+    pub(super) registered_hosts: bool,
 }
 
 /// Who serves what a rule matches.
@@ -119,6 +120,7 @@ impl Rule {
             timeouts: Timeouts::default(),
             limits: Limits::new(),
             access: Access::Default,
+            registered_hosts: false,
         }
     }
 
@@ -147,6 +149,14 @@ impl Rule {
     /// more labels, and not the name itself).
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
+        self
+    }
+
+    /// Matches only hosts that a connected agent of the rule's group has registered, and sends their requests to those agents alone:
+    /// agents of one group may serve different hosts. Beside [`host`](Self::host), both have to match; it does not make a rule
+    /// more specific. [`RouteLayer::hosts`](super::RouteLayer::hosts) has to say who knows the hosts.
+    pub fn registered_hosts(mut self) -> Self {
+        self.registered_hosts = true;
         self
     }
 

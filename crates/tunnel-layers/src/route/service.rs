@@ -64,33 +64,40 @@ where
         if let Err(error) = admission::ensure(&mut request) {
             return ResponseFuture::refused(error, Caller::of(&request));
         }
-        let Some(rule) = find(&self.rules, &request) else {
+        let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
-                return ResponseFuture::registered(self.inner.clone(), request);
+                return ResponseFuture::registered(&mut self.inner, request);
             }
-            return ResponseFuture::missed(self.miss.clone(), request);
+            return ResponseFuture::missed(&mut self.miss, request);
         };
-        match apply(&rule, &mut request) {
-            Ok(true) => ResponseFuture::matched(self.inner.clone(), request, rule),
+        match apply(&rule, &self.registered, &mut request) {
+            Ok(true) => ResponseFuture::matched(&mut self.inner, request, rule),
             Ok(false) => ResponseFuture::direct(rule, Caller::of(&request)),
             Err(error) => ResponseFuture::refused(error, Caller::of(&request)),
         }
     }
 }
 
-fn find<B>(rules: &Rules, request: &Request<B>) -> Option<Arc<Compiled>> {
+fn find<B>(rules: &Rules, registered: &Registered, request: &Request<B>) -> Option<Arc<Compiled>> {
     let canonical = request.extensions().get::<Canonical>()?;
     let (host, path) = (canonical.host(), canonical.path());
-    let ask = Ask::new(host, path, request.method(), request.headers()).upgrade(request.extensions().get());
+    let ask = Ask::new(host, path, request.method(), request.headers())
+        .upgrade(request.extensions().get())
+        .hosts(registered.hosts());
     rules.find(&ask).cloned()
 }
 
 /// Makes of the request what the rule wants it to be; false if the rule answers itself.
-fn apply<B>(rule: &Compiled, request: &mut Request<B>) -> Result<bool, TunnelError> {
+fn apply<B>(rule: &Compiled, registered: &Registered, request: &mut Request<B>) -> Result<bool, TunnelError> {
     let Answer::Routed(routed) = &rule.answer else {
         return Ok(false);
     };
+    if routed.registered_host && registered.hosts().is_none() {
+        return Err(TunnelError::internal(
+            "a rule is for hosts that agents have registered, and nobody has said which those are: give RouteLayer its `hosts`",
+        ));
+    }
     rule.rewrite.on_request(request, &rule.path)?;
     request.extensions_mut().insert(routed.clone());
     Ok(true)

@@ -133,6 +133,7 @@ impl Asked {
                 .idle_timeout(this.settings.idle)
                 .ping_interval(this.settings.ping)
                 .deadline(this.deadline)
+                .expiry(this.expiry)
                 .stopping(this.stopping.as_ref())
                 .lifetime(this.lifetime);
             this.slot.fill(reader);

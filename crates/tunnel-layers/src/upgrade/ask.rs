@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use tunnel_core::{
     Cause, Initiator, Lifetime, Runtime, Sent, Session, TunnelError,
     admit::{ExtendedConnect, UpgradeRequest},
-    route::Deadline,
+    route::{Deadline, Expiry},
     upgrade::{DeferredBody, DeferredSlot, Stopping, StreamBody, accept_key, handshake_key},
 };
 
@@ -27,7 +27,9 @@ pub(super) struct Asked {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) lifetime: Lifetime,
     pub(super) stopping: Option<Stopping>,
+    /// As `DeadlineLayer` and `AuthLayer` say them.
     pub(super) deadline: Option<Instant>,
+    pub(super) expiry: Option<Instant>,
 }
 
 /// A request as it goes on, and what is needed if its upgrade is granted.
@@ -61,7 +63,8 @@ pub(super) fn ask<B: Body>(mut request: Request<B>, settings: &Settings) -> Resu
         runtime,
         lifetime,
         stopping: extensions.remove(),
-        deadline: deadline(extensions),
+        deadline: extensions.get().map(|Deadline(at)| *at),
+        expiry: extensions.get().map(|Expiry(at)| *at),
         protocol,
     });
     if asked.is_connect {
@@ -115,11 +118,6 @@ fn runtime(extensions: &Extensions, settings: &Settings) -> Result<Arc<dyn Runti
              UpgradeLayer, or give it UpgradeLayer::runtime",
         )
     })
-}
-
-/// When the whole exchange has to be over, as `DeadlineLayer` says it.
-fn deadline(extensions: &Extensions) -> Option<Instant> {
-    extensions.get::<Deadline>().map(|Deadline(at)| *at)
 }
 
 fn no_connect() -> TunnelError {

@@ -30,7 +30,7 @@
 //!
 //! Limits of time are settings, and off unless set: [`UpgradeLayer::idle_timeout`] and [`UpgradeLayer::ping_interval`]. The stream
 //! ends at the [`Deadline`](tunnel_core::route::Deadline) that [`DeadlineLayer`](crate::deadline) puts into the request's
-//! extensions.
+//! extensions, and at the [`Expiry`](tunnel_core::route::Expiry) of [`AuthLayer`](crate::auth) with a Close of 1008.
 //!
 //! # Order
 //!

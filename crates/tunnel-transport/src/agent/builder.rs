@@ -1,16 +1,23 @@
 //! How an agent is described.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Uri, uri::Scheme};
+use http::{Uri, uri::Scheme};
 use tokio::sync::watch;
 use tonic::server::NamedService;
-use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
+use tunnel_core::{AgentId, BoxError, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
 
-use super::{Agent, AgentError, Backoff, Shared, Status};
+use super::{
+    Agent, AgentError, AgentToken, Backoff, Shared, Status,
+    token::{TokenSource, bearer},
+};
 #[cfg(feature = "tls")]
 use crate::tls::{ClientTls, ClientTlsBuilder, Identity, Pem};
-use crate::{runtime::random, service_name::is_service_name};
+use crate::{
+    host_name::{HOST_RULE, host_name},
+    runtime::random,
+    service_name::is_service_name,
+};
 
 /// How long dialling, and each step of opening a session, may take.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,8 +25,15 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// The most lanes of a session.
 const MAX_LANES: u32 = 8;
-/// The most gRPC services that an agent registers.
+/// The most gRPC services, and hosts, that an agent registers.
 const MAX_SERVICES: usize = 1_000;
+
+/// The token, as it was given.
+#[derive(Clone)]
+enum Token {
+    Text(String),
+    Source(TokenSource),
+}
 
 /// An agent that is being described.
 #[derive(Clone)]
@@ -29,7 +43,8 @@ pub struct AgentBuilder {
     id: Option<String>,
     groups: Vec<String>,
     services: Vec<String>,
-    token: Option<String>,
+    hosts: Vec<String>,
+    token: Token,
     weight: u32,
     lanes: u32,
     settings: Settings,
@@ -48,7 +63,8 @@ impl AgentBuilder {
             id: None,
             groups: Vec::new(),
             services: Vec::new(),
-            token: None,
+            hosts: Vec::new(),
+            token: Token::Source(TokenSource::None),
             weight: 1,
             lanes: 1,
             settings: Settings::default(),
@@ -117,15 +133,57 @@ impl AgentBuilder {
         self
     }
 
+    /// Registers a host that this agent serves in each of its groups: where a rule of the gateway asks for it, requests for the host go
+    /// only to agents that have registered it. A name in ASCII, such as `www.example.com`, without port; its case means nothing. At
+    /// most 1,000 hosts.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
     /// The token that the gateway knows.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
+        self.token = Token::Text(token.into());
+        self
+    }
+
+    /// The token that this function gives: it is asked for each session, and again while the session lives, so that the gateway
+    /// has the newest one, and the session outlives the first. The name that the gateway knows the agent by has to stay the same.
+    ///
+    /// While it fails, no session is opened, and one that is open goes on. Its errors are logged.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use tunnel_transport::{Agent, AgentToken};
+    ///
+    /// let agent = Agent::builder("https://gateway.example:7000").group("web").token_source(|| async {
+    ///     // Here stands a call to whoever issues tokens.
+    ///     let token = "a-token-of-five-minutes";
+    ///     Ok(AgentToken::new(token).refresh_after(Duration::from_secs(240)))
+    /// });
+    /// ```
+    pub fn token_source<F, Fut>(mut self, source: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<AgentToken, BoxError>> + Send + 'static,
+    {
+        self.token = Token::Source(TokenSource::asked(source));
+        self
+    }
+
+    /// The token that stands alone in this file, which is read for each session, and again every
+    /// [`AgentToken::DEFAULT_INTERVAL`]; see [`token_source`](Self::token_source).
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token = Token::Source(TokenSource::file(path.into()));
         self
     }
 
     /// The token out of the environment variable `TUNNEL_TOKEN`, if that is set.
     pub fn token_from_env(mut self) -> Self {
-        self.token = std::env::var("TUNNEL_TOKEN").ok().or(self.token);
+        if let Ok(token) = std::env::var("TUNNEL_TOKEN") {
+            self.token = Token::Text(token);
+        }
         self
     }
 
@@ -205,7 +263,8 @@ impl AgentBuilder {
                 "an agent registers at most 1,000 gRPC services",
             ));
         }
-        let token = self.token.as_deref().map(bearer).transpose()?;
+        let hosts = hosts(&self.hosts)?;
+        let token = self.token.build()?;
         Ok(Agent(Arc::new(Shared {
             gateway,
             address,
@@ -215,6 +274,7 @@ impl AgentBuilder {
             instance,
             groups,
             services: self.services,
+            hosts,
             token,
             weight: self.weight,
             lanes: self.lanes,
@@ -226,6 +286,17 @@ impl AgentBuilder {
             status: watch::Sender::new(Status::Connecting),
         })))
     }
+}
+
+fn hosts(texts: &[String]) -> Result<Vec<String>, AgentError> {
+    if texts.len() > MAX_SERVICES {
+        return Err(AgentError::config("an agent registers at most 1,000 hosts"));
+    }
+    let host = |text: &String| {
+        let wrong = || AgentError::config(format!("{text:?} is no host: {HOST_RULE}"));
+        host_name(text).ok_or_else(wrong)
+    };
+    texts.iter().map(host).collect()
 }
 
 /// How the gateway is verified, if its address says that it speaks TLS.
@@ -270,12 +341,16 @@ fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
     Ok((uri, address))
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, AgentError> {
-    let value = HeaderValue::try_from(format!("Bearer {token}"));
-    let mut value =
-        value.map_err(|_| AgentError::config("the token has characters other than visible ASCII"))?;
-    value.set_sensitive(true);
-    Ok(value)
+impl Token {
+    fn build(self) -> Result<TokenSource, AgentError> {
+        let text = match self {
+            Self::Source(source) => return Ok(source),
+            Self::Text(text) => text,
+        };
+        let value = bearer(&text)
+            .ok_or_else(|| AgentError::config("the token has characters other than visible ASCII"))?;
+        Ok(TokenSource::Fixed(value))
+    }
 }
 
 impl fmt::Debug for AgentBuilder {
@@ -285,6 +360,7 @@ impl fmt::Debug for AgentBuilder {
             .field("id", &self.id)
             .field("groups", &self.groups)
             .field("services", &self.services)
+            .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
 }
@@ -328,6 +404,9 @@ mod tests {
         assert!(error(builder().group("g").id("")).contains("id"));
         assert!(error(builder().group("g").token("a\nb")).contains("token"));
         assert!(error(builder().group("g").grpc_service_name("a/b")).contains("no gRPC service"));
+        assert!(error(builder().group("g").host("a:80")).contains("no host"));
+        let many = (0..=MAX_SERVICES).fold(builder().group("g"), |builder, _| builder.host("a"));
+        assert!(error(many).contains("at most"));
         let many = (0..=MAX_SERVICES).fold(builder().group("g"), |builder, _| builder.grpc_service_name("a"));
         assert!(error(many).contains("at most"));
     }

@@ -22,19 +22,22 @@ mod serve;
 mod session;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Uri};
+use http::Uri;
 use tokio::sync::watch;
 use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Session, Settings};
 
+use self::token::TokenSource;
 pub use self::{
     backoff::Backoff,
     builder::AgentBuilder,
     error::AgentError,
     run::Serve,
     serve::{AgentService, ServedRequest},
+    token::AgentToken,
 };
 
 /// The end that dials the gateway and serves. Cheap to clone; all clones are the same agent.
@@ -50,7 +53,8 @@ struct Shared {
     instance: InstanceId,
     groups: Vec<GroupName>,
     services: Vec<String>,
-    token: Option<HeaderValue>,
+    hosts: Vec<String>,
+    token: TokenSource,
     weight: u32,
     lanes: u32,
     settings: Settings,

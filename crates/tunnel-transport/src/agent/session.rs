@@ -9,7 +9,7 @@ use tunnel_core::{
     Cause, Direction, Features, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError,
 };
 
-use super::{AgentError, Shared, Status, connect::Connection, lanes};
+use super::{AgentError, Shared, Status, connect::Connection, lanes, token::Shown};
 use crate::{
     dispatch::{
         Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings,
@@ -39,19 +39,21 @@ pub(super) struct OpenSession {
     pub(super) lane_key: LaneKey,
     pub(super) heartbeat: Heartbeat,
     control: ControlStream,
+    shown: Shown,
     gateway_id: String,
     lanes: u32,
 }
 
 /// Connects and registers.
 pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
+    let shown = agent.token.first().await?;
     let mut connection = Connection::dial(agent).await?;
     let (sender, receiver) = channel();
     let hello = control(Payload::StreamOpen(hello(agent)));
     // The queue is empty.
     let _ = sender.try_send(Ok(hello));
     let mut request = Request::new(Messages(Control(receiver)));
-    if let Some(token) = &agent.token {
+    if let Some(token) = shown.value() {
         request
             .metadata_mut()
             .as_mut()
@@ -73,7 +75,7 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
         Some(Payload::ErrorMessage(error)) => return Err(AgentError::from_message(&error)),
         _ => return Err(AgentError::lost("the gateway did not answer stream_open")),
     };
-    build(agent, connection, stream, sender, &answer)
+    build(agent, connection, stream, sender, shown, &answer)
 }
 
 fn hello(agent: &Shared) -> pb::StreamOpen {
@@ -83,6 +85,7 @@ fn hello(agent: &Shared) -> pb::StreamOpen {
         instance_id: agent.instance.to_string(),
         groups: agent.groups.iter().map(ToString::to_string).collect(),
         services: agent.services.clone(),
+        hosts: agent.hosts.clone(),
         weight: agent.weight,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Some(wire_settings(agent.settings)),
@@ -96,6 +99,7 @@ fn build(
     connection: Connection,
     stream: Streaming<pb::TunnelMessage>,
     sender: mpsc::Sender<Result<pb::TunnelMessage, tonic::Status>>,
+    shown: Shown,
     answer: &pb::StreamOpenResponse,
 ) -> Result<OpenSession, AgentError> {
     let broken = || AgentError::lost("the gateway's answer to stream_open has no session_id or lane_key");
@@ -130,6 +134,7 @@ fn build(
         lane_key,
         heartbeat,
         control,
+        shown,
         gateway_id: answer.gateway_id.clone(),
         lanes,
     })
@@ -156,7 +161,7 @@ impl OpenSession {
         );
         agent.status.send_replace(Status::Connected(self.session.clone()));
         tokio::select! {
-            error = watch(&self.session, &mut self.control) => Ok(End::Lost(error)),
+            error = watch(&self.session, &mut self.control, &mut self.shown) => Ok(End::Lost(error)),
             () = stop => {
                 self.drain(agent, keepers).await;
                 Ok(End::Drained)
@@ -176,7 +181,7 @@ impl OpenSession {
         let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
         tokio::select! {
             () = idle => {}
-            error = watch(&self.session, &mut self.control) => warn!(%error, "the session ended before it was drained"),
+            error = watch(&self.session, &mut self.control, &mut self.shown) => warn!(%error, "the session ended before it was drained"),
             () = tokio::time::sleep(agent.drain) => {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
             }
@@ -191,11 +196,20 @@ impl OpenSession {
     }
 }
 
-/// Watches a session until it is lost.
-async fn watch(session: &Session, control: &mut ControlStream) -> AgentError {
+/// Watches a session until it is lost, and shows the gateway the newest token.
+async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown) -> AgentError {
     loop {
         let event = tokio::select! {
             event = control.next() => event,
+            value = shown.changed() => {
+                let authorization = value.as_bytes().to_vec().into();
+                // If there is no room for it, it is said when the source is asked again.
+                if control.say(Payload::Credentials(pb::Credentials { authorization })) {
+                    info!(session.id = %session.id(), "the agent shows a new token");
+                    shown.showed(value);
+                }
+                continue;
+            }
             error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
                 return AgentError::lost("the session ended").with_source(error);
             }

@@ -63,7 +63,7 @@ impl ControlStream {
                     Ok(Some(message)) => {
                         self.pulse.heard();
                         match message.payload {
-                            Some(Payload::Ping(pb::Ping { nonce })) => self.say(Payload::Pong(pb::Pong { nonce })),
+                            Some(Payload::Ping(pb::Ping { nonce })) => drop(self.say(Payload::Pong(pb::Pong { nonce }))),
                             Some(Payload::Pong(pb::Pong { nonce })) => drop(self.pulse.on_pong(nonce)),
                             Some(payload) => return Event::Said(payload),
                             None => {}
@@ -87,7 +87,8 @@ impl ControlStream {
     }
 
     /// Queues a message. When the peer reads none of them it is dropped: the heartbeat then ends the stream.
-    pub(crate) fn say(&self, payload: Payload) {
-        let _ = self.replies.try_send(Ok(control(payload)));
+    /// Tells whether it was queued.
+    pub(crate) fn say(&self, payload: Payload) -> bool {
+        self.replies.try_send(Ok(control(payload))).is_ok()
     }
 }

@@ -66,6 +66,7 @@ mod service;
 mod tests;
 mod upgrade;
 
+pub(crate) use self::secure::Certificate;
 pub use self::{
     config::{DEFAULT_WAITING_RESETS, DEFAULT_WRONG_RESETS, Entry},
     request::RequestBody,

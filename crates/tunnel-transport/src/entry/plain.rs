@@ -13,6 +13,16 @@ pub(super) struct Security(());
 #[derive(Clone)]
 pub(super) struct Peer(PeerInfo);
 
+/// The certificate that an agent has shown: there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Certificate {}
+
+impl Certificate {
+    pub(crate) const fn verify(&self) -> Result<(), std::convert::Infallible> {
+        match *self {}
+    }
+}
+
 impl Security {
     pub(super) const fn for_agents() -> Self {
         Self(())

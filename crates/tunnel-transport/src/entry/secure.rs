@@ -6,7 +6,7 @@ use tunnel_core::{PeerInfo, TlsIdentity};
 
 use crate::{
     net::{MaybeTls, Socket},
-    tls::{self, Alpn, ServerTls, TlsInfo},
+    tls::{self, Alpn, ServerTls, Shown, TlsError, TlsInfo},
 };
 
 /// A handshake takes two round trips or three; who takes longer holds a connection for nothing.
@@ -25,6 +25,19 @@ pub(super) struct Security {
 pub(super) struct Peer {
     info: PeerInfo,
     tls: Option<(TlsInfo, Option<TlsIdentity>)>,
+    /// On the port for agents, whose sessions are long.
+    certificate: Option<Certificate>,
+}
+
+/// The certificate that an agent has shown, in the extensions of its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate(Shown);
+
+impl Certificate {
+    /// Verifies it by what the port's files say now.
+    pub(crate) fn verify(&self) -> Result<(), TlsError> {
+        self.0.verify()
+    }
 }
 
 impl Default for Security {
@@ -61,14 +74,18 @@ impl Security {
         mut info: PeerInfo,
     ) -> Option<(MaybeTls<T>, Peer)> {
         let Some(tls) = &self.tls else {
-            return Some((MaybeTls::Plain(socket), Peer::new(info, None)));
+            return Some((MaybeTls::Plain(socket), Peer::new(info, None, None)));
         };
         match timeout(self.timeout, tls::accept(tls.config(self.alpn), socket)).await {
-            Ok(Ok((stream, tls, identity))) => {
-                tracing::debug!(peer = ?info.addr, ?tls, ?identity, "TLS handshake");
+            Ok(Ok((stream, told, identity))) => {
+                tracing::debug!(peer = ?info.addr, tls = ?told, ?identity, "TLS handshake");
                 info.scheme = Scheme::HTTPS;
-                let tls = Some((tls, identity));
-                Some((MaybeTls::Tls(Box::new(stream)), Peer::new(info, tls)))
+                let certificate = match self.alpn {
+                    Alpn::Http2 => Shown::of(&stream, tls).map(Certificate),
+                    Alpn::Http1 | Alpn::Either => None,
+                };
+                let peer = Peer::new(info, Some((told, identity)), certificate);
+                Some((MaybeTls::Tls(Box::new(stream)), peer))
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = ?info.addr, %error, "no TLS handshake");
@@ -83,15 +100,23 @@ impl Security {
 }
 
 impl Peer {
-    fn new(info: PeerInfo, tls: Option<(TlsInfo, Option<TlsIdentity>)>) -> Self {
+    fn new(
+        info: PeerInfo,
+        tls: Option<(TlsInfo, Option<TlsIdentity>)>,
+        certificate: Option<Certificate>,
+    ) -> Self {
         Self {
             info: info.of_connection(),
             tls,
+            certificate,
         }
     }
 
     pub(super) fn put_into(&self, extensions: &mut Extensions) {
         extensions.insert(self.info.clone());
+        if let Some(certificate) = &self.certificate {
+            extensions.insert(certificate.clone());
+        }
         if let Some((tls, identity)) = &self.tls {
             extensions.insert(tls.clone());
             if let Some(identity) = identity {

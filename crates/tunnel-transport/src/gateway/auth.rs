@@ -1,12 +1,14 @@
-//! Who may connect as an agent, and for which groups.
+//! Who may connect as an agent.
 
-use std::{collections::BTreeSet, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use subtle::ConstantTimeEq;
-use tunnel_core::{GroupName, TlsIdentity};
+use tunnel_core::TlsIdentity;
 
-/// What an agent showed when it opened its session.
+use super::{AllowedGroups, AllowedHosts, AllowedServices};
+
+/// What an agent showed when it opened its session, or has shown since.
 #[derive(Clone, Debug)]
 pub struct AgentCredentials {
     /// The gRPC metadata of the call; values that are secret are marked so, and not printed.
@@ -15,6 +17,17 @@ pub struct AgentCredentials {
     pub peer: Option<SocketAddr>,
     /// What its verified certificate says, if it showed one.
     pub tls: Option<TlsIdentity>,
+}
+
+impl AgentCredentials {
+    /// What the agent shows from now on as `authorization`; what cannot stand there is the same as nothing.
+    pub(super) fn show(&mut self, authorization: &[u8]) {
+        self.headers.remove(header::AUTHORIZATION);
+        if let Ok(mut value) = HeaderValue::from_bytes(authorization) {
+            value.set_sensitive(true);
+            self.headers.insert(header::AUTHORIZATION, value);
+        }
+    }
 }
 
 /// Who an agent is, and what it may do.
@@ -26,60 +39,19 @@ pub struct AgentIdentity {
     pub groups: AllowedGroups,
     /// The gRPC services that it may register.
     pub services: AllowedServices,
+    /// The hosts that it may register.
+    pub hosts: AllowedHosts,
 }
 
 impl AgentIdentity {
-    /// An agent that may register these groups, and every service.
+    /// An agent that may register these groups, and every service and host.
     pub fn new(name: impl Into<Arc<str>>, groups: AllowedGroups) -> Self {
         Self {
             name: name.into(),
             groups,
             services: AllowedServices::All,
+            hosts: AllowedHosts::All,
         }
-    }
-}
-
-/// The groups that an agent may register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedGroups {
-    /// Every group.
-    All,
-    /// These groups.
-    Only(BTreeSet<GroupName>),
-}
-
-impl AllowedGroups {
-    /// Whether `group` is one of them.
-    #[must_use]
-    pub fn allows(&self, group: &GroupName) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(groups) => groups.contains(group),
-        }
-    }
-}
-
-/// The gRPC services that an agent may register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedServices {
-    /// Every service.
-    All,
-    /// These, by their full names, and where `.*` ends the name, all of the package and those below: `acme.billing.*`.
-    Only(BTreeSet<Box<str>>),
-}
-
-impl AllowedServices {
-    /// Whether `service`, a full name, is one of them.
-    #[must_use]
-    pub fn allows(&self, service: &str) -> bool {
-        let Self::Only(names) = self else {
-            return true;
-        };
-        let in_package = |name: &str| {
-            name.strip_suffix('*')
-                .is_some_and(|package| package.ends_with('.') && service.starts_with(package))
-        };
-        names.contains(service) || names.iter().any(|name| in_package(name))
     }
 }
 
@@ -120,8 +92,8 @@ pub type AuthFuture<'a> = Pin<Box<dyn Future<Output = Result<AgentIdentity, Auth
 
 /// Decides whether an agent may connect. [`AgentTokens`] is the ready-made one.
 pub trait AgentAuth: fmt::Debug + Send + Sync + 'static {
-    /// Looks at what an agent showed: when it opens its session, and again from time to time while it has it, so that
-    /// credentials can be taken back (see [`GatewayBuilder::recheck_agents`](super::GatewayBuilder::recheck_agents)).
+    /// Looks at what an agent showed: when it opens its session, and again from time to time while it has it, and when it shows
+    /// others, so that credentials can be taken back (see [`GatewayBuilder::recheck_agents`](super::GatewayBuilder::recheck_agents)).
     ///
     /// # Errors
     ///
@@ -290,31 +262,6 @@ mod tests {
     }
 
     #[test]
-    fn services_are_allowed_by_name_or_package() {
-        let only = AllowedServices::Only(
-            [
-                "acme.Billing".into(),
-                "acme.v1.*".into(),
-                "*".into(),
-                "odd*".into(),
-            ]
-            .into(),
-        );
-        for (service, allowed) in [
-            ("acme.Billing", true),
-            ("acme.Billings", false),
-            ("acme.v1.Orders", true),
-            ("acme.v1.internal.Orders", true),
-            ("acme.v1", false),
-            ("acme.v10.Orders", false),
-            ("odder.Orders", false),
-        ] {
-            assert_eq!(only.allows(service), allowed, "{service}");
-        }
-        assert!(AllowedServices::All.allows("any"));
-    }
-
-    #[test]
     fn weak_and_double_tokens_are_refused() {
         let add = |name, secret| tokens().token(name, secret, AllowedGroups::All).unwrap_err();
         assert_eq!(add("x", "short"), InvalidToken::TooShort("x".to_owned()));
@@ -326,6 +273,40 @@ mod tests {
             add("old", "0123456789abcdefg"),
             InvalidToken::DuplicateName("old".to_owned())
         );
+    }
+
+    #[test]
+    fn what_an_agent_shows_takes_the_place_of_what_it_showed_and_is_not_printed() {
+        let mut credentials = AgentCredentials {
+            headers: HeaderMap::new(),
+            peer: None,
+            tls: None,
+        };
+        let shown = |credentials: &AgentCredentials| credentials.headers.get(header::AUTHORIZATION).cloned();
+        credentials
+            .headers
+            .append(header::AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        credentials
+            .headers
+            .append(header::AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+        credentials.show(b"Bearer hush");
+        assert_eq!(credentials.headers.len(), 1);
+        assert_eq!(shown(&credentials).unwrap(), "Bearer hush");
+        let message = crate::generated::Credentials {
+            authorization: b"hush".as_slice().into(),
+        };
+        for text in [
+            format!("{credentials:?}"),
+            format!("{message:?}"),
+            format!(
+                "{:?}",
+                crate::dispatch::control(crate::generated::tunnel_message::Payload::Credentials(message))
+            ),
+        ] {
+            assert!(!text.contains("hush") && !text.contains("104, 117"), "{text}");
+        }
+        credentials.show(b"a\nb");
+        assert!(shown(&credentials).is_none());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use tunnel_core::{
 };
 
 use super::{
-    AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AllowedServices, AuthFuture, AuthRejection,
+    AgentAuth, AgentCredentials, AgentIdentity, AllowedGroups, AllowedHosts, AllowedServices, AuthFuture,
+    AuthRejection,
 };
 
 /// Guards the agents' port by any [`Authenticator`]: tokens, client certificates, JSON Web Tokens, an authorization server, or
@@ -39,6 +40,9 @@ type Rights = Box<dyn Fn(&Principal) -> AgentIdentity + Send + Sync>;
 /// The claim that has the gRPC services which an agent may register.
 const SERVICES: &str = "services";
 
+/// The claim that has the hosts which an agent may register.
+const HOSTS: &str = "hosts";
+
 impl<A: Authenticator> AgentAuthenticator<A> {
     /// Takes the agents that `authenticator` takes, and lets each register what `rights` says.
     ///
@@ -55,7 +59,8 @@ impl<A: Authenticator> AgentAuthenticator<A> {
 
     /// Lets an agent register the groups of its claim [`groups`](Principal::GROUPS), where `*` stands for every group and what
     /// is no name of a group is left out, and the gRPC services of its claim `services`, as
-    /// [`AllowedServices::Only`] reads them; without that claim, every service.
+    /// [`AllowedServices::Only`] reads them, and the hosts of its claim `hosts`, as [`AllowedHosts::only`] does; without such a claim,
+    /// every service, or every host.
     pub fn by_claims(authenticator: A) -> Self {
         Self::new(authenticator, by_claims)
     }
@@ -67,11 +72,16 @@ fn by_claims(principal: &Principal) -> AgentIdentity {
         true => AllowedGroups::All,
         false => AllowedGroups::Only(groups.iter().filter_map(|group| group.parse().ok()).collect()),
     };
+    let hosts = principal.claim(HOSTS);
     let services: BTreeSet<_> = principal.claim(SERVICES).iter().cloned().collect();
     AgentIdentity {
         services: match services.is_empty() {
             true => AllowedServices::All,
             false => AllowedServices::Only(services),
+        },
+        hosts: match hosts.is_empty() {
+            true => AllowedHosts::All,
+            false => AllowedHosts::only(hosts),
         },
         ..AgentIdentity::new(principal.name(), groups)
     }
@@ -151,7 +161,8 @@ mod tests {
             Some((name, groups)) => Ok(Principal::new(name, "test").with_claim("groups", groups.split(' '))),
             None => Ok(Principal::new(token, "test")
                 .with_claim("groups", ["*"])
-                .with_claim("services", ["acme.*"])),
+                .with_claim("services", ["acme.*"])
+                .with_claim("hosts", ["*.acme.example"])),
         }
     }
 
@@ -168,6 +179,7 @@ mod tests {
         let all = auth.authenticate(credentials("root")).await.unwrap();
         assert_eq!(all.groups, AllowedGroups::All);
         assert!(all.services.allows("acme.Billing") && !all.services.allows("other.Billing"));
+        assert!(all.hosts.allows("a.acme.example") && !all.hosts.allows("other.example"));
     }
 
     #[tokio::test]

@@ -104,7 +104,9 @@ impl GatewayBuilder {
 
     /// How often the credentials of agents that are connected are looked at again: at least 10 ms, by default 60 s. An agent
     /// whose credentials are no longer valid, or no longer allow what it has registered, loses its session; while nobody can
-    /// say, it keeps it.
+    /// say, it keeps it. So does one whose certificate has expired, or leads to none of the CAs that the port's files have by
+    /// then, where the port is that of [`serve_agents`](Gateway::serve_agents); it dials again, with the certificate that its own files
+    /// have by then.
     pub fn recheck_agents(mut self, interval: Duration) -> Self {
         self.recheck = interval.max(Duration::from_millis(10));
         self

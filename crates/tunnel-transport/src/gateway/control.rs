@@ -1,7 +1,6 @@
 //! The task behind one ControlStream: registration, heartbeat, drain.
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -11,35 +10,38 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tonic::{Status, Streaming};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use tunnel_core::{
-    AgentId, Cause, Direction, Features, GroupName, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+    AgentId, Cause, Direction, Features, InstanceId, LaneKey, Session, SessionConfig, SessionId,
 };
 
 use super::{
     AgentCredentials, AgentIdentity, Gateway,
+    names::{self, Names},
     recheck::revoked,
     registry::{Entry, Life, Registered},
 };
 use crate::{
     dispatch::{ControlStream, Event, REVISION, control, session_settings, wire_settings},
+    entry::Certificate,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
     runtime::{TokioRuntime, random},
-    service_name::is_service_name,
 };
 
 /// How long an agent may take to say who it is.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most groups, services and labels that an agent may name.
-const MAX_NAMES: usize = 1_000;
-
 /// One agent's ControlStream, at the gateway.
 #[derive(Debug)]
 pub(super) struct ControlTask {
     pub(super) gateway: Gateway,
     pub(super) credentials: AgentCredentials,
+    /// What the agent has shown to our own port, if it did.
+    pub(super) certificate: Option<Certificate>,
     pub(super) identity: AgentIdentity,
     pub(super) peer: Option<SocketAddr>,
     pub(super) stream: Streaming<pb::TunnelMessage>,
@@ -48,14 +50,14 @@ pub(super) struct ControlTask {
 
 /// Why an agent was not taken.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     code: Code,
     message: String,
     retry_after: Duration,
 }
 
 impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -92,20 +94,26 @@ impl ControlTask {
         let Self {
             gateway,
             credentials,
+            certificate,
             stream,
             replies,
             ..
         } = self;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
-        let mut revoked = pin!(revoked(&gateway, credentials, id));
+        let newest = watch::Sender::new(credentials);
+        let mut revoked = pin!(revoked(&gateway, newest.subscribe(), certificate, id));
         let mut seen = 0;
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
                 rejection = &mut revoked => {
+                    let code = match rejection.is_temporary() {
+                        true => Code::Unspecified,
+                        false => Code::Unauthenticated,
+                    };
                     stream.say(Payload::ErrorMessage(pb::ErrorMessage {
-                        code: Code::Unauthenticated.into(),
+                        code: code.into(),
                         message: rejection.to_string(),
                         retry_after_ms: 0,
                     }));
@@ -130,6 +138,10 @@ impl ControlTask {
                 Event::Said(Payload::Drain(_)) => {
                     info!(agent.id = %agent, session.id = %id, "an agent drains");
                     session.drain();
+                }
+                Event::Said(Payload::Credentials(shown)) => {
+                    debug!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
+                    newest.send_modify(|credentials| credentials.show(&shown.authorization));
                 }
                 Event::Said(Payload::ErrorMessage(error)) => {
                     warn!(agent.id = %agent, session.id = %id, error = %error.message, "an agent reports an error");
@@ -177,13 +189,12 @@ impl ControlTask {
                 "stream_open.revision must be 1 or more",
             ));
         }
-        let groups = self.groups(&open)?;
-        let services = self.services(&open)?;
+        let names = Names::of(&open, &self.identity)?;
         let lane_key = LaneKey::new(random());
         let session = Session::new(SessionConfig {
             id: SessionId::from_random(random()),
-            agent: parse::<AgentId>("agent_id", &open.agent_id)?,
-            instance: parse::<InstanceId>("instance_id", &open.instance_id)?,
+            agent: names::parse::<AgentId>("agent_id", &open.agent_id)?,
+            instance: names::parse::<InstanceId>("instance_id", &open.instance_id)?,
             opens: Direction::ServerToClient,
             local: shared.settings,
             remote: session_settings(open.settings.as_ref())
@@ -201,8 +212,9 @@ impl ControlTask {
             session: session.clone(),
             credentials: self.identity.name.clone(),
             lane_key: lane_key.clone(),
-            groups,
-            services,
+            groups: names.groups,
+            services: names.services,
+            hosts: names.hosts,
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
             suspect: suspect.clone(),
@@ -222,7 +234,7 @@ impl ControlTask {
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,
-            version = %open.version, "an agent connected"
+            hosts = ?open.hosts, version = %open.version, "an agent connected"
         );
         Ok((registered, session, suspect))
     }
@@ -242,66 +254,4 @@ impl ControlTask {
             gateway_id: shared.id.clone(),
         }
     }
-
-    /// The groups that the agent asks for, all of which it must be allowed.
-    fn groups(&self, open: &pb::StreamOpen) -> Result<Vec<GroupName>, Refusal> {
-        if open.groups.is_empty() || open.groups.len() > MAX_NAMES || open.labels.len() > MAX_NAMES {
-            return Err(Refusal::new(
-                Code::Invalid,
-                "stream_open must name 1 to 1,000 groups, and at most 1,000 labels",
-            ));
-        }
-        let mut groups = Vec::with_capacity(open.groups.len());
-        for name in &open.groups {
-            let group = parse::<GroupName>("groups", name)?;
-            if !self.identity.groups.allows(&group) {
-                let text = format!(
-                    "the credentials {:?} may not register the group {name:?}",
-                    self.identity.name
-                );
-                return Err(Refusal::new(Code::GroupNotAllowed, text));
-            }
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        Ok(groups)
-    }
-
-    /// The gRPC services that the agent brings, all of which it must be allowed.
-    fn services(&self, open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-        let services = services(open)?;
-        match services.iter().find(|name| !self.identity.services.allows(name)) {
-            Some(name) => {
-                let text = format!(
-                    "the credentials {:?} may not register the service {name:?}",
-                    self.identity.name
-                );
-                Err(Refusal::new(Code::GroupNotAllowed, text))
-            }
-            None => Ok(services),
-        }
-    }
-}
-
-/// The gRPC services that the agent brings, each once.
-fn services(open: &pb::StreamOpen) -> Result<Vec<Arc<str>>, Refusal> {
-    if open.services.len() > MAX_NAMES {
-        let text = "stream_open must name at most 1,000 services";
-        return Err(Refusal::new(Code::Invalid, text));
-    }
-    if let Some(name) = open.services.iter().find(|name| !is_service_name(name)) {
-        let name: String = name.chars().take(64).collect();
-        let text = format!(
-            "stream_open.services: {name:?} is no service: use 1 to 253 of the characters a-z, A-Z, 0-9, '_' and '.'"
-        );
-        return Err(Refusal::new(Code::Invalid, text));
-    }
-    let each_once: BTreeSet<&str> = open.services.iter().map(String::as_str).collect();
-    Ok(each_once.into_iter().map(Arc::from).collect())
-}
-
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
-    text.parse()
-        .map_err(|error| Refusal::new(Code::Invalid, format!("stream_open.{field}: {error}")))
 }

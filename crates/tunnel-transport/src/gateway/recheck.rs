@@ -1,22 +1,44 @@
-//! Credentials that are taken back while a session lives.
+//! Credentials that are taken back, or replaced, while a session lives.
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use std::time::Duration;
+
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval_at, sleep},
+};
 use tunnel_core::SessionId;
 
 use super::{AgentCredentials, AgentIdentity, AuthRejection, Gateway, registry::Entry};
+use crate::entry::Certificate;
 
-/// Looks at the credentials of a session again and again, and ends when they are no longer good for it.
+/// The least time after a look at credentials that an agent has shown of its own accord: a look may cost a call to somebody else, or
+/// a hash.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks at the newest credentials of a session again and again, and as soon as there are others, and at the certificate of its
+/// connection. Ends when they are no longer good for it; the rejection is temporary where the agent may come again at once.
 pub(super) async fn revoked(
     gateway: &Gateway,
-    credentials: AgentCredentials,
+    mut newest: watch::Receiver<AgentCredentials>,
+    certificate: Option<Certificate>,
     session: SessionId,
 ) -> AuthRejection {
     let period = gateway.0.recheck;
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        match gateway.0.auth.authenticate(credentials.clone()).await {
+        let are_new = tokio::select! {
+            _ = ticks.tick() => false,
+            Ok(()) = newest.changed() => true,
+        };
+        if let Some(Err(error)) = certificate.as_ref().map(Certificate::verify) {
+            // Its files may have a new one already. If not, the handshake says so.
+            return AuthRejection::temporary(format!(
+                "the agent's certificate is not valid any more: {error}"
+            ));
+        }
+        let credentials = newest.borrow_and_update().clone();
+        match gateway.0.auth.authenticate(credentials).await {
             Err(rejection) if rejection.is_temporary() => {
                 tracing::warn!(session.id = %session, error = %rejection, "an agent's credentials could not be checked");
             }
@@ -31,6 +53,9 @@ pub(super) async fn revoked(
                 }
             }
         }
+        if are_new {
+            sleep(PAUSE).await;
+        }
     }
 }
 
@@ -42,4 +67,5 @@ fn allows(identity: &AgentIdentity, entry: &Entry) -> bool {
             .services
             .iter()
             .all(|service| identity.services.allows(service))
+        && entry.hosts.iter().all(|host| identity.hosts.allows(host))
 }

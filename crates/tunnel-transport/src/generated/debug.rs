@@ -29,7 +29,7 @@ redacted! {
     WebSocketFrame { fin, opcode, rsv, more, frame_direction; payload }
     StreamOpen {
         revision, agent_id, instance_id, groups, labels, weight, version, settings, features, session_id, lane_index,
-        services;
+        services, hosts;
         lane_key
     }
     StreamOpenResponse {
@@ -38,4 +38,5 @@ redacted! {
     }
     ConfigSyncRequest { session_id, state; lane_key }
     ConfigUpdate { version; config }
+    Credentials { ; authorization }
 }

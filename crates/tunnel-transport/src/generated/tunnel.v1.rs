@@ -24,7 +24,7 @@ pub struct TunnelMessage {
     /// What the message says.
     #[prost(
         oneof = "tunnel_message::Payload",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31"
     )]
     pub payload: ::core::option::Option<tunnel_message::Payload>,
 }
@@ -90,6 +90,9 @@ pub mod tunnel_message {
         /// The sender wants to stop.
         #[prost(message, tag = "29")]
         Drain(super::Drain),
+        /// What the agent shows from now on.
+        #[prost(message, tag = "31")]
+        Credentials(super::Credentials),
     }
 }
 /// One header or trailer field.
@@ -379,6 +382,11 @@ pub struct StreamOpen {
     /// of the characters a-z, A-Z, 0-9, '_' and '.'.
     #[prost(string, repeated, tag = "13")]
     pub services: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The hosts that the agent serves in each of `groups`, for rules of the gateway that send a host only to agents that have
+    /// registered it; its credentials must allow each. Names in ASCII, without port; lower and upper case are one. At most 1,000,
+    /// each of 1 to 253 of the characters a-z, A-Z, 0-9, '-', '_' and '.', in labels of at most 63.
+    #[prost(string, repeated, tag = "14")]
+    pub hosts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The gateway's consent to a stream. On Proxy, `session_id` alone is set.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -411,6 +419,17 @@ pub struct StreamOpenResponse {
     /// The name of the gateway, for logs.
     #[prost(string, tag = "9")]
     pub gateway_id: ::prost::alloc::string::String,
+}
+/// An agent's credentials, in the place of those that it has shown before, so that a session outlives the first ones. Only on
+/// ControlStream, and only from the agent, at any time after the gateway's consent. The gateway checks them at once, and from
+/// then on where it checks credentials again. Where they are not valid, name somebody else, or do not allow all that the
+/// session has registered, the session ends with UNAUTHENTICATED; else nothing is answered.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct Credentials {
+    /// What the agent would send now as the metadata `authorization` of a call. A secret.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub authorization: ::prost::bytes::Bytes,
 }
 /// What an end takes from the other. Each field must be set; the answer to a value out of its bounds is INVALID.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -509,7 +528,7 @@ pub mod error_message {
         Unspecified = 0,
         /// No credentials, or none that are valid. The agent does not try again by itself.
         Unauthenticated = 1,
-        /// The credentials do not allow one of the groups. The agent does not try again by itself.
+        /// The credentials do not allow one of the groups, services or hosts. The agent does not try again by itself.
         GroupNotAllowed = 2,
         /// The same instance of the same agent has a session here that is alive.
         AlreadyConnected = 3,

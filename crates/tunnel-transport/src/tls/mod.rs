@@ -26,7 +26,8 @@
 //!   the process.
 //! - There is no way to connect without verifying the server.
 //! - Certificates, keys and CAs that stand in files are read again when their content changes. What has changed holds for new
-//!   connections; open ones stay. What is wrong is logged, and changes nothing.
+//!   connections; open ones stay, but for an agent's session whose certificate is not valid any more
+//!   ([`recheck_agents`](crate::gateway::GatewayBuilder::recheck_agents)). What is wrong is logged, and changes nothing.
 //! - Sessions are resumed only under the files with which they began, and never where clients show certificates.
 //! - No 0-RTT data is taken or sent (RFC 8446, section 8: it can be replayed).
 //! - A request on a connection with TLS has [`TlsInfo`] in its extensions; if the client showed a certificate that was verified,
@@ -44,6 +45,7 @@ mod pem;
 mod reload;
 mod roots;
 mod server;
+mod shown;
 mod sni;
 mod sniff;
 #[cfg(test)]
@@ -66,6 +68,7 @@ pub use self::{
 pub(crate) use self::{
     accept::{accept, poll_left},
     alpn::{Alpn, is_http2},
+    shown::Shown,
     sniff::Sniff,
 };
 

@@ -50,6 +50,11 @@ impl ServerTls {
         self.0.watch();
     }
 
+    /// What verifies the certificates of clients now; none if they are not asked for any.
+    pub(super) fn verifier(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.0.current().verifier.clone()
+    }
+
     /// For a port that offers HTTP/2 only, or HTTP/1.1 as well.
     pub(crate) fn config(&self, alpn: Alpn) -> Arc<ServerConfig> {
         let current = self.0.current();
@@ -152,6 +157,7 @@ struct ServerSource {
 struct Configs {
     http2: Arc<ServerConfig>,
     either: Arc<ServerConfig>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Source for ServerSource {
@@ -175,13 +181,15 @@ impl Source for ServerSource {
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)
             .map_err(|error| TlsError::new(error.to_string()))?;
-        let mut config = match &self.client_certificates {
+        let clients = self.client_certificates.as_ref();
+        let verifier = clients.map(|clients| clients.verifier(contents)).transpose()?;
+        let mut config = match &verifier {
             None => builder.with_no_client_auth(),
-            Some(clients) => builder.with_client_cert_verifier(clients.verifier(contents)?),
+            Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
         }
         .with_cert_resolver(Arc::new(certificates));
         // Everything about resumption is new with each configuration, so that no session outlives the files of its time.
-        if self.client_certificates.is_some() {
+        if verifier.is_some() {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
@@ -195,6 +203,7 @@ impl Source for ServerSource {
         Ok(Configs {
             http2: for_port(Alpn::Http2),
             either: for_port(Alpn::Either),
+            verifier,
         })
     }
 }

@@ -7,7 +7,10 @@ use serde_saphyr::{Location, Spanned};
 use tunnel_core::{GroupName, Principal};
 use tunnel_transport::{
     AgentTokens, AllowedGroups,
-    gateway::{AgentAuth, AgentAuthenticator, AgentCredentials, AgentIdentity, AllowedServices, AuthFuture},
+    gateway::{
+        AgentAuth, AgentAuthenticator, AgentCredentials, AgentIdentity, AllowedHosts, AllowedServices,
+        AuthFuture,
+    },
 };
 
 use super::Known;
@@ -15,6 +18,9 @@ use crate::config::{error::Checker, groups::RawGroups, text_or::TextOr};
 
 /// The claim that has the gRPC services which an agent may register.
 pub(super) const SERVICES: &str = "services";
+
+/// The claim that has the hosts which an agent may register.
+pub(super) const HOSTS: &str = "hosts";
 
 /// A policy, or a mapping that says what whom it takes may register.
 pub(in crate::config) type RawAgentsAuth = TextOr<RawAgentsPolicy>;
@@ -33,6 +39,7 @@ struct RawRight {
     name: Spanned<String>,
     groups: Spanned<RawGroups>,
     services: Option<Vec<String>>,
+    hosts: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// Credentials of the agents' port, beside tokens.
@@ -43,8 +50,13 @@ pub(in crate::config) struct AgentsAuth {
     pub(in crate::config) groups: Option<AllowedGroups>,
 }
 
-/// Name, groups and services; the name `*` stands for every name.
-type Right = (String, AllowedGroups, AllowedServices);
+/// What whoever has the name may register; the name `*` stands for every name.
+struct Right {
+    name: String,
+    groups: AllowedGroups,
+    services: AllowedServices,
+    hosts: AllowedHosts,
+}
 
 /// What `auth:` says.
 pub(in crate::config) fn check(
@@ -117,19 +129,48 @@ impl RawRight {
                 AllowedServices::Only(services.iter().map(|name| name.as_str().into()).collect())
             }
         };
-        Some((self.name.value.clone(), groups, services))
+        let hosts = match &self.hosts {
+            None => AllowedHosts::All,
+            Some(named) if named.value.is_empty() => {
+                let message = "no host is allowed: name one, or leave `hosts` out for every one";
+                checker.wrong(named.referenced, message);
+                return None;
+            }
+            Some(named) => AllowedHosts::only(hosts(&named.value, checker)?),
+        };
+        Some(Right {
+            name: self.name.value.clone(),
+            groups,
+            services,
+            hosts,
+        })
     }
+}
+
+/// Hosts, and patterns of hosts.
+pub(super) fn hosts<'a>(named: &'a [Spanned<String>], checker: &mut Checker<'_>) -> Option<Vec<&'a str>> {
+    let wrong = named.iter().find(|host| !AllowedHosts::is_pattern(&host.value));
+    if let Some(host) = wrong {
+        let message = format!(
+            "`{}` is no host: write one such as www.example.com, or *.example.com for every name below that",
+            host.value
+        );
+        checker.wrong(host.referenced, message);
+        return None;
+    }
+    Some(named.iter().map(|host| host.value.as_str()).collect())
 }
 
 /// What the first right for this name says; nothing may be registered without one.
 fn identity(principal: &Principal, rights: &[Right]) -> AgentIdentity {
     let right = rights
         .iter()
-        .find(|(name, ..)| name == "*" || name == principal.name());
+        .find(|right| right.name == "*" || right.name == principal.name());
     match right {
-        Some((_, groups, services)) => AgentIdentity {
-            services: services.clone(),
-            ..AgentIdentity::new(principal.name(), groups.clone())
+        Some(right) => AgentIdentity {
+            services: right.services.clone(),
+            hosts: right.hosts.clone(),
+            ..AgentIdentity::new(principal.name(), right.groups.clone())
         },
         None => AgentIdentity::new(principal.name(), AllowedGroups::Only(BTreeSet::new())),
     }
@@ -137,8 +178,8 @@ fn identity(principal: &Principal, rights: &[Right]) -> AgentIdentity {
 
 fn all_groups(rights: &[Right]) -> AllowedGroups {
     let mut all: BTreeSet<GroupName> = BTreeSet::new();
-    for (_, groups, _) in rights {
-        match groups {
+    for right in rights {
+        match &right.groups {
             AllowedGroups::All => return AllowedGroups::All,
             AllowedGroups::Only(groups) => all.extend(groups.iter().cloned()),
         }

@@ -8,7 +8,7 @@ use tunnel_core::{
 };
 use tunnel_layers::auth::{BearerToken, BearerTokens, Realm};
 
-use super::agents::SERVICES;
+use super::agents::{HOSTS, SERVICES, hosts};
 use crate::config::{Surroundings, error::Checker, secret::TokenKeys, units::Secret};
 
 /// A token, whose it is, and what is said of its bearer.
@@ -25,6 +25,8 @@ pub(super) struct RawBearerToken {
     groups: Vec<String>,
     #[serde(default)]
     services: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<Spanned<String>>,
 }
 
 pub(super) fn check(
@@ -62,6 +64,8 @@ impl RawBearerToken {
         let token = checker.take(location, BearerToken::new(&self.name.value, &secret.0))?;
         let token = token.claim(Principal::SCOPE, self.scopes.iter().map(String::as_str));
         let token = token.claim(Principal::GROUPS, self.groups.iter().map(String::as_str));
-        Some(token.claim(SERVICES, self.services.iter().map(String::as_str)))
+        let token = token.claim(SERVICES, self.services.iter().map(String::as_str));
+        let hosts = hosts(&self.hosts, checker)?;
+        Some(token.claim(HOSTS, hosts))
     }
 }

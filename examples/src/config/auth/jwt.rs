@@ -28,6 +28,7 @@ pub(super) struct RawJwt {
     #[serde(default)]
     any_audience: bool,
     leeway: Option<Spanned<Time>>,
+    remember: Option<Time>,
     keys_file: Option<Spanned<String>>,
     jwks_url: Option<Spanned<String>>,
     #[serde(default, deserialize_with = "tls::present")]
@@ -93,6 +94,9 @@ impl RawJwt {
         }
         if let Some(leeway) = &self.leeway {
             jwt = jwt.leeway(leeway.value.0);
+        }
+        if let Some(time) = self.remember {
+            jwt = jwt.remember(time.0);
         }
         if let Some(kind) = &self.token_type {
             jwt = jwt.token_type(kind.as_str());

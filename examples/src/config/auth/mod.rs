@@ -22,7 +22,7 @@ use self::{
     basic::RawBasic, bearer::RawBearerToken, certificate::RawCertificate, introspection::RawIntrospection,
     jwt::RawJwt, policy::RawPolicy,
 };
-use super::{Surroundings, error::Checker, pairs::Pairs, yaml};
+use super::{Surroundings, error::Checker, pairs::Pairs, units::Time, yaml};
 
 /// What a rule writes that is for everybody.
 pub(super) const PUBLIC: &str = "public";
@@ -38,6 +38,7 @@ pub(super) struct RawAuth {
     principal_header: Option<Spanned<String>>,
     #[serde(default)]
     strip_credentials: bool,
+    end_at_expiry: Option<Time>,
     realm: Option<Spanned<String>>,
 }
 
@@ -140,6 +141,10 @@ impl RawAuth {
                 let (name, place) = header?;
                 checker.take(place, layer.principal_header(name))?
             }
+            None => layer,
+        };
+        let layer = match self.end_at_expiry {
+            Some(grace) => layer.end_at_expiry(grace.0),
             None => layer,
         };
         Some(if self.strip_credentials {

@@ -87,6 +87,25 @@ fn grpc_web_names_the_pages_that_may_call() {
 }
 
 #[test]
+fn hosts_of_agents_are_checked_on_both_ends() {
+    let with = |rule: &str| gateway(&GATEWAY.replacen("    group: web\n", rule, 1));
+    with("    registered_hosts: true\n    host: \"*.example.com\"\n    group: web\n").unwrap();
+    with("    registered_hosts: false\n    respond: {status: 204}\n").unwrap();
+    let error = with("    registered_hosts: true\n    respond: {status: 204}\n").unwrap_err();
+    assert!(
+        error.starts_with("gateway.yaml:10:23:") && error.contains("a group"),
+        "{error}"
+    );
+    let hosts = |list: &str| format!("groups: [web]\nhosts: [{list}]");
+    assert!(agent(&AGENT.replacen("groups: [web]", &hosts("a.example, B.example."), 1)).is_ok());
+    let error = agent_with("groups: [web]", &hosts("a.example, \"b:80\""));
+    assert!(
+        error.starts_with("agent.yaml:3:20:") && error.contains("no host"),
+        "{error}"
+    );
+}
+
+#[test]
 fn services_may_take_the_place_of_rules() {
     let text = GATEWAY.replacen(
         "  listen: 127.0.0.1:7000\n",

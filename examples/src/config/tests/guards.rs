@@ -105,7 +105,7 @@ fn the_full_sample_is_good() {
     let config = files.gateway(&fs::read_to_string(sample).unwrap()).unwrap();
     assert_eq!(
         config.to_string(),
-        "listen 127.0.0.1:8443 with TLS, agents 127.0.0.1:7443 with TLS by auth, tokens 1, auth, rules 4"
+        "listen 127.0.0.1:8443 with TLS, agents 127.0.0.1:7443 with TLS by auth, tokens 1, auth, rules 5"
     );
 }
 
@@ -435,6 +435,14 @@ fn what_agents_may_register_is_checked() {
     }
     let error = with("{name: ci, groups: [web], services: []}").unwrap_err();
     assert!(error.contains("no service is allowed"), "{error}");
+    with("{name: ci, groups: [web], hosts: [a.example, \"*.b.example\"]}").unwrap();
+    let error = with("{name: ci, groups: [web], hosts: []}").unwrap_err();
+    assert!(error.contains("no host is allowed"), "{error}");
+    let error = with("{name: ci, groups: [web], hosts: [\"*\"]}").unwrap_err();
+    assert!(
+        error.starts_with("gateway.yaml:4:") && error.contains("*.example.com"),
+        "{error}"
+    );
     files.wrong(
         "  auth: keys",
         "  auth: keys\n  open: true",

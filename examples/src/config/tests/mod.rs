@@ -101,7 +101,7 @@ fn an_unknown_key() {
     assert_eq!(
         gateway_with("    group: web", "    gruop: web"),
         "\
-gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `path`, `grpc`, \
+gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `registered_hosts`, `path`, `grpc`, \
 `protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`, `timeouts`, \
 `auth`, `rate_limit`, `concurrency`)
   10 |     gruop: web

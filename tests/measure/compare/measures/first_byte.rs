@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use bytes::BytesMut;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -95,20 +96,25 @@ async fn stamps(way: &Way) -> io::Result<Vec<f64>> {
     raw.first_byte().await?;
     let mut delays = Vec::with_capacity(TIMES);
     loop {
-        // A chunk: its length in hexadecimal digits, the stamp, and ends of lines.
-        let text = String::from_utf8_lossy(&raw.buffer).into_owned();
-        let stamp = text.split("\r\n").find(|line| line.len() == STAMP);
-        match stamp.and_then(|stamp| stamp.parse::<u128>().ok()) {
-            Some(written) => {
-                delays.push(nanoseconds().saturating_sub(written) as f64 / 1e6);
-                raw.buffer.clear();
-            }
-            None if delays.len() == TIMES => return Ok(delays),
-            None => {}
+        let now = nanoseconds();
+        while let Some(written) = take_stamp(&mut raw.buffer) {
+            delays.push(now.saturating_sub(written) as f64 / 1e6);
         }
         if delays.len() == TIMES {
             return Ok(delays);
         }
         raw.more().await?;
     }
+}
+
+/// Takes the next stamp, and what stands in front of it: the length of its chunk. No other line is as long as a stamp.
+fn take_stamp(buffer: &mut BytesMut) -> Option<u128> {
+    while let Some(end) = buffer.windows(2).position(|window| window == b"\r\n") {
+        let line = buffer.split_to(end + 2);
+        let line = std::str::from_utf8(&line[..end]).unwrap_or_default();
+        if line.len() == STAMP {
+            return line.parse().ok();
+        }
+    }
+    None
 }

@@ -1,9 +1,12 @@
 //! What processes hold in memory, each time freshly started ones.
 
-use std::fs::File;
+use std::{fs::File, time::Duration};
 
-use super::memory_steps::{Fresh, added, idle, peak};
+use tokio::time::timeout;
+
+use super::memory_steps::{Figures, Fresh, added, idle, peak};
 use crate::{
+    grid::figure,
     process::Failure,
     readers,
     report::{Bound::AtMost, Goal, Report},
@@ -18,14 +21,25 @@ const CREDIT: f64 = tunnel_core::flow::DEFAULT_INITIAL_CREDIT as f64 / (1 << 20)
 
 const READERS: usize = 50;
 
+/// The longest that one step may take.
+const LONGEST: Duration = Duration::from_secs(120);
+
 const MIB: &str = " MiB";
 
 /// Figures of the processes of a way, by the way's name.
-type Row = (String, Vec<(String, f64)>);
+type Row = (String, Figures);
+
+/// The columns of the table as they are filled.
+#[derive(Default)]
+struct Columns {
+    names: Vec<&'static str>,
+    /// By way and process, with a figure for each column.
+    rows: Vec<(String, Vec<Option<f64>>)>,
+}
 
 pub(crate) async fn measure(world: &World, report: &mut Report) {
     let begun = report.begin("Memory of each process, in MiB");
-    let mut table = Table::new(["", "process", "what", "MiB"]);
+    let mut columns = Columns::default();
     let fresh = Fresh::all(world, &[RATHOLE, NGINX_TWO]);
     let ours = Fresh::all(world, &[]);
     let file = world.directory.join("upload");
@@ -36,46 +50,29 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     let seconds = world.options.seconds;
 
     let rows = steps(world, report, &fresh, async |fresh| idle(world, fresh).await).await;
-    tell(report, &mut table, "idle", &rows, "memory, idle", 15.0);
+    columns.add("idle", &rows);
+    goal(report, &rows, "memory, idle", 15.0);
     let load = async |way: &Way| wrk(way.plain, 256, seconds).await;
     let rows = steps(world, report, &fresh, async |fresh| {
         peak(world, fresh, &load).await
     })
     .await;
-    tell(
-        report,
-        &mut table,
-        "peak, 256 connections of small GETs",
-        &rows,
-        "memory, 256 connections of small requests",
-        32.0,
-    );
+    columns.add("256 connections", &rows);
+    goal(report, &rows, "memory, 256 connections of small requests", 32.0);
     let load = async |way: &Way| curl::download(way.plain, bytes).await;
     let rows = steps(world, report, &fresh, async |fresh| {
         added(world, fresh, &load).await
     })
     .await;
-    tell(
-        report,
-        &mut table,
-        "added by a download of 1 GiB",
-        &rows,
-        "memory, added by a download of 1 GiB",
-        8.0,
-    );
+    columns.add("added by 1 GiB down", &rows);
+    goal(report, &rows, "memory, added by a download of 1 GiB", 8.0);
     let load = async |way: &Way| curl::upload(way.plain, &file, bytes).await;
     let rows = steps(world, report, &fresh, async |fresh| {
         added(world, fresh, &load).await
     })
     .await;
-    tell(
-        report,
-        &mut table,
-        "added by an upload of 1 GiB",
-        &rows,
-        "memory, added by an upload of 1 GiB",
-        8.0,
-    );
+    columns.add("added by 1 GiB up", &rows);
+    goal(report, &rows, "memory, added by an upload of 1 GiB", 8.0);
 
     let most = READERS as f64 * CREDIT + 16.0;
     let path = format!("/bench/bytes/{}", 1 << 30);
@@ -84,28 +81,49 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
         peak(world, fresh, &load).await
     })
     .await;
-    tell(
-        report,
-        &mut table,
-        "peak, 50 stalled readers",
-        &rows,
-        "memory, 50 stalled readers",
-        most,
-    );
+    columns.add("50 stalled readers", &rows);
+    goal(report, &rows, "memory, 50 stalled readers", most);
     let load = async |way: &Way| readers::stopped(way.plain, "/bench/drip", READERS).await;
     let rows = steps(world, report, &ours, async |fresh| {
         peak(world, fresh, &load).await
     })
     .await;
-    tell(
-        report,
-        &mut table,
-        "peak, 50 stalled readers of single bytes",
-        &rows,
-        "memory, 50 stalled readers of single bytes",
-        most,
-    );
-    report.table(&begun, &table);
+    columns.add("50 stalled, single bytes", &rows);
+    goal(report, &rows, "memory, 50 stalled readers of single bytes", most);
+    report.table(&begun, &columns.table());
+}
+
+impl Columns {
+    fn add(&mut self, name: &'static str, rows: &[Row]) {
+        let filled = self.names.len();
+        self.names.push(name);
+        for (way, processes) in rows {
+            for (place, (process, mib)) in processes.iter().enumerate() {
+                // Both hops have the same name.
+                let is_second = processes[..place].iter().any(|(earlier, _)| earlier == process);
+                let row = format!("{way}: {process}{}", if is_second { " behind it" } else { "" });
+                let index = self.rows.iter().position(|(known, _)| *known == row);
+                let index = index.unwrap_or_else(|| {
+                    self.rows.push((row, Vec::new()));
+                    self.rows.len() - 1
+                });
+                let figures = &mut self.rows[index].1;
+                figures.resize(filled, None);
+                figures.push(Some(*mib));
+            }
+        }
+    }
+
+    fn table(&self) -> Table {
+        let header = [""].iter().chain(&self.names);
+        let mut table = Table::from_header(header.map(|name| (*name).to_owned()).collect());
+        for (row, figures) in &self.rows {
+            let figures = (0..self.names.len()).map(|index| figures.get(index).copied().flatten());
+            let cells = figures.map(|mib| figure(mib, 1));
+            table.row([row.clone()].into_iter().chain(cells).collect());
+        }
+        table
+    }
 }
 
 /// What 10,000 exchanges cost that have begun, and go on without a byte.
@@ -143,11 +161,12 @@ async fn steps(
     world: &World,
     report: &mut Report,
     fresh: &[Fresh],
-    step: impl AsyncFn(&Fresh) -> Result<Vec<(String, f64)>, Failure>,
+    step: impl AsyncFn(&Fresh) -> Result<Figures, Failure>,
 ) -> Vec<Row> {
     let mut rows = Vec::new();
     for fresh in fresh {
-        match step(fresh).await {
+        let step = timeout(LONGEST, step(fresh)).await;
+        match step.unwrap_or_else(|_| Err("a step took too long".to_owned())) {
             Ok(figures) => rows.push((fresh.name(world), figures)),
             Err(failure) => report.remark(format!("{}: {failure}", fresh.name(world))),
         }
@@ -155,22 +174,12 @@ async fn steps(
     rows
 }
 
-/// Puts figures into the table, and the larger one of gateway and agent beside what is to be reached.
-fn tell(report: &mut Report, table: &mut Table, what: &str, rows: &[Row], goal: &'static str, most: f64) {
-    for (way, processes) in rows {
-        for (process, mib) in processes {
-            table.row(vec![
-                way.clone(),
-                process.clone(),
-                what.to_owned(),
-                format!("{mib:.1}"),
-            ]);
-        }
-    }
+/// Puts the larger one of gateway and agent beside what is to be reached.
+fn goal(report: &mut Report, rows: &[Row], what: &'static str, most: f64) {
     let ours = rows.iter().find(|(way, _)| way == TUNNEL);
     let largest = ours.and_then(|(_, processes)| processes.iter().map(|(_, mib)| *mib).reduce(f64::max));
     report.goal(Goal {
-        what: goal,
+        what,
         value: largest,
         unit: MIB,
         least: AtMost(most),

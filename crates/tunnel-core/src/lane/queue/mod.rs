@@ -4,7 +4,7 @@
 mod check;
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{VecDeque, hash_map::Entry},
     sync::Arc,
     task::Waker,
 };
@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, Place},
+    fifo::Fifo,
     id::RequestId,
+    id_map::IdMap,
     message::{End, MESSAGE_COST, Payload, Reset, TunnelMessage},
 };
 
@@ -69,7 +71,7 @@ pub(super) struct Popped {
 pub(super) struct Queue {
     signals: VecDeque<TunnelMessage>,
     refusals: VecDeque<TunnelMessage>,
-    exchanges: HashMap<RequestId, Pending>,
+    exchanges: IdMap<Pending>,
     /// The exchanges that have a window update or a reset pending.
     control: VecDeque<RequestId>,
     small: Line,
@@ -85,10 +87,22 @@ struct Line {
     waiters: Waiters,
 }
 
+/// A message, and what it weighs.
+struct Queued {
+    message: TunnelMessage,
+    weight: usize,
+}
+
+impl Queued {
+    fn class(&self) -> Class {
+        Class::of(&self.message.payload)
+    }
+}
+
 /// What one exchange has queued.
 struct Pending {
     exchange: Arc<Exchange>,
-    messages: VecDeque<TunnelMessage>,
+    messages: Fifo<Queued>,
     window: u32,
     reset: Option<(Reset, Option<Place>)>,
 }
@@ -97,7 +111,7 @@ impl Pending {
     fn new(exchange: &Arc<Exchange>) -> Self {
         Self {
             exchange: exchange.clone(),
-            messages: VecDeque::new(),
+            messages: Fifo::default(),
             window: 0,
             reset: None,
         }
@@ -176,24 +190,24 @@ impl Queue {
     pub(super) fn push(
         &mut self,
         exchange: &Arc<Exchange>,
-        class: Class,
+        (class, weight): (Class, usize),
         mut message: TunnelMessage,
         max_chunk: usize,
     ) -> usize {
-        let weight = weight(&message.payload);
         let pending = self
             .exchanges
             .entry(exchange.id())
             .or_insert_with(|| Pending::new(exchange));
-        if let (Some(last), Payload::Data(data)) = (pending.messages.back_mut(), &mut message.payload) {
-            let class = Class::of(&last.payload);
-            if let Some(refund) = join(&mut last.payload, data, max_chunk) {
+        if let (Some(last), Payload::Data(data)) = (pending.messages.last_mut(), &mut message.payload) {
+            let class = last.class();
+            if let Some(refund) = join(&mut last.message.payload, data, max_chunk) {
+                last.weight += weight - MESSAGE_COST;
                 self.line(class).0.bytes += weight - MESSAGE_COST;
                 return refund;
             }
         }
         let is_first = pending.messages.is_empty();
-        pending.messages.push_back(message);
+        pending.messages.push(Queued { message, weight });
         let line = self.line(class).0;
         line.bytes += weight;
         if is_first {
@@ -236,14 +250,11 @@ impl Queue {
         if pending.has_control() {
             self.control.retain(|other| *other != id);
         }
-        if let Some(first) = pending.messages.front() {
-            self.line(Class::of(&first.payload))
-                .0
-                .turns
-                .retain(|other| *other != id);
+        if let Some(first) = pending.messages.first() {
+            self.line(first.class()).0.turns.retain(|other| *other != id);
         }
-        for message in &pending.messages {
-            self.line(Class::of(&message.payload)).0.bytes -= weight(&message.payload);
+        for queued in pending.messages.iter() {
+            self.line(queued.class()).0.bytes -= queued.weight;
         }
         [Class::Small, Class::Bulk].map(|class| {
             let (line, limit) = self.line(class);
@@ -300,18 +311,21 @@ impl Queue {
             0
         };
         let id = self.line(class).0.turns.pop_front()?;
-        let pending = self.exchanges.get_mut(&id)?;
-        let message = pending.messages.pop_front()?;
+        let Entry::Occupied(mut entry) = self.exchanges.entry(id) else {
+            return None;
+        };
+        let pending = entry.get_mut();
+        let Queued { message, weight } = pending.messages.pop()?;
         pending.exchange.set_written();
-        let next = pending.messages.front().map(|next| Class::of(&next.payload));
+        let next = pending.messages.first().map(Queued::class);
         if pending.is_empty() {
-            self.exchanges.remove(&id);
+            entry.remove();
         }
         if let Some(next) = next {
             self.line(next).0.turns.push_back(id);
         }
         let (line, limit) = self.line(class);
-        line.bytes -= weight(&message.payload);
+        line.bytes -= weight;
         let waiter = if line.bytes < limit {
             line.waiters.first()
         } else {

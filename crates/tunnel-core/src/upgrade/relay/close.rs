@@ -26,6 +26,11 @@ impl Close {
         code: 1001,
         reason: "the deadline passed",
     };
+    /// Section 7.4.1: the endpoint's policy was violated.
+    pub(super) const EXPIRED: Self = Self {
+        code: 1008,
+        reason: "the credentials expired",
+    };
     pub(super) const IDLE: Self = Self {
         code: 1001,
         reason: "nothing was said for too long",

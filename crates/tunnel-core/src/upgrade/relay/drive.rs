@@ -102,6 +102,10 @@ where
             Event::Gone => return Err(ended(Cause::Canceled, "the client does not answer any more")),
             Event::Lingered => return Err(ended(Cause::Deadline, "the stream did not end in time")),
             Event::Deadline => (Close::DEADLINE, ended(Cause::Deadline, Close::DEADLINE.reason)),
+            Event::Expired => (
+                Close::EXPIRED,
+                ended(Cause::Unauthenticated, Close::EXPIRED.reason),
+            ),
             Event::Idle => (Close::IDLE, ended(Cause::Deadline, Close::IDLE.reason)),
         };
         let is_told = is_open
@@ -218,7 +222,7 @@ where
 
 fn ended(cause: Cause, text: &'static str) -> TunnelError {
     let initiator = match cause {
-        Cause::Canceled => Initiator::Caller,
+        Cause::Canceled | Cause::Unauthenticated => Initiator::Caller,
         _ => Initiator::Tunnel,
     };
     TunnelError::new(cause, initiator, text)

@@ -69,6 +69,7 @@ pub enum Kind {
 /// | the body failed, because what the client sent is no frames | 1002 |
 /// | [`Stopping`] has ended: as soon as a frame has ended | 1001 |
 /// | the deadline has passed, or nothing has moved for too long | 1001 |
+/// | the client's credentials have expired | 1008 |
 /// | the body failed in any other way | none: the stream breaks off |
 ///
 /// What the server sends afterwards is not for the client any more; the client's answer still goes to the server. An endpoint
@@ -152,6 +153,12 @@ impl<B, T: ByteStream> Relay<B, T> {
     /// Ends the stream at this time.
     pub fn deadline(mut self, at: Option<Instant>) -> Self {
         self.times.deadline = at;
+        self
+    }
+
+    /// Ends the stream at this time, because the client's credentials are good no longer.
+    pub fn expiry(mut self, at: Option<Instant>) -> Self {
+        self.times.expiry = at;
         self
     }
 

@@ -19,6 +19,8 @@ pub(super) enum Event {
     /// The server of the outside connection begins to stop.
     Stopping,
     Deadline,
+    /// The caller's credentials are no longer good.
+    Expired,
     Idle,
     /// A ping is due.
     Ping,
@@ -34,6 +36,7 @@ pub(super) struct Times {
     pub(super) idle: Option<Duration>,
     pub(super) ping: Option<Duration>,
     pub(super) deadline: Option<Instant>,
+    pub(super) expiry: Option<Instant>,
     pub(super) stopping: Option<BoxTask>,
     linger: Option<Instant>,
     /// Until when somebody has to take something.
@@ -61,7 +64,7 @@ impl Times {
         self.pinged = self.now();
     }
 
-    /// From now on only this limit holds, and the deadline.
+    /// From now on only this limit holds, and those that are points in time.
     pub(super) fn linger(&mut self) {
         if self.linger.is_none() {
             (self.idle, self.ping) = (None, None);
@@ -122,13 +125,18 @@ impl Times {
     }
 
     const fn has_limits(&self) -> bool {
-        self.is_watching() || self.deadline.is_some() || self.linger.is_some() || self.stalled.is_some()
+        self.is_watching()
+            || self.deadline.is_some()
+            || self.expiry.is_some()
+            || self.linger.is_some()
+            || self.stalled.is_some()
     }
 
     /// What happens once.
     fn forget(&mut self, event: Event) {
         match event {
             Event::Deadline => self.deadline = None,
+            Event::Expired => self.expiry = None,
             Event::Idle => self.idle = None,
             Event::Gone => self.ping = None,
             Event::Stopping | Event::Ping | Event::Lingered => {}
@@ -143,6 +151,7 @@ impl Times {
         heard: Option<Heard>,
     ) -> Option<(Instant, Option<Event>)> {
         let deadline = self.deadline.map(|at| (at, Some(Event::Deadline)));
+        let expiry = self.expiry.map(|at| (at, Some(Event::Expired)));
         let linger = self.linger.or(self.stalled).map(|at| (at, Some(Event::Lingered)));
         let idle = self.idle.zip(heard).map(|(idle, heard)| {
             let last = self.moved.map_or(heard.passed, |moved| moved.max(heard.passed));
@@ -153,7 +162,7 @@ impl Times {
             Some(_) if waits_to_ping => (now + every, None),
             Some(since) => self.next_ping(every, since),
         });
-        [deadline, linger, idle, ping]
+        [deadline, expiry, linger, idle, ping]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)

@@ -22,7 +22,7 @@ pub use self::{
 };
 use super::{
     Realm, authorization,
-    cache::Cache,
+    cache::{Cache, MAX_REMEMBERED},
     challenge,
     lookup::{Asked, Question, Verdict},
 };
@@ -31,9 +31,6 @@ use crate::flight::Flights;
 /// How long a password that was right is not checked again, unless set otherwise. A check costs as much as the hash was made
 /// to cost, and browsers send the password with every request.
 pub const DEFAULT_REMEMBER: Duration = Duration::from_secs(60);
-
-/// The most passwords that are remembered.
-const MAX_REMEMBERED: usize = 10_000;
 
 /// The most passwords that are checked or wait for it at a time; more are answered 503.
 const MAX_CHECKS: usize = 128;

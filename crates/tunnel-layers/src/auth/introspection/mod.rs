@@ -21,7 +21,7 @@ pub use self::future::IntrospectionFuture;
 use self::{answer::Demands, call::Endpoint};
 use super::{
     AuthConfigError, HttpClient, Realm,
-    cache::Cache,
+    cache::{Cache, MAX_REMEMBERED, Weight},
     challenge::BearerChallenge,
     lookup::{Asked, Question, Verdict},
 };
@@ -36,9 +36,6 @@ pub const DEFAULT_INACTIVE_TIME: Duration = Duration::from_secs(10);
 
 /// How long the server may take, unless set otherwise.
 pub const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The most tokens that are remembered, of either kind.
-const MAX_REMEMBERED: usize = 10_000;
 
 /// The most tokens that are asked about at a time; for more, callers are answered 503.
 const MAX_CALLS: usize = 128;
@@ -226,6 +223,15 @@ async fn ask(shared: Arc<Shared>, key: Key, token: Box<str>, client: impl HttpCl
             let refused: Verdict = Err(shared.challenge.invalid(reason));
             shared.refused.put(key, refused.clone(), now + shared.inactive);
             refused
+        }
+    }
+}
+
+impl Weight for Verdict {
+    fn bytes(&self) -> usize {
+        match self {
+            Ok(principal) => principal.bytes(),
+            Err(rejection) => rejection.challenges().iter().map(HeaderValue::len).sum(),
         }
     }
 }

@@ -3,7 +3,9 @@ use std::{sync::Arc, time::Duration};
 use http::Uri;
 use jsonwebtoken::{Algorithm, crypto::aws_lc};
 
-use super::{Jwt, Shared, Source, claims::Mapping, keys::JwtKeys, remote::Remote, verify::Demands};
+use super::{
+    Jwt, Remembered, Shared, Source, claims::Mapping, keys::JwtKeys, remote::Remote, verify::Demands,
+};
 use crate::auth::{AuthConfigError, Realm, challenge::BearerChallenge, fetch::HttpClient};
 
 /// How far clocks may be apart, unless set otherwise.
@@ -11,6 +13,9 @@ pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
 /// The most that clocks may be apart: more would keep tokens alive that are dead.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(600);
+
+/// How long a token that was good is not verified again, unless set otherwise.
+pub const DEFAULT_JWT_REMEMBER: Duration = Duration::from_secs(60);
 
 /// What a [`Jwt`] has to know.
 #[derive(Debug)]
@@ -25,6 +30,7 @@ pub struct JwtBuilder {
     leeway: Duration,
     token_type: Option<Box<str>>,
     mapping: Mapping,
+    remember: Duration,
     realm: Realm,
 }
 
@@ -54,6 +60,7 @@ impl JwtBuilder {
             leeway: DEFAULT_LEEWAY,
             token_type: None,
             mapping: Mapping::default(),
+            remember: DEFAULT_JWT_REMEMBER,
             realm: Realm::default(),
         }
     }
@@ -119,6 +126,13 @@ impl JwtBuilder {
         self
     }
 
+    /// How long a token that was good is not verified again, at most until it expires or the issuer's keys are read anew; zero
+    /// verifies every request. [`DEFAULT_JWT_REMEMBER`] unless set.
+    pub fn remember(mut self, time: Duration) -> Self {
+        self.remember = time;
+        self
+    }
+
     /// What callers are told that their tokens are for.
     pub fn realm(mut self, realm: Realm) -> Self {
         self.realm = realm;
@@ -149,6 +163,7 @@ impl JwtBuilder {
         Ok(Jwt(Arc::new(Shared {
             source: self.source,
             demands,
+            remembered: Remembered::new(self.remember),
         })))
     }
 

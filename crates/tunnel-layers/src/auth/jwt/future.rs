@@ -65,7 +65,7 @@ impl Future for JwtFuture {
 fn ask(shared: &Shared, token: &str) -> Result<Verdict, oneshot::Receiver<Fetched>> {
     let remote = match &shared.source {
         Source::Fixed(keys) => {
-            return Ok(match shared.demands.check(token, keys) {
+            return Ok(match shared.check(token, keys, 0) {
                 Outcome::Verdict(verdict) => verdict,
                 Outcome::UnknownKey => shared.demands.unknown_key(),
             });
@@ -74,7 +74,7 @@ fn ask(shared: &Shared, token: &str) -> Result<Verdict, oneshot::Receiver<Fetche
     };
     let now = remote.now();
     if let Some(keys) = &now.keys
-        && let Outcome::Verdict(verdict) = shared.demands.check(token, keys)
+        && let Outcome::Verdict(verdict) = shared.check(token, keys, now.generation)
     {
         if now.is_old {
             // Nobody waits for it: what is known still serves.
@@ -92,11 +92,12 @@ fn ask(shared: &Shared, token: &str) -> Result<Verdict, oneshot::Receiver<Fetche
 /// The verdict by the keys that have come.
 fn again(shared: &Shared, token: &str, fetched: Result<Fetched, oneshot::error::RecvError>) -> Verdict {
     fetched.unwrap_or_else(|_| Err(Remote::unavailable()))?;
-    let keys = match &shared.source {
-        Source::Remote(remote) => remote.now().keys,
+    let now = match &shared.source {
+        Source::Remote(remote) => Some(remote.now()),
         Source::Fixed(_) => None,
     };
-    match keys.map(|keys| shared.demands.check(token, &keys)) {
+    let keys = now.and_then(|now| Some((now.keys?, now.generation)));
+    match keys.map(|(keys, generation)| shared.check(token, &keys, generation)) {
         Some(Outcome::Verdict(verdict)) => verdict,
         Some(Outcome::UnknownKey) => shared.demands.unknown_key(),
         None => Err(Remote::unavailable()),

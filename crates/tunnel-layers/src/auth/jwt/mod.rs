@@ -4,6 +4,7 @@ mod builder;
 mod claims;
 mod future;
 mod keys;
+mod remembered;
 mod remote;
 #[cfg(all(test, feature = "full"))]
 mod tests;
@@ -15,12 +16,16 @@ use http::Uri;
 use tunnel_core::auth::{AuthRequest, Authenticator, Principal, Rejection};
 
 pub use self::{
-    builder::{DEFAULT_LEEWAY, JwtBuilder, MAX_LEEWAY},
+    builder::{DEFAULT_JWT_REMEMBER, DEFAULT_LEEWAY, JwtBuilder, MAX_LEEWAY},
     future::JwtFuture,
     keys::{JwtKeys, MAX_KEYS, MIN_SECRET_BYTES},
     remote::{MAX_AGE, MIN_REFRESH_INTERVAL, REFRESH_AFTER},
 };
-use self::{remote::Remote, verify::Demands};
+use self::{
+    remembered::Remembered,
+    remote::Remote,
+    verify::{Demands, Outcome},
+};
 use super::{AuthConfigError, HttpClient};
 
 /// The algorithms that can be allowed.
@@ -36,6 +41,9 @@ type Verdict = Result<Principal, Rejection>;
 /// * `exp` has to be there and in the future, `nbf` in the past if it is there; `iss` and `aud` have to be there and be among
 ///   those that were named.
 /// * A token with critical extensions (`crit`), encrypted or compressed, is refused.
+///
+/// A token that was good is not verified again for [`DEFAULT_JWT_REMEMBER`], at most until it expires: a signature costs tens of
+/// microseconds. What is remembered is the SHA-256 of the token, and only for the keys by which it was verified.
 ///
 /// Keys are given, or published by the issuer at a URL. Those are asked for when the first token comes, again after
 /// [`REFRESH_AFTER`], and when a token names a key that is not known, but not within [`MIN_REFRESH_INTERVAL`]. While the issuer
@@ -60,12 +68,21 @@ pub struct Jwt(Arc<Shared>);
 struct Shared {
     source: Source,
     demands: Demands,
+    remembered: Remembered,
 }
 
 #[derive(Debug)]
 enum Source {
     Fixed(JwtKeys),
     Remote(Remote),
+}
+
+impl Shared {
+    /// What these keys make of a token, unless they have said that it is good a moment ago.
+    fn check(&self, token: &str, keys: &JwtKeys, generation: u64) -> Outcome {
+        let check = || self.demands.check(token, keys);
+        self.remembered.or_check(token, generation, check)
+    }
 }
 
 impl Jwt {

@@ -54,6 +54,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     keys: Option<Known>,
+    /// How often keys have come.
+    generation: u64,
     /// When a call was last begun, and whether it failed.
     tried: Option<Instant>,
     failed: bool,
@@ -67,6 +69,8 @@ struct Known {
 /// What there is at the moment.
 pub(super) struct Now {
     pub(super) keys: Option<Arc<JwtKeys>>,
+    /// Which these are, in the order in which they came.
+    pub(super) generation: u64,
     /// They should be asked for again.
     pub(super) is_old: bool,
     /// The last call failed.
@@ -95,6 +99,7 @@ impl Remote {
             .filter(|known| known.since.elapsed() < MAX_AGE);
         Now {
             keys: known.map(|known| known.keys.clone()),
+            generation: state.generation,
             is_old: known.is_none_or(|known| known.since.elapsed() >= REFRESH_AFTER),
             failed: state.failed,
         }
@@ -133,6 +138,7 @@ async fn fetch(shared: Arc<Shared>, client: impl HttpClient) -> Fetched {
     let mut state = shared.state();
     state.failed = result.is_err();
     let keys = result.inspect_err(|rejection| log(&shared.uri, rejection))?;
+    state.generation += 1;
     state.keys = Some(Known {
         keys: Arc::new(keys),
         since: Instant::now(),

@@ -14,12 +14,10 @@ use tunnel_core::{
 };
 
 use super::*;
-use crate::{
-    reject::ResponseBody,
-    test_util::{Probe, Scripted, grpc_request, request},
-};
+use crate::test_util::{Probe, Scripted, grpc_request, request};
 
 mod combined;
+mod expiry;
 mod policies;
 mod principal;
 mod tokens;
@@ -45,10 +43,10 @@ fn by_rule(mut request: Request<Scripted>, access: Access) -> Request<Scripted> 
     request
 }
 
-type Answer = Response<ResponseBody<String>>;
+type Answer = Response<AuthBody<String>>;
 
 /// Who called, and what the service inside saw of the request.
-async fn inside(request: Request<Scripted>) -> Result<Response<String>, Infallible> {
+async fn inside(request: Request<CleanBody<Scripted>>) -> Result<Response<String>, Infallible> {
     let who = request.extensions().get::<Principal>();
     let mut response = Response::new(who.map_or("nobody", Principal::name).to_owned());
     *response.headers_mut() = request.headers().clone();

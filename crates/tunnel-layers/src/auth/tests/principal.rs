@@ -1,6 +1,7 @@
 //! What is found out about a caller, and who learns it.
 
 use super::*;
+use crate::test_util::Step;
 
 #[tokio::test]
 async fn the_principal_goes_on_in_a_header_that_nobody_can_forge() {
@@ -23,6 +24,51 @@ async fn the_principal_goes_on_in_a_header_that_nobody_can_forge() {
     let answer = ask(&layer, by_rule(forged(request("/")), Access::Public)).await;
     assert_eq!(answer.status(), 200);
     assert!(!answer.headers().contains_key(&name) && !answer.headers().contains_key("x_caller"));
+}
+
+#[tokio::test]
+async fn it_cannot_be_forged_in_trailers_either() {
+    /// The names of the trailers that came; none if no section of them did.
+    async fn trailers(request: Request<CleanBody<Scripted>>) -> Result<Response<String>, Infallible> {
+        let collected = request.into_body().collect().await.unwrap();
+        let names = collected.trailers().map(|trailers| {
+            let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+            names.join(" ")
+        });
+        let text = names.unwrap_or_else(|| "none".to_owned());
+        assert_eq!(collected.to_bytes(), "data");
+        Ok(Response::new(text))
+    }
+    let layer = AuthLayer::new(tokens());
+    let guarded = layer
+        .clone()
+        .principal_header("x-caller".parse().unwrap())
+        .unwrap();
+    for (layer, names, expected) in [
+        (
+            &guarded,
+            &["x-caller", "x_caller", "x-checksum"][..],
+            "x-checksum",
+        ),
+        (&guarded, &["x-checksum", "grpc-status"], "x-checksum grpc-status"),
+        (&guarded, &["X-Caller"], "none"),
+        (&layer, &["x-caller"], "x-caller"),
+    ] {
+        for access in [Access::Default, Access::Public] {
+            let mut fields = HeaderMap::new();
+            for name in names {
+                fields.append(
+                    name.parse::<HeaderName>().unwrap(),
+                    HeaderValue::from_static("root"),
+                );
+            }
+            let body = Scripted::new([Step::Data("data"), Step::Trailers(fields)]);
+            let request = by_rule(with_token(request("/"), TOKEN), access).map(|_| body);
+            let answer = layer.layer(service_fn(trailers)).oneshot(request).await.unwrap();
+            let text = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(text, expected);
+        }
+    }
 }
 
 #[tokio::test]

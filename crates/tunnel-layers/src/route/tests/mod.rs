@@ -3,6 +3,7 @@ use tunnel_core::GroupName;
 use super::*;
 
 mod grpc;
+mod hosts;
 mod matching;
 mod protocol;
 mod registered;

@@ -1,11 +1,12 @@
 //! Which sessions there are, and which groups and services they serve.
 
 mod services;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,10 +18,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
-    Agents, Cause, GroupName, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
+    Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
 };
 
-use self::services::Owners;
+use self::{
+    services::Owners,
+    snapshot::{Group, Snapshot},
+};
 use crate::{
     dispatch::control,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
@@ -31,8 +35,8 @@ const MAX_KNOWN_GROUPS: usize = 10_000;
 
 /// The agents that are connected to a gateway. Cheap to clone; all clones are the same.
 ///
-/// It answers which agents serve a group ([`Agents`]), and which group has a gRPC service that agents registered by its
-/// name ([`Services`]).
+/// It answers which agents serve a group, or a host of it ([`Agents`], [`Hosts`]), and which group has a gRPC service that agents
+/// registered by its name ([`Services`]).
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -63,19 +67,6 @@ struct State {
     known: HashSet<GroupName>,
 }
 
-#[derive(Default)]
-struct Snapshot {
-    groups: HashMap<GroupName, Group>,
-    services: HashMap<Arc<str>, GroupName>,
-}
-
-/// A group that is known.
-struct Group {
-    members: Arc<[Member]>,
-    /// Whether each of them has been silent.
-    suspects: Vec<Arc<AtomicBool>>,
-}
-
 /// One session, as the registry knows it.
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -87,6 +78,8 @@ pub(super) struct Entry {
     pub(super) groups: Vec<GroupName>,
     /// The gRPC services, which go to the first group. None twice.
     pub(super) services: Vec<Arc<str>>,
+    /// The hosts, which are each group's. None twice.
+    pub(super) hosts: Vec<Arc<str>>,
     pub(super) weight: u32,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
@@ -112,6 +105,8 @@ pub struct AgentStatus {
     pub groups: Vec<GroupName>,
     /// The gRPC services that it registered for the first of them.
     pub services: Vec<Arc<str>>,
+    /// The hosts that it registered for all of them.
+    pub hosts: Vec<Arc<str>>,
     /// Its share of new exchanges.
     pub weight: u32,
     /// Whether it has been silent for a heartbeat.
@@ -139,6 +134,7 @@ impl Registry {
             session: entry.session.clone(),
             groups: entry.groups.clone(),
             services: entry.services.clone(),
+            hosts: entry.hosts.clone(),
             weight: entry.weight,
             suspect: entry.suspect.load(Ordering::Relaxed),
         };
@@ -205,7 +201,9 @@ impl Registry {
     /// Whether an agent of `group` could take an exchange now; `None` for a group that nobody has registered yet.
     pub(super) fn can_carry(&self, group: &GroupName) -> Option<bool> {
         let snapshot = self.0.snapshot.load();
-        let Group { members, suspects } = snapshot.groups.get(group)?;
+        let Group {
+            members, suspects, ..
+        } = snapshot.groups.get(group)?;
         let mut each = members.iter().zip(suspects);
         Some(each.any(|(member, suspect)| member.session.is_available() && !suspect.load(Ordering::Relaxed)))
     }
@@ -257,32 +255,15 @@ impl State {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let mut groups = HashMap::<GroupName, BTreeMap<_, (Member, Arc<AtomicBool>)>>::new();
-        for entry in self.sessions.values() {
-            for group in &entry.groups {
-                // In one order everywhere, so that a rotation goes round.
-                let key = (entry.session.agent().clone(), entry.session.id().to_string());
-                let member = Member {
-                    session: entry.session.clone(),
-                    weight: entry.weight,
-                };
-                let members = groups.entry(group.clone()).or_default();
-                members.insert(key, (member, entry.suspect.clone()));
-            }
-        }
+        let mut groups = snapshot::groups(self.sessions.values());
         if self.known.len() > groups.len() + MAX_KNOWN_GROUPS {
             self.known.retain(|group| groups.contains_key(group));
         }
         for group in &self.known {
             groups.entry(group.clone()).or_default();
         }
-        let group = |(name, members): (GroupName, BTreeMap<_, _>)| {
-            let (members, suspects): (Vec<_>, _) = members.into_values().unzip();
-            let members = members.into();
-            (name, Group { members, suspects })
-        };
         Snapshot {
-            groups: groups.into_iter().map(group).collect(),
+            groups,
             services: self.owners.snapshot(),
         }
     }
@@ -293,6 +274,22 @@ impl Agents for Registry {
         let snapshot = self.0.snapshot.load();
         let members = snapshot.groups.get(group).map(|group| &group.members);
         members.unwrap_or(&self.0.none).clone()
+    }
+
+    fn members_with_host(&self, group: &GroupName, host: &str) -> Arc<[Member]> {
+        let snapshot = self.0.snapshot.load();
+        let members = snapshot.groups.get(group).and_then(|group| group.hosts.get(host));
+        members.unwrap_or(&self.0.none).clone()
+    }
+}
+
+impl Hosts for Registry {
+    fn has_host(&self, group: &GroupName, host: &str) -> bool {
+        let snapshot = self.0.snapshot.load();
+        snapshot
+            .groups
+            .get(group)
+            .is_some_and(|group| group.hosts.contains_key(host))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Groups and services as sessions come and go.
+//! Groups, services and hosts as sessions come and go.
 
 use tunnel_core::{AgentId, CreditBudget, Direction, Features, InstanceId, Lane, SessionConfig, Settings};
 
@@ -28,6 +28,7 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         lane_key: LaneKey::new(random()),
         groups: groups.iter().map(|name| group(name)).collect(),
         services: services.iter().map(|&name| name.into()).collect(),
+        hosts: Vec::new(),
         weight: 1,
         control: mpsc::channel(1).0,
         suspect: Arc::default(),
@@ -74,6 +75,41 @@ async fn a_session_that_takes_the_place_of_a_dead_one_keeps_its_services() {
     assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
     drop(dead);
     assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn a_host_is_served_by_those_of_the_group_that_registered_it() {
+    let with_hosts = |agent: &str, groups: &[&str], hosts: &[&str]| Entry {
+        hosts: hosts.iter().map(|&host| host.into()).collect(),
+        ..entry(agent, groups, &[])
+    };
+    let registry = Registry::new();
+    let agents = |name: &str, host: &str| {
+        let members = registry.members_with_host(&group(name), host);
+        let has_host = registry.has_host(&group(name), host);
+        assert_eq!(has_host, !members.is_empty());
+        let names = members.iter().map(|member| member.session.agent().to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let first = with_hosts("first", &["a", "b"], &["one.example", "both.example"]);
+    let first = registry.register(first).unwrap();
+    let second = with_hosts("second", &["a"], &["both.example"]);
+    let _second = registry.register(second).unwrap();
+    let _third = registry.register(entry("third", &["a"], &[])).unwrap();
+    assert_eq!(agents("a", "one.example"), "first");
+    assert_eq!(agents("a", "both.example"), "first second");
+    assert_eq!(agents("b", "both.example"), "first");
+    assert_eq!(
+        (agents("a", "two.example"), agents("c", "one.example")),
+        Default::default()
+    );
+    assert_eq!(registry.members(&group("a")).len(), 3);
+    drop(first);
+    assert_eq!(
+        (agents("a", "one.example"), agents("a", "both.example")),
+        (String::new(), "second".to_owned())
+    );
+    assert_eq!(agents("b", "both.example"), "");
 }
 
 #[tokio::test]

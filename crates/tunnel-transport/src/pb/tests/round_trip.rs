@@ -7,7 +7,7 @@ use tunnel_core::{
     ws::WsFrame,
 };
 
-use super::{super::encode, *};
+use super::*;
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
     // Few names, so that there are duplicates; values of any legal bytes.
@@ -113,7 +113,7 @@ fn reset() -> impl Strategy<Value = Payload> {
         .prop_map(|(reason, detail)| Payload::Reset(Reset { reason, detail }))
 }
 
-fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
+pub(super) fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     let payload = prop_oneof![
         frame(),
         request_start(),
@@ -149,11 +149,11 @@ fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     })
 }
 
-fn direction() -> impl Strategy<Value = Direction> {
+pub(super) fn direction() -> impl Strategy<Value = Direction> {
     select(vec![Direction::ClientToServer, Direction::ServerToClient])
 }
 
-fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
+pub(super) fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
     assert_eq!((a.id, a.direction, a.protocol), (b.id, b.direction, b.protocol));
     match (&a.payload, &b.payload) {
         (Payload::Request(a), Payload::Request(b)) => {
@@ -200,8 +200,7 @@ proptest! {
         let at = at % near.len();
         near[at] = flip;
         for bytes in [bytes, near] {
-            let decoded = pb::TunnelMessage::decode(Bytes::from(bytes));
-            if let Ok(Ok(Some(message))) = decoded.map(|message| decode(message, &Limits::MAX)) {
+            if let Ok(Some(message)) = read_bytes(&bytes, &Limits::MAX) {
                 let of_lane = matches!(message.payload, Payload::Ping(_) | Payload::Pong(_));
                 prop_assert_eq!(message.id.is_nil(), of_lane);
             }

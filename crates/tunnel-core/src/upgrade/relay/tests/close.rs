@@ -227,6 +227,33 @@ fn a_server_that_ends_leaves_its_client_half_a_minute() {
 }
 
 #[test]
+fn credentials_that_expire_are_said_between_frames_and_break_off_other_protocols() {
+    let limited = |kind| {
+        Bench::new(|relay, runtime| {
+            let at = runtime.now() + Duration::from_secs(60);
+            let later = at + Duration::from_secs(60);
+            relay.kind(kind).expiry(Some(at)).deadline(Some(later))
+        })
+        .listen()
+    };
+    let bench = limited(Kind::WebSocket);
+    bench.advance(59);
+    bench.assert_runs();
+    bench.advance(1);
+    assert_eq!(code_of(&bench.wire.take()), 1008);
+    bench.wire.end();
+    bench.source.end();
+    bench.run();
+    bench.assert_over();
+
+    let bench = limited(Kind::Opaque);
+    bench.advance(60);
+    assert!(bench.wire.take().is_empty() && !bench.wire.is_shut());
+    assert_eq!(bench.heard_end(), Some(Some(Cause::Unauthenticated)));
+    bench.assert_over();
+}
+
+#[test]
 fn a_deadline_is_said_between_frames_and_breaks_off_within_one() {
     let limited = |kind| {
         Bench::new(|relay, runtime| {

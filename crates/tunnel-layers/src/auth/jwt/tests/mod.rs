@@ -10,6 +10,7 @@ mod cases;
 mod keys;
 mod properties;
 mod published;
+mod remembered;
 mod tokens;
 
 const RSA: &str = include_str!("../testdata/rsa.pem");

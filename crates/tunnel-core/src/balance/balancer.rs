@@ -1,0 +1,169 @@
+//! From all endpoints to one.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Candidate, Choice, Endpoint, Outliers, Pick,
+    choice::{MAX_WEIGHT, WEIGHT_UNIT},
+};
+
+/// A policy, and what stands before it: slow start, zones, ejection.
+#[derive(Clone, Debug, Default)]
+pub struct Balancer<P> {
+    pick: P,
+    slow_start: Duration,
+    zone: Option<ZonePreference>,
+    outliers: Option<Outliers>,
+}
+
+/// Which zone's endpoints are preferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZonePreference {
+    name: Arc<str>,
+    min_endpoints: usize,
+}
+
+impl ZonePreference {
+    /// Endpoints of the zone `name`, as long as one of them can take the exchange.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            min_endpoints: 1,
+        }
+    }
+
+    /// How many of the zone must be able to take an exchange for the others to be left out; at least 1.
+    #[must_use]
+    pub fn min_endpoints(mut self, count: usize) -> Self {
+        self.min_endpoints = count.max(1);
+        self
+    }
+}
+
+impl<P> Balancer<P> {
+    /// The policy alone.
+    #[must_use]
+    pub const fn new(pick: P) -> Self {
+        Self {
+            pick,
+            slow_start: Duration::ZERO,
+            zone: None,
+            outliers: None,
+        }
+    }
+
+    /// How long it takes until an endpoint that has just come has its full weight; it begins with a tenth. Policies that do not
+    /// look at weights know no slow start.
+    #[must_use]
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
+        self
+    }
+
+    /// Prefers a zone.
+    #[must_use]
+    pub fn zone(mut self, zone: ZonePreference) -> Self {
+        self.zone = Some(zone);
+        self
+    }
+
+    /// Ejects who fails.
+    #[must_use]
+    pub fn outliers(mut self, outliers: Outliers) -> Self {
+        self.outliers = Some(outliers);
+        self
+    }
+
+    /// When endpoints are ejected, if they are.
+    #[must_use]
+    pub const fn when_ejected(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// One of `endpoints` that `can` take the exchange; `None` if none can.
+    pub fn choose<'a, E>(
+        &self,
+        endpoints: impl Iterator<Item = &'a E> + Clone,
+        can: impl Fn(&E) -> bool,
+        choice: &Choice,
+    ) -> Option<&'a E>
+    where
+        E: Endpoint,
+        P: Pick<E>,
+    {
+        let mut able = endpoints.clone().filter(|endpoint| can(endpoint));
+        let first = able.next()?;
+        let Some(second) = able.next() else {
+            return Some(first);
+        };
+        let mut candidates: Vec<Candidate<'a, E>> = [first, second]
+            .into_iter()
+            .chain(able)
+            .map(|endpoint| Candidate {
+                endpoint,
+                weight: self.weight(endpoint, choice),
+            })
+            .collect();
+        self.leave_out_ejected(&mut candidates, endpoints.count(), choice);
+        self.prefer_zone(&mut candidates);
+        let index = match candidates.len() {
+            1 => 0,
+            _ => self.pick.pick(&candidates, choice),
+        };
+        candidates
+            .get(index)
+            .or(candidates.last())
+            .map(|one| one.endpoint)
+    }
+
+    fn weight<E: Endpoint>(&self, endpoint: &E, choice: &Choice) -> u32 {
+        let full = endpoint.weight().clamp(1, MAX_WEIGHT) * WEIGHT_UNIT;
+        if self.slow_start.is_zero() {
+            return full;
+        }
+        let age = endpoint.stats().age(choice.now);
+        if age >= self.slow_start {
+            return full;
+        }
+        let percent = (age.as_millis() * 100 / self.slow_start.as_millis().max(1)).clamp(10, 100);
+        (full * u32::try_from(percent).unwrap_or(100) / 100).max(1)
+    }
+
+    /// Takes away those that are ejected, those first that have been out for longest, as far as the cap allows; but never all.
+    fn leave_out_ejected<E: Endpoint>(
+        &self,
+        candidates: &mut Vec<Candidate<'_, E>>,
+        endpoints: usize,
+        choice: &Choice,
+    ) {
+        let Some(outliers) = &self.outliers else { return };
+        let mut since: Vec<_> = candidates
+            .iter()
+            .filter_map(|one| one.endpoint.stats().ejected(choice.now))
+            .map(|(since, _)| since)
+            .collect();
+        if since.is_empty() || since.len() >= candidates.len() {
+            return;
+        }
+        since.sort_unstable();
+        let Some(last) = since
+            .get(outliers.most(endpoints).min(since.len()).wrapping_sub(1))
+            .copied()
+        else {
+            return;
+        };
+        candidates.retain(|one| {
+            let ejected = one.endpoint.stats().ejected(choice.now);
+            ejected.is_none_or(|(since, _)| since > last)
+        });
+    }
+
+    fn prefer_zone<E: Endpoint>(&self, candidates: &mut Vec<Candidate<'_, E>>) {
+        let Some(zone) = &self.zone else { return };
+        let is_near = |one: &Candidate<'_, E>| one.endpoint.zone() == Some(&*zone.name);
+        if candidates.iter().filter(|one| is_near(one)).count() >= zone.min_endpoints {
+            candidates.retain(is_near);
+        }
+    }
+}
