@@ -11,6 +11,9 @@ use crate::{admission, reject::Caller, trace_context::TraceContext};
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// The fields that this layer and admission add to a head that has none of them.
+const ADDED: usize = 5;
+
 /// The service of [`TraceIdLayer`](super::TraceIdLayer).
 #[derive(Clone, Debug)]
 pub struct Traced<S, M = RandomTraceId> {
@@ -75,6 +78,8 @@ impl<M: MakeTraceId> Settings<M> {
                 }
             }
         };
+        // For what admission will add as well: the map that a codec makes is full.
+        headers.reserve(ADDED);
         headers.insert(TRACEPARENT, context.to_header());
         context
     }
