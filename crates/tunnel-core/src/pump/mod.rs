@@ -23,6 +23,7 @@ use crate::{
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
     head::Protocol,
+    lane::weight_with,
     message::{Data, End, Payload},
     outgoing::Outgoing,
     reason::ResetReason,
@@ -186,8 +187,9 @@ where
             None => Payload::Data(Data { data, end }),
             Some(start) => start.into_payload(Data { data, end }),
         };
-        limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
-        Poll::Ready(Ok(send.outgoing(payload)))
+        let head = limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
+        let weight = weight_with(&payload, head);
+        Poll::Ready(Ok(send.weighed(payload, weight)))
     }
 
     /// Polls the body if there is nothing of it here, and there is credit for what it may give.

@@ -1,7 +1,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
@@ -69,6 +69,7 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
 
 /// The trace id in `traceparent`, or nothing (W3C Trace Context, section 3.2).
 fn trace_id(headers: &HeaderMap) -> &str {
-    let value = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    let value = headers.get(&TRACEPARENT).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.get(3..35)).unwrap_or_default()
 }
