@@ -371,7 +371,7 @@ fn trailers_count_like_headers() {
         Payload::Data(Data {
             data: bytes::Bytes::new(),
             end: Some(End {
-                trailers: Some(trailers),
+                trailers: Some(Box::new(trailers)),
             }),
         }),
     );

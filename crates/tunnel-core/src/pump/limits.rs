@@ -28,7 +28,7 @@ pub(super) fn check(payload: &Payload, is_request: bool, settings: &Settings) ->
     if head.is_some_and(|(bytes, fields)| bytes > max_bytes || fields > max_fields) {
         return Err(too_large(is_request, "head"));
     }
-    let trailers = end.as_ref().and_then(|End { trailers }| trailers.as_ref());
+    let trailers = end.as_ref().and_then(|End { trailers }| trailers.as_deref());
     if trailers.is_some_and(|trailers| fields_len(trailers) > max_bytes || trailers.len() > max_fields) {
         return Err(too_large(is_request, "trailer section"));
     }
@@ -88,7 +88,7 @@ mod tests {
         Payload::Data(Data {
             data: bytes::Bytes::new(),
             end: Some(End {
-                trailers: Some(fields),
+                trailers: Some(Box::new(fields)),
             }),
         })
     }

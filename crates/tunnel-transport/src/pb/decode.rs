@@ -81,7 +81,8 @@ impl<'a> Envelope<'a> {
                 envelope::MESSAGE_TYPE => drop(value.i32()?),
                 envelope::TRACE_ID => envelope.trace_id = value.bytes()?,
                 payload::HTTP_REQUEST..=payload::HTTP_CHUNK | payload::STREAM_OPEN..=payload::DRAIN => {
-                    if envelope.payload.replace((tag, value.bytes()?)).is_some() {
+                    let before = envelope.payload.replace((tag, value.bytes()?));
+                    if before.is_some() {
                         return Ok(None);
                     }
                 }

@@ -64,7 +64,7 @@ pub(crate) fn weight_with(payload: &Payload, head: usize) -> usize {
 }
 
 fn trailers_len(end: &End) -> usize {
-    let fields = end.trailers.iter().flatten();
+    let fields = end.trailers.iter().flat_map(|fields| fields.iter());
     fields
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum()
