@@ -125,6 +125,40 @@ random_id! {
     InstanceId;
 }
 
+/// The `trace-id` of a W3C `traceparent`: 32 hexadecimal digits in lower case (Trace Context, section 3.2.2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 32]);
+
+impl TraceId {
+    /// The trace id with this text; `None` for any other text.
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        let digits: [u8; 32] = text.try_into().ok()?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() | (b'a'..=b'f').contains(&byte);
+        // Without a branch for each digit.
+        let are_digits = digits.iter().fold(true, |all, byte| all & is_digit(*byte));
+        are_digits.then_some(Self(digits))
+    }
+
+    /// The 32 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The secret that every lane of a session must show. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LaneKey([u8; 16]);
@@ -212,6 +246,27 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!("".parse::<RequestId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn a_trace_id_is_32_digits_in_lower_case() {
+        let text = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let id = TraceId::from_text(text.as_bytes()).unwrap();
+        assert_eq!(
+            (id.as_str(), format!("{id} {id:?}")),
+            (text, format!("{text} {text}"))
+        );
+        let bad = [
+            "",
+            "4bf92f3577b34da6a3ce929d0e0e473",
+            "4BF92F3577B34DA6A3CE929D0E0E4736",
+            "4bf92f3577b34da6a3ce929d0e0e473g",
+            "4bf92f3577b34da6a3ce929d0e0e47360",
+            "4bf92f3577b34da6a3ce929d0e0e473\u{7f}",
+        ];
+        for bad in bad {
+            assert_eq!(TraceId::from_text(bad.as_bytes()), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use crate::{
     exchange_io::{ExchangeRequest, ExchangeResponse},
     flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
-    id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
+    id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId, TraceId},
     lane::Lane,
     lifetime::Lifetime,
     limits::{Limit, Limits, Rate},

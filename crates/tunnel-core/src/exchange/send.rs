@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
     head::Protocol,
+    lane::weight,
     message::Payload,
     outgoing::Outgoing,
     reason::ResetReason,
@@ -92,11 +93,14 @@ impl SendHalf {
     /// A message of this exchange, for the transport.
     #[must_use]
     pub fn outgoing(&self, payload: Payload) -> Outgoing {
-        Outgoing::new(
-            self.session.clone(),
-            self.exchange.clone(),
-            self.exchange.message(payload),
-        )
+        let weight = weight(&payload);
+        self.weighed(payload, weight)
+    }
+
+    /// A message of this exchange whose weight is known.
+    pub(crate) fn weighed(&self, payload: Payload, weight: usize) -> Outgoing {
+        let message = self.exchange.message(payload);
+        Outgoing::new(self.session.clone(), self.exchange.clone(), message, weight)
     }
 
     /// Whether, and why, nothing more can be sent.

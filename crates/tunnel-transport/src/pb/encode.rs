@@ -4,7 +4,7 @@ use bytes::BufMut;
 use http::HeaderValue;
 use prost::Message;
 use tunnel_core::{
-    Direction, End, Payload, Protocol, RequestId, TunnelMessage,
+    Direction, End, Payload, Protocol, RequestId, TraceId, TunnelMessage,
     admit::is_protocol_name,
     message::{Data, RequestStart, Reset, ResponseStart},
     ws::WsFrame,
@@ -91,6 +91,7 @@ impl Writer {
             trace_id,
         } = put_payload(out, payload, protocol, (opens, is_request));
         let len = out.len() + body.len();
+        let trace_id = trace_id.map_or("", TraceId::as_str);
         put_bytes(out, envelope::TRACE_ID, trace_id.as_bytes());
         let back = out.len();
         match labels {
@@ -114,7 +115,7 @@ struct Written<'a> {
     body: &'a [u8],
     /// Where the body bytes belong.
     front: usize,
-    trace_id: &'a str,
+    trace_id: Option<&'a TraceId>,
 }
 
 impl<'a> Written<'a> {
@@ -124,7 +125,7 @@ impl<'a> Written<'a> {
             kind,
             body,
             front,
-            trace_id: "",
+            trace_id: None,
         }
     }
 
@@ -198,7 +199,7 @@ fn put_request<'a>(out: &mut Vec<u8>, protocol: Protocol, start: &'a RequestStar
         }
     };
     Written {
-        trace_id,
+        trace_id: trace_id.as_ref(),
         ..Written::new(tag, pb::MessageType::Request, data, front)
     }
 }
@@ -274,7 +275,7 @@ fn put_end(out: &mut Vec<u8>, (end_tag, trailers_tag): (u32, u32), end: Option<&
 }
 
 fn put_trailers(out: &mut Vec<u8>, tag: u32, end: Option<&End>) {
-    if let Some(trailers) = end.and_then(|end| end.trailers.as_ref()) {
+    if let Some(trailers) = end.and_then(|end| end.trailers.as_deref()) {
         put_list(out, tag, trailers);
     }
 }

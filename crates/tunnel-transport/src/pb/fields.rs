@@ -130,12 +130,16 @@ fn wrong_name(name: &[u8]) -> Fault {
     Fault::protocol("a header name is no token")
 }
 
-/// Writes a list, each field of it under `tag`.
+/// Writes a list, each field of it under `tag`, which is below 16.
 pub(super) fn put_list(out: &mut Vec<u8>, tag: u32, headers: &HeaderMap) {
     for (name, value) in headers {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        out.reserve(name.len() + value.len() + MOST_FRAMING);
         put_key(out, tag, bytes_len(name) + bytes_len(value));
         put_bytes(out, header::NAME, name);
         put_bytes(out, header::VALUE, value);
     }
 }
+
+/// The most bytes of keys and lengths in one `Header`, for lengths of less than 256 MiB.
+const MOST_FRAMING: usize = 3 + 3 * 4;

@@ -6,7 +6,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use tunnel_core::{
-    End, Payload, Protocol, RequestHead, ResponseHead,
+    End, Payload, Protocol, RequestHead, ResponseHead, TraceId,
     admit::is_protocol_name,
     message::{Data, MESSAGE_COST, RequestStart, ResponseStart},
     ws::WsFrame,
@@ -49,7 +49,7 @@ impl Piece<'_> {
                 let mut source = Source::of(message, self.trailers.bytes());
                 let trailers = self.trailers.to_map(&mut source)?;
                 Ok(Some(End {
-                    trailers: Some(trailers),
+                    trailers: Some(Box::new(trailers)),
                 }))
             }
         }
@@ -110,7 +110,7 @@ pub(super) fn request(
     content: &[u8],
     message: &Encoded,
     protocol: Protocol,
-    trace_id: String,
+    trace_id: Option<TraceId>,
     limits: &Limits,
 ) -> Result<Payload, Fault> {
     let read = Request::read(content, protocol, limits)?;
@@ -174,14 +174,12 @@ fn path(bytes: &[u8], source: &mut Source<'_>) -> Result<PathAndQuery, Fault> {
     }
 }
 
-/// The `trace-id` of a `traceparent`. Another text is dropped, because it serves nothing but a log.
-pub(super) fn trace_id(text: &[u8]) -> Result<String, Malformed> {
-    let text = str::from_utf8(text).map_err(|_| Malformed)?;
-    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    Ok(match text.len() {
-        32 if text.bytes().all(is_digit) => text.to_owned(),
-        _ => String::new(),
-    })
+/// What is no trace id is dropped, because it serves nothing but a log; but it must be text.
+pub(super) fn trace_id(text: &[u8]) -> Result<Option<TraceId>, Malformed> {
+    match TraceId::from_text(text) {
+        None if str::from_utf8(text).is_err() => Err(Malformed),
+        trace_id => Ok(trace_id),
+    }
 }
 
 #[derive(Default)]

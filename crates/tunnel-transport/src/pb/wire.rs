@@ -155,11 +155,13 @@ const fn varint_len(number: usize) -> usize {
     prost::encoding::encoded_len_varint(number as u64)
 }
 
-#[inline]
+#[inline(always)]
 fn put_varint(out: &mut Vec<u8>, number: u64) {
-    match u8::try_from(number) {
-        Ok(byte) if byte < 0x80 => out.push(byte),
-        _ => encode_varint(number, out),
+    // Most keys and lengths are one byte.
+    if number < 0x80 {
+        out.push(number as u8);
+    } else {
+        encode_varint(number, out);
     }
 }
 
@@ -174,14 +176,19 @@ pub(super) fn put_number(out: &mut Vec<u8>, tag: u32, number: impl Into<u64>) {
 }
 
 /// The key and the length of `len` bytes that follow.
-#[inline]
+#[inline(always)]
 pub(super) fn put_key(out: &mut Vec<u8>, tag: u32, len: usize) {
-    put_varint(out, u64::from(tag << 3 | 2));
-    put_varint(out, len as u64);
+    let key = tag << 3 | WireType::LengthDelimited as u32;
+    if key < 0x80 && len < 0x80 {
+        out.extend_from_slice(&[key as u8, len as u8]);
+    } else {
+        put_varint(out, u64::from(key));
+        put_varint(out, len as u64);
+    }
 }
 
 /// Bytes, unless there are none.
-#[inline]
+#[inline(always)]
 pub(super) fn put_bytes(out: &mut Vec<u8>, tag: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
         put_key(out, tag, bytes.len());

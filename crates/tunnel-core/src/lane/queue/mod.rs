@@ -30,7 +30,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(super) fn of(payload: &Payload) -> Self {
+    pub(crate) fn of(payload: &Payload) -> Self {
         if payload.data_len() <= SMALL_MESSAGE {
             Self::Small
         } else {
@@ -40,13 +40,23 @@ impl Class {
 }
 
 /// What a message weighs in the queue, in bytes: its body, its headers, its trailers and [`MESSAGE_COST`].
-pub(super) fn weight(payload: &Payload) -> usize {
-    let (head, end) = match payload {
-        Payload::Request(start) => (start.head.byte_len(), &start.end),
-        Payload::Response(start) => (start.head.byte_len(), &start.end),
-        Payload::Data(data) => (0, &data.end),
+pub(crate) fn weight(payload: &Payload) -> usize {
+    let head = match payload {
+        Payload::Request(start) => start.head.byte_len(),
+        Payload::Response(start) => start.head.byte_len(),
+        _ => 0,
+    };
+    weight_with(payload, head)
+}
+
+/// The [`weight`] of a message whose head is known to have so many bytes.
+pub(crate) fn weight_with(payload: &Payload, head: usize) -> usize {
+    let end = match payload {
+        Payload::Request(start) => &start.end,
+        Payload::Response(start) => &start.end,
+        Payload::Data(data) => &data.end,
         Payload::Frame(_) | Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => {
-            (0, &None)
+            &None
         }
     };
     let trailers = end.as_ref().map_or(0, trailers_len);
@@ -54,7 +64,7 @@ pub(super) fn weight(payload: &Payload) -> usize {
 }
 
 fn trailers_len(end: &End) -> usize {
-    let fields = end.trailers.iter().flatten();
+    let fields = end.trailers.iter().flat_map(|fields| fields.iter());
     fields
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum()

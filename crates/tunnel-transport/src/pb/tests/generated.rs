@@ -59,7 +59,7 @@ fn assert_agreed(bytes: &[u8]) {
 proptest! {
     #[test]
     fn what_is_written_is_what_the_generated_types_write(message in of_exchange(), opens in direction()) {
-        let bytes = written(message, opens);
+        let bytes = written(&message, opens);
         let read = pb::TunnelMessage::decode(&*bytes).expect("a valid message");
         prop_assert!(read.encode_to_vec() == bytes);
     }
@@ -70,7 +70,7 @@ proptest! {
         opens in direction(),
         order in vec(any::<Index>(), 0..12),
     ) {
-        let mut fields = fields(&written(message, opens));
+        let mut fields = fields(&written(&message, opens));
         // A number, a group, eight bytes and four bytes that nobody knows.
         fields.push(vec![0xf8, 0x07, 0x96, 0x01]);
         fields.push(vec![0xfb, 0x07, 0x08, 0x01, 0xfc, 0x07]);
@@ -86,8 +86,8 @@ proptest! {
 
     #[test]
     fn two_messages_in_one_are_merged_alike(first in of_exchange(), second in of_exchange(), opens in direction()) {
-        let mut bytes = written(first, opens);
-        bytes.extend(written(second, opens));
+        let mut bytes = written(&first, opens);
+        bytes.extend(written(&second, opens));
         assert_agreed(&bytes);
     }
 
@@ -98,7 +98,7 @@ proptest! {
         changes in vec((any::<Index>(), any::<u8>()), 1..4),
         cut in any::<Index>(),
     ) {
-        let mut bytes = written(message, opens);
+        let mut bytes = written(&message, opens);
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;

@@ -315,7 +315,7 @@ fn a_trace_id_that_is_none_is_dropped() {
         let Payload::Request(start) = read(&message).unwrap().unwrap().payload else {
             panic!("a request stays one");
         };
-        assert_eq!(start.trace_id, "");
+        assert_eq!(start.trace_id, None);
     }
 }
 

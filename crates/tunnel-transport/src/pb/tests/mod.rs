@@ -56,16 +56,16 @@ fn read_bytes(mut bytes: &[u8], limits: &Limits) -> Result<Option<TunnelMessage>
 }
 
 /// The bytes that go to the wire.
-fn written(message: TunnelMessage, opens: Direction) -> Vec<u8> {
+fn written(message: &TunnelMessage, opens: Direction) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = Writer::default();
-    let parts = writer.encode(&message, opens);
+    let parts = writer.encode(message, opens);
     parts.put(&mut bytes);
     assert_eq!(bytes.len(), parts.len());
     bytes
 }
 
 /// What others read of it.
-fn encode(message: TunnelMessage, opens: Direction) -> pb::TunnelMessage {
+fn encode(message: &TunnelMessage, opens: Direction) -> pb::TunnelMessage {
     pb::TunnelMessage::decode(&*written(message, opens)).expect("a valid message")
 }
