@@ -31,6 +31,11 @@ mod by_header;
 mod by_principal;
 mod by_route;
 
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
@@ -62,6 +67,11 @@ impl Key {
         Self(one.hash_one(value), other.hash_one(value))
     }
 
+    /// The key of these bits, which stand for a value already: 128, keyed at random for each process.
+    const fn from_bits([one, other]: [u64; 2]) -> Self {
+        Self(one, other)
+    }
+
     /// Evenly spread bits, to place the key in a table.
     #[cfg(feature = "rate-limit")]
     pub(crate) const fn bits(self) -> u64 {
@@ -72,6 +82,32 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(..)")
+    }
+}
+
+/// A map by keys, which need no hashing again.
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<Spread>>;
+
+/// Takes the bits of a key as they are: they are spread already.
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = self.0.rotate_left(32) ^ bits;
     }
 }
 
