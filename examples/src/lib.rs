@@ -6,7 +6,12 @@ pub mod client;
 pub mod config;
 pub mod greeter;
 pub mod program;
+mod reload;
 mod shutdown;
 mod upstreams;
 
-pub use self::{shutdown::Shutdown, upstreams::Upstreams};
+pub use self::{
+    reload::{Reloaded, Reloads},
+    shutdown::Shutdown,
+    upstreams::Upstreams,
+};
