@@ -15,9 +15,9 @@ use crate::oneshot::Oneshot;
 #[pin_project]
 pub struct ResponseFuture<S: Service<R>, R>(#[pin] Oneshot<S, R>);
 
-impl<S: Service<R>, R> ResponseFuture<S, R> {
-    pub(super) const fn new(service: S, request: R) -> Self {
-        Self(Oneshot::new(service, request))
+impl<S: Service<R> + Clone, R> ResponseFuture<S, R> {
+    pub(super) fn new(service: &mut S, request: R) -> Self {
+        Self(Oneshot::now(service, request))
     }
 }
 

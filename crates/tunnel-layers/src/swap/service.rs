@@ -11,7 +11,16 @@ use tower_service::Service;
 use super::future::ResponseFuture;
 
 /// A service in the place of which another one can be put; see the [module](super). Clones are the same one.
-pub struct Swap<S>(Arc<ArcSwap<S>>);
+pub struct Swap<S> {
+    newest: Arc<ArcSwap<S>>,
+    mine: Option<Mine<S>>,
+}
+
+/// A clone of the service that this clone of the [`Swap`] has called last, so that not every call needs one of its own.
+struct Mine<S> {
+    of: Arc<S>,
+    service: S,
+}
 
 /// By this the service of a [`Swap`] is replaced. Clones are the same one.
 pub struct SwapHandle<S>(Arc<ArcSwap<S>>);
@@ -19,8 +28,24 @@ pub struct SwapHandle<S>(Arc<ArcSwap<S>>);
 impl<S> Swap<S> {
     /// This service, until it is replaced.
     pub fn new(service: S) -> (Self, SwapHandle<S>) {
-        let current = Arc::new(ArcSwap::from_pointee(service));
-        (Self(current.clone()), SwapHandle(current))
+        let newest = Arc::new(ArcSwap::from_pointee(service));
+        (Self::of(newest.clone()), SwapHandle(newest))
+    }
+
+    const fn of(newest: Arc<ArcSwap<S>>) -> Self {
+        Self { newest, mine: None }
+    }
+}
+
+impl<S: Clone> Swap<S> {
+    fn service(&mut self) -> &mut S {
+        let newest = self.newest.load();
+        self.mine.take_if(|mine| !Arc::ptr_eq(&mine.of, &newest));
+        let mine = self.mine.get_or_insert_with(|| Mine {
+            of: newest.clone(),
+            service: S::clone(&newest),
+        });
+        &mut mine.service
     }
 }
 
@@ -50,14 +75,13 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let service = S::clone(&self.0.load());
-        ResponseFuture::new(service, request)
+        ResponseFuture::new(self.service(), request)
     }
 }
 
 impl<S> Clone for Swap<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self::of(self.newest.clone())
     }
 }
 

@@ -51,6 +51,7 @@ fn the_old_service_goes_with_its_last_call() {
     let (mut service, handle) = Swap::new(old);
     let call = service.call(());
     handle.replace(new);
+    drop(service.call(()));
     assert_eq!(open.receiver_count(), 1, "the call has it");
     drop(call);
     assert_eq!(open.receiver_count(), 0);
