@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
 use tracing::{debug, error, info};
 use tunnel_transport::files::Files;
 
@@ -95,6 +98,7 @@ impl<C: Reloaded> Reloads<C> {
     pub async fn run(mut self, mut apply: impl FnMut(&C)) -> Infallible {
         loop {
             self.changed().await;
+            let start = Instant::now();
             let files = Arc::new(self.seen.empty());
             let (path, noted) = (self.path.clone(), files.clone());
             // The file system may be slow, and hashes of passwords are checked.
@@ -106,7 +110,7 @@ impl<C: Reloaded> Reloads<C> {
             match outcome {
                 Outcome::Changed(new, changes) => {
                     apply(&new);
-                    info!(%file, %changes, "the configuration has changed");
+                    info!(%file, %changes, took = ?start.elapsed(), "the configuration has changed");
                     self.current = new;
                     self.good = files.clone();
                 }
@@ -114,7 +118,7 @@ impl<C: Reloaded> Reloads<C> {
                 Outcome::Refused(why) => {
                     error!("{file}: nothing is changed:\n{why}");
                     // A file that is wrong may name none of the others, which are still in use.
-                    self.good.paths().into_iter().for_each(|path| files.note(path));
+                    files.note_rest(&self.good);
                 }
             }
             self.seen = files;

@@ -49,6 +49,15 @@ impl Files {
         self.seen().insert(path, print);
     }
 
+    /// Looks at those files of `other` that have not been looked at yet.
+    pub fn note_rest(&self, other: &Self) {
+        for path in other.paths() {
+            if !self.seen().contains_key(&path) {
+                self.note(path);
+            }
+        }
+    }
+
     /// Whether some of the files are no longer what they were.
     #[must_use]
     pub fn have_changed(&self) -> bool {
