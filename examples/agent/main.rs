@@ -10,19 +10,24 @@
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
+//! The file is looked at every two seconds (`reload`), and at SIGHUP: upstreams and routes may change while the agent serves. What it
+//! registers at the gateway (groups, services, hosts, its name) needs a new start; a file that changes that changes nothing.
+//!
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{convert::Infallible, process::ExitCode};
+use std::{convert::Infallible, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Shutdown,
+    Reloads, Shutdown,
     config::AgentConfig,
     program::{self, Options},
 };
+use tunnel_layers::swap::Swap;
+use tunnel_transport::files::Files;
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -31,25 +36,28 @@ fn main() -> ExitCode {
 async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
     program::log("info");
-    let config = match options.load(AgentConfig::load) {
+    let files = Files::new();
+    let config = match options.load(|path| AgentConfig::load_noting(path, &files)) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run(config).await {
+    match run(config, options.config, files).await {
         Ok(code) => code,
         Err(error) => program::fail("agent", &*error),
     }
 }
 
-async fn run(config: AgentConfig) -> Result<ExitCode, BoxError> {
+async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
-    let agent = config.agent;
+    let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
+    let (upstreams, newest) = Swap::new(config.upstreams.clone());
+    let reloads = Reloads::new(file, files, config)?.run(|config| newest.replace(config.upstreams.clone()));
     let serve = agent
-        .serve(config.upstreams)
+        .serve(upstreams)
         .with_graceful_shutdown(shutdown.clone().asked());
     let announce = async {
         agent.connected().await;
-        println!("ready agent={} gateway={}", agent.id(), config.gateway);
+        println!("ready agent={} gateway={}", agent.id(), gateway);
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
@@ -63,5 +71,6 @@ async fn run(config: AgentConfig) -> Result<ExitCode, BoxError> {
             Ok(code)
         }
         never = announce => match never {},
+        never = reloads => match never {},
     }
 }

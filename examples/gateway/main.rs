@@ -10,10 +10,13 @@
 //! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
 //! many threads work.
 //!
+//! The file, and those that it names, are looked at every two seconds (`reload`), and at SIGHUP: what is right takes effect, and what is
+//! open goes on; what is wrong changes nothing, and the log says why.
+//!
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tokio::sync::oneshot;
@@ -21,14 +24,15 @@ use tower::{ServiceBuilder, util::MapRequestLayer};
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Shutdown,
+    Reloads, Shutdown,
     config::{Access, GatewayConfig},
     program::{self, Options},
 };
 use tunnel_layers::{
     balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer,
-    rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
+    rescue::RescueLayer, route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
 };
+use tunnel_transport::files::Files;
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -37,17 +41,18 @@ fn main() -> ExitCode {
 async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
     program::log("info");
-    let config = match options.load(GatewayConfig::load) {
+    let files = Files::new();
+    let config = match options.load(|path| GatewayConfig::load_noting(path, &files)) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run(config).await {
+    match run(config, options.config, files).await {
         Ok(code) => code,
         Err(error) => program::fail("gateway", &*error),
     }
 }
 
-async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
+async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
     let outside = program::listen(config.listen)?;
     let agents = program::listen(config.agents_listen)?;
@@ -56,53 +61,62 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         warn!(%agents_listen, "open: whoever reaches this port may take every request");
     }
 
-    let gateway = config.gateway;
-    let policy = Arc::new(config.policy);
-    let grpc_web = config
-        .cors
-        .into_iter()
-        .fold(GrpcWebLayer::new(), GrpcWebLayer::cors);
-    let route = RouteLayer::new(config.rules).hosts(gateway.agents());
-    let route = if config.route_services {
-        route.services(gateway.agents())
-    } else {
-        route
+    let gateway = config.gateway.clone();
+    let stack = |config: &GatewayConfig| {
+        let policy = Arc::new(config.policy.clone());
+        let grpc_web = match config.cors.clone() {
+            Some(cors) => GrpcWebLayer::new().cors(cors),
+            None => GrpcWebLayer::new(),
+        };
+        let route = RouteLayer::new(config.rules.clone()).hosts(gateway.agents());
+        let route = if config.route_services {
+            route.services(gateway.agents())
+        } else {
+            route
+        };
+        ServiceBuilder::new()
+            // The layers below admit requests by the policy that they find.
+            .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
+                request.extensions_mut().insert(policy.clone());
+                request
+            }))
+            .layer(TraceIdLayer::new())
+            .layer(grpc_web)
+            .layer(RescueLayer::new())
+            .layer(route)
+            .layer(config.guards.clone())
+            .layer(BalanceLayer::new(gateway.agents(), config.balance.clone()))
+            .layer(config.upgrade.clone())
+            .layer(ChunkLayer::new())
+            .layer(CorrelateLayer::new())
+            .service(gateway.transport())
     };
-    let tunnel = ServiceBuilder::new()
-        // The layers below admit requests by the policy that they find.
-        .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
-            request.extensions_mut().insert(policy.clone());
-            request
-        }))
-        .layer(TraceIdLayer::new())
-        .layer(grpc_web)
-        .layer(RescueLayer::new())
-        .layer(route)
-        .layer(config.guards)
-        .layer(BalanceLayer::new(gateway.agents(), config.balance))
-        .layer(config.upgrade)
-        .layer(ChunkLayer::new())
-        .layer(CorrelateLayer::new())
-        .service(gateway.transport());
+    // Each request is handled to its end by the stack of the file that it began with.
+    let (tunnel, newest) = Swap::new(stack(&config));
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
     let asked = shutdown.clone().asked();
+    let serve_outside = config
+        .entry
+        .clone()
+        .serve(outside, tunnel)
+        .with_graceful_shutdown(asked);
     let serve_outside = async {
-        config
-            .entry
-            .serve(outside, tunnel)
-            .with_graceful_shutdown(asked)
-            .await;
+        serve_outside.await;
         drop(served);
     };
-    let serve_agents = config.agents_limits.agents(gateway.serve_agents(agents));
-    let serve_agents = match config.agents_tls {
+    let serve_agents = config.agents_limits.clone().agents(gateway.serve_agents(agents));
+    let serve_agents = match config.agents_tls.clone() {
         Some(tls) => tls.agents(serve_agents),
         None => serve_agents,
     };
     let serve_agents = serve_agents.drain(config.drain).with_graceful_shutdown(async {
         let _ = all_served.await;
+    });
+    let reloads = Reloads::new(file, files, config)?.run(|config| {
+        newest.replace(stack(config));
+        gateway.replace_agent_auth(config.agent_auth.clone());
     });
     println!("ready listen={listen} agents={agents_listen}");
     tokio::select! {
@@ -110,6 +124,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
+        never = reloads => match never {},
         code = shutdown.forced() => {
             warn!("forced to stop");
             Ok(code)

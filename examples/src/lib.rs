@@ -7,7 +7,12 @@ pub mod config;
 mod fields;
 pub mod greeter;
 pub mod program;
+mod reload;
 mod shutdown;
 mod upstreams;
 
-pub use self::{shutdown::Shutdown, upstreams::Upstreams};
+pub use self::{
+    reload::{Reloaded, Reloads},
+    shutdown::Shutdown,
+    upstreams::Upstreams,
+};

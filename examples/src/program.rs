@@ -80,7 +80,10 @@ impl Options {
     /// # Errors
     ///
     /// The code: 0 after `--check` found nothing wrong, 1 for a file that is wrong, which is then told on the standard error.
-    pub fn load<T: fmt::Display>(&self, load: fn(&Path) -> Result<T, ConfigError>) -> Result<T, ExitCode> {
+    pub fn load<T: fmt::Display>(
+        &self,
+        load: impl FnOnce(&Path) -> Result<T, ConfigError>,
+    ) -> Result<T, ExitCode> {
         let file = self.config.display();
         match load(&self.config) {
             Ok(config) if self.check => {

@@ -77,6 +77,17 @@ impl Upstreams {
         1 + self.0.routes.len()
     }
 
+    /// The default upstream, then those of the routes in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
+        std::iter::once(&self.0.default).chain(self.0.routes.iter().map(|route| &route.upstream))
+    }
+
+    /// The same, to be replaced.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
+        let Inner { default, routes } = Arc::make_mut(&mut self.0);
+        std::iter::once(default).chain(routes.iter_mut().map(|route| &mut route.upstream))
+    }
+
     fn choose<B>(&self, request: &Request<B>) -> &Upstream {
         if self.0.routes.is_empty() {
             return &self.0.default;

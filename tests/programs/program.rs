@@ -4,15 +4,17 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Command as StdCommand, Output, Stdio},
-    sync::{Arc, LazyLock, Mutex},
+    sync::LazyLock,
 };
 
+use tokio::time::timeout;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::watch,
     task::JoinHandle,
 };
-use tunnel_tests::wait::within_limit;
+use tunnel_tests::wait::{LIMIT, within_limit};
 
 /// The directory of the programs.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(build);
@@ -87,7 +89,7 @@ pub(crate) struct Ended {
 pub(crate) struct Running {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
-    stderr: Arc<Mutex<String>>,
+    stderr: watch::Receiver<String>,
     reader: JoinHandle<()>,
 }
 
@@ -96,11 +98,11 @@ impl Running {
         let mut child = command.spawn().expect("it was built");
         let stdout = child.stdout.take().expect("it is piped");
         let pipe = child.stderr.take().expect("it is piped");
-        let stderr = Arc::default();
+        let (written, stderr) = watch::channel(String::new());
         Self {
             child,
             stdout: BufReader::new(stdout).lines(),
-            reader: tokio::spawn(gather(pipe, Arc::clone(&stderr))),
+            reader: tokio::spawn(gather(pipe, written)),
             stderr,
         }
     }
@@ -122,8 +124,25 @@ impl Running {
             }
             others.push(line);
         }
-        let log = self.stderr.lock().expect("nobody panics with it").clone();
+        let log = self.log();
         panic!("there is no line `{beginning}`: {others:?}\n{log}");
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.borrow().clone()
+    }
+
+    /// Waits until it has logged this so many times.
+    ///
+    /// # Panics
+    ///
+    /// When that does not come.
+    pub(crate) async fn logged(&mut self, text: &str, times: usize) {
+        let there = self.stderr.wait_for(|log| log.matches(text).count() >= times);
+        if timeout(LIMIT / 2, there).await.is_err() {
+            panic!("it does not log `{text}`:\n{}", self.log());
+        }
     }
 
     /// Sends a signal, by its name without `SIG`.
@@ -144,7 +163,7 @@ impl Running {
         }
         let status = self.child.wait().await.expect("it is our child");
         self.reader.await.expect("it only reads");
-        let stderr = self.stderr.lock().expect("nobody panics with it").clone();
+        let stderr = self.stderr.borrow().clone();
         Ended {
             code: status.code(),
             stdout,
@@ -154,11 +173,12 @@ impl Running {
 }
 
 /// Reads as it comes, so that the program is never held up.
-async fn gather(pipe: impl AsyncRead + Unpin, text: Arc<Mutex<String>>) {
+async fn gather(pipe: impl AsyncRead + Unpin, text: watch::Sender<String>) {
     let mut lines = BufReader::new(pipe).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let mut text = text.lock().expect("nobody panics with it");
-        text.push_str(&line);
-        text.push('\n');
+        text.send_modify(|text| {
+            text.push_str(&line);
+            text.push('\n');
+        });
     }
 }

@@ -28,11 +28,12 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// A server of HTTP/1.1.
+    /// A server of HTTP/1.1, which upgrades connections where the app does.
     pub async fn http1(app: Router) -> Self {
         Self::start(move |socket| {
             let connection = http1::Builder::new()
-                .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()));
+                .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app.clone()))
+                .with_upgrades();
             async move { drop(connection.await) }
         })
         .await

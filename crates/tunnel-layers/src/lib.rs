@@ -22,6 +22,9 @@
 //! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
 //! | [`CorrelateLayer`](correlate) | the request id, the pending entry, credit | innermost, around the transport |
 //!
+//! [`Swap`](swap) is no layer: it is a whole stack that can be replaced while it serves, for configuration that changes. Where only
+//! the rules change, [`RouteHandle`](route::RouteHandle) replaces those.
+//!
 //! One more stands around clients, where requests leave: [`CredentialsLayer`](credentials) adds the credentials that we show to
 //! others.
 //!
@@ -37,7 +40,7 @@
 //!
 //! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
 //! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rate-limit`, `rescue`, `route`,
-//! `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
+//! `swap`, `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
 
@@ -79,7 +82,8 @@ pub mod key;
     feature = "auth",
     feature = "concurrency",
     feature = "credentials",
-    feature = "route"
+    feature = "route",
+    feature = "swap"
 ))]
 mod oneshot;
 #[cfg(feature = "rate-limit")]
@@ -91,6 +95,8 @@ pub mod rescue;
 pub mod route;
 #[cfg(all(test, feature = "full"))]
 mod stack_tests;
+#[cfg(feature = "swap")]
+pub mod swap;
 #[cfg(feature = "target")]
 pub mod target;
 #[cfg(all(test, feature = "full"))]

@@ -11,6 +11,7 @@ mod agent;
 mod codec;
 mod dispatch;
 pub mod entry;
+pub mod files;
 pub mod gateway;
 mod generated;
 mod heartbeat;

@@ -1,6 +1,6 @@
 //! An agent's file.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -8,8 +8,10 @@ use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
 
 use super::{
-    ConfigError, Surroundings,
+    Changes, ConfigError, Surroundings,
+    document::Document,
     error::Checker,
+    reload::RawReload,
     secret::TokenKeys,
     text_or::TextOr,
     tls::{self, RawClientTls},
@@ -32,6 +34,9 @@ pub struct AgentConfig {
     pub groups: Vec<String>,
     /// Who answers.
     pub upstreams: Upstreams,
+    /// How often the file is looked at for changes; none if only a signal asks for it.
+    pub reload: Option<Duration>,
+    pub(super) document: Document,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +56,8 @@ struct RawAgent {
     weight: Option<Spanned<Count>>,
     max_exchanges: Option<Spanned<Count>>,
     drain: Option<Time>,
+    #[serde(default)]
+    reload: RawReload,
     upstream: Spanned<RawUpstream>,
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
@@ -95,8 +102,63 @@ enum Protocol {
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<AgentConfig, ConfigError> {
     let raw: RawAgent = yaml::read(file, text)?;
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker);
+    let config = raw.check(around, &mut checker).map(|config| AgentConfig {
+        document: Document::parse(text),
+        ..config
+    });
     checker.finish(config)
+}
+
+/// What an agent registers, or agrees on with its gateway: only a new registration changes it, and so a new start.
+const FIXED: &[&str] = &[
+    "gateway",
+    "id",
+    "groups",
+    "services",
+    "hosts",
+    "token",
+    "token_env",
+    "token_file",
+    "lanes",
+    "weight",
+    "max_exchanges",
+    "drain",
+];
+
+impl AgentConfig {
+    /// What is different in `new`.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Changes {
+        self.document.changes(&new.document)
+    }
+
+    /// The keys that changed and cannot while an agent is registered.
+    #[must_use]
+    pub fn unchangeable(changes: &Changes) -> Vec<&str> {
+        changes.within(FIXED, &[])
+    }
+
+    /// Takes the upstreams of which the file still says the same from the configuration that was in use, with their connections.
+    pub fn keep(&mut self, old: &Self) {
+        let known: Vec<_> = specs(&old.document)
+            .into_iter()
+            .zip(old.upstreams.all())
+            .collect();
+        let specs = specs(&self.document).into_iter();
+        for (spec, upstream) in specs.zip(self.upstreams.all_mut()) {
+            if let Some((_, kept)) = known.iter().find(|(old, _)| *old == spec) {
+                *upstream = (*kept).clone();
+            }
+        }
+    }
+}
+
+/// What the file says of each upstream: the default one first, then those of the routes.
+fn specs(document: &Document) -> Vec<&serde_json::Value> {
+    let routes = document.at("routes").as_array().into_iter().flatten();
+    std::iter::once(document.at("upstream"))
+        .chain(routes.map(|route| &route["upstream"]))
+        .collect()
 }
 
 impl RawAgent {
@@ -150,6 +212,8 @@ impl RawAgent {
                 .map(|group| group.value.clone())
                 .collect(),
             upstreams: upstreams?,
+            reload: self.reload.interval(),
+            document: Document::default(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! A gateway's file.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -15,17 +15,23 @@ use tunnel_layers::{
     route::Rules,
     upgrade::UpgradeLayer,
 };
-use tunnel_transport::{AgentTokens, AllowedGroups, Gateway, entry::Entry};
+use tunnel_transport::{
+    AgentTokens, AllowedGroups, Gateway,
+    entry::Entry,
+    gateway::{AgentAuth, OpenToAnyAgent},
+};
 
 use super::{
-    ConfigError, Guards, Surroundings,
+    Changes, ConfigError, Guards, Surroundings,
     auth::{self, AgentsAuth, Both, Known, RawAgentsAuth, RawAuth},
     concurrency::RawConcurrency,
+    document::Document,
     error::Checker,
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
     limits::{Limits, PortLimits},
     rates::{self, RawRate},
+    reload::RawReload,
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
@@ -76,6 +82,11 @@ pub struct GatewayConfig {
     pub has_auth: bool,
     /// Whether agents need credentials.
     pub access: Access,
+    /// Who may connect as an agent: what `gateway` was built with.
+    pub agent_auth: Arc<dyn AgentAuth>,
+    /// How often the file is looked at for changes; none if only a signal asks for it.
+    pub reload: Option<Duration>,
+    pub(super) document: Document,
 }
 
 /// Who may connect as an agent.
@@ -105,6 +116,8 @@ struct RawGateway {
     agents: Spanned<RawAgents>,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    reload: RawReload,
     drain: Option<Time>,
     #[serde(default)]
     trusted_peers: Vec<Spanned<String>>,
@@ -162,8 +175,57 @@ enum RawBalance {
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<GatewayConfig, ConfigError> {
     let raw: RawGateway = yaml::read(file, text)?;
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker);
+    let config = raw.check(around, &mut checker).map(|config| GatewayConfig {
+        document: Document::parse(text),
+        ..config
+    });
     checker.finish(config)
+}
+
+/// What a running gateway cannot change: its ports and how they are opened, and what its sessions agreed on when they began.
+const FIXED: &[&str] = &[
+    "listen",
+    "agents.listen",
+    "agents.tls",
+    "agents.recheck",
+    "limits",
+    "drain",
+];
+
+/// What may change though it stands below one of these.
+const FREE: &[&str] = &["limits.uri_bytes"];
+
+impl GatewayConfig {
+    /// What is different in `new`.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Changes {
+        self.document.changes(&new.document)
+    }
+
+    /// The keys that changed and cannot while a gateway runs.
+    #[must_use]
+    pub fn unchangeable(changes: &Changes) -> Vec<&str> {
+        changes.within(FIXED, FREE)
+    }
+
+    /// Takes what counts, and what is remembered, from the configuration that was in use, wherever the file still says the same of
+    /// it: each of `rate_limits` by its name, `concurrency`, `balance`, and `auth` if no file that either reads has changed.
+    pub fn keep(&mut self, old: &Self, same_files: bool) {
+        let agrees = |key| self.document.agrees(&old.document, key);
+        if agrees("auth") && same_files {
+            self.guards.auth = old.guards.auth.clone();
+        }
+        if agrees("concurrency") {
+            self.guards.concurrency = old.guards.concurrency.clone();
+        }
+        if agrees("balance") {
+            self.balance = old.balance.clone();
+        }
+        rates::keep(
+            (&mut self.guards, self.document.at("rate_limits")),
+            (&old.guards, old.document.at("rate_limits")),
+        );
+    }
 }
 
 impl RawGateway {
@@ -205,17 +267,15 @@ impl RawGateway {
         let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
-        let (gateway, access) = match (tokens?, agents_auth) {
+        let (agent_auth, access): (Arc<dyn AgentAuth>, _) = match (tokens?, agents_auth) {
             (Some(tokens), Some(auth)) => (
-                Gateway::builder().agent_auth(Both(tokens, auth?)),
+                Arc::new(Both(tokens, auth?)),
                 Access::Credentials(agents.tokens.len()),
             ),
-            (Some(tokens), None) => (
-                Gateway::builder().agent_auth(tokens),
-                Access::Tokens(agents.tokens.len()),
-            ),
-            (None, _) => (Gateway::builder().open_to_any_agent(), Access::Open),
+            (Some(tokens), None) => (Arc::new(tokens), Access::Tokens(agents.tokens.len())),
+            (None, _) => (Arc::new(OpenToAnyAgent), Access::Open),
         };
+        let gateway = Gateway::builder().agent_auth(agent_auth.clone());
         let gateway = match agents.recheck {
             Some(time) => gateway.recheck_agents(time.0),
             None => gateway,
@@ -244,6 +304,9 @@ impl RawGateway {
             guards: guards?,
             has_auth: self.auth.is_some(),
             access,
+            agent_auth,
+            reload: self.reload.interval(),
+            document: Document::default(),
         })
     }
 

@@ -7,6 +7,7 @@
 mod agent;
 mod auth;
 mod concurrency;
+mod document;
 mod error;
 mod excerpt;
 mod gateway;
@@ -19,6 +20,7 @@ mod limits;
 mod pairs;
 mod protocol;
 mod rates;
+mod reload;
 mod rules;
 mod secret;
 mod text_or;
@@ -31,10 +33,16 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use tunnel_transport::files::Files;
 
 pub use self::{
     agent::AgentConfig,
+    document::Changes,
     error::ConfigError,
     gateway::{Access, Balance, GatewayConfig},
     guards::Guards,
@@ -50,6 +58,19 @@ struct Surroundings<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     /// The directory that relative paths start from: the one of the file.
     directory: &'a Path,
+    /// Where what is read is noted, so that changes are noticed.
+    files: Option<&'a Files>,
+}
+
+impl Surroundings<'_> {
+    /// The path of a file that is about to be read.
+    fn reads(&self, path: &str) -> PathBuf {
+        let path = self.directory.join(path);
+        if let Some(files) = self.files {
+            files.note(&path);
+        }
+        path
+    }
 }
 
 impl GatewayConfig {
@@ -59,7 +80,16 @@ impl GatewayConfig {
     ///
     /// What is wrong in it, with lines.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        load(path, gateway::parse)
+        Self::load_noting(path, &Files::new())
+    }
+
+    /// The same, and notes the files that it reads, whether they are right or not: all but those of TLS, which are watched already.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in it, with lines.
+    pub fn load_noting(path: &Path, files: &Files) -> Result<Self, ConfigError> {
+        load(path, gateway::parse, files)
     }
 }
 
@@ -70,20 +100,32 @@ impl AgentConfig {
     ///
     /// What is wrong in it, with lines.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        load(path, agent::parse)
+        Self::load_noting(path, &Files::new())
+    }
+
+    /// The same, and notes the files that it reads, whether they are right or not: all but those of TLS, which are watched already.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong in it, with lines.
+    pub fn load_noting(path: &Path, files: &Files) -> Result<Self, ConfigError> {
+        load(path, agent::parse, files)
     }
 }
 
 fn load<T>(
     path: &Path,
     parse: fn(&str, &str, &Surroundings<'_>) -> Result<T, ConfigError>,
+    files: &Files,
 ) -> Result<T, ConfigError> {
     let file = path.display().to_string();
+    files.note(path);
     let text = fs::read_to_string(path)
         .map_err(|error| ConfigError::whole(&file, format!("the file cannot be read: {error}")))?;
     let around = Surroundings {
         env: &|name| std::env::var(name).ok(),
         directory: path.parent().unwrap_or(Path::new("")),
+        files: Some(files),
     };
     parse(&file, &text, &around)
 }

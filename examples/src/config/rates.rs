@@ -1,11 +1,13 @@
 //! How many requests there may be in a time.
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::Spanned;
 use tunnel_core::limits::{DEFAULT_NAME, Limit, Rate};
 use tunnel_layers::{rate_limit::RateLimitLayer, route::Rule};
 
 use super::{
+    Guards,
     error::Checker,
     key::{self, By, RawKey},
     text_or::TextOr,
@@ -134,6 +136,41 @@ impl Rates {
             outer: outer.unwrap_or_else(|| unused(By::Nobody)),
         }
     }
+}
+
+/// Takes the layers of `old` whose settings are the same, with all that they have counted.
+pub(super) fn keep((new, new_raw): (&mut Guards, &Value), (old, old_raw): (&Guards, &Value)) {
+    if new_raw == old_raw {
+        new.before_auth = old.before_auth.clone();
+        new.rates = old.rates.clone();
+        return;
+    }
+    let (old_outer, old_inner) = slots(old_raw);
+    let known = |raw: &Value| {
+        let inner = old_inner.iter().zip(&old.rates);
+        let mut all = inner.chain(old_outer.iter().map(|raw| (raw, &old.before_auth)));
+        all.find(|(other, _)| **other == raw)
+            .map(|(_, layer)| layer.clone())
+    };
+    let (outer, inner) = slots(new_raw);
+    if let Some(layer) = outer.and_then(known) {
+        new.before_auth = layer;
+    }
+    for (raw, layer) in inner.into_iter().zip(&mut new.rates) {
+        if let Some(kept) = known(raw) {
+            *layer = kept;
+        }
+    }
+}
+
+/// The limit that stands outside authentication, and those inside, as a file that is right has them.
+fn slots(raw: &Value) -> (Option<&Value>, Vec<&Value>) {
+    let all = raw.as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_outer = |limit: &&Value| limit["before_auth"] == Value::Bool(true);
+    (
+        all.iter().find(is_outer),
+        all.iter().filter(|limit| !is_outer(limit)).collect(),
+    )
 }
 
 /// A layer whose own rate nobody is counted against.

@@ -1,7 +1,5 @@
 //! Where a token comes from.
 
-use std::path::Path;
-
 use serde_saphyr::{Location, Spanned};
 
 use super::{Surroundings, error::Checker, units::Secret};
@@ -64,7 +62,7 @@ fn from_env(name: &str, around: &Surroundings<'_>) -> Result<Secret, String> {
 }
 
 fn from_file(path: &str, around: &Surroundings<'_>) -> Result<Secret, String> {
-    let path = around.directory.join(Path::new(path));
+    let path = around.reads(path);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         format!(
             "`{}` cannot be read ({error}): name a file that holds the token alone",

@@ -2,12 +2,12 @@ use tower_layer::Layer;
 
 use tunnel_core::agents::{Hosts, Services};
 
-use super::{NotFound, Route, Rules, RulesWithUpstreams, SplitLayer, registered::Registered};
+use super::{NotFound, Route, RouteHandle, Rules, RulesWithUpstreams, SplitLayer, registered::Registered};
 
 /// Sends requests where the rules say; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct RouteLayer<M = NotFound> {
-    rules: Rules,
+    rules: RouteHandle,
     registered: Registered,
     miss: M,
 }
@@ -15,7 +15,11 @@ pub struct RouteLayer<M = NotFound> {
 impl RouteLayer {
     /// A layer with these rules, none of which goes to an upstream. What no rule matches is answered 404.
     #[must_use]
-    pub const fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
+        Self::of(RouteHandle::new(rules))
+    }
+
+    const fn of(rules: RouteHandle) -> Self {
         Self {
             rules,
             registered: Registered::none(),
@@ -28,11 +32,20 @@ impl RouteLayer {
     ///
     /// `upstreams` finds the upstream's name in the [`Routed`](tunnel_core::Routed) of the request's extensions.
     pub fn with_upstreams<U>(rules: RulesWithUpstreams, upstreams: U) -> (Self, SplitLayer<U>) {
-        (Self::new(rules.into_rules()), SplitLayer::new(upstreams))
+        (
+            Self::of(RouteHandle::with_upstreams(rules)),
+            SplitLayer::new(upstreams),
+        )
     }
 }
 
 impl<M> RouteLayer<M> {
+    /// By this the rules are replaced while they are in use: those of this layer, of its clones, and of the services that they make.
+    #[must_use]
+    pub fn handle(&self) -> RouteHandle {
+        self.rules.clone()
+    }
+
     /// Hands what no rule matches to `app`, with head and body as they were admitted. It must not fail; an axum `Router` and
     /// tonic `Routes` do not.
     #[must_use]
@@ -67,6 +80,6 @@ impl<S, M: Clone> Layer<S> for RouteLayer<M> {
     type Service = Route<S, M>;
 
     fn layer(&self, inner: S) -> Route<S, M> {
-        Route::new(inner, self.rules.clone(), self.miss.clone()).registered(self.registered.clone())
+        Route::with(inner, self.rules.clone(), self.miss.clone()).registered(self.registered.clone())
     }
 }

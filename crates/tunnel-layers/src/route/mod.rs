@@ -169,6 +169,11 @@
 //! # }
 //! ```
 //!
+//! # Rules that change
+//!
+//! [`RouteLayer::handle`] gives a [`RouteHandle`], by which all rules are replaced at once while they are in use. A request keeps the
+//! rule that it has matched.
+//!
 //! # Order
 //!
 //! Inside [`RescueLayer`](crate::rescue) and [`TraceIdLayer`](crate::trace_id); outside auth, limits and
@@ -182,6 +187,7 @@ mod compiled;
 mod error;
 pub mod future;
 mod grpc;
+mod handle;
 mod host;
 mod layer;
 mod limits;
@@ -198,6 +204,7 @@ pub use self::{
     body::EitherBody,
     compiled::{MAX_ID_BYTES, MAX_PATTERN_BYTES},
     error::RuleError,
+    handle::{NoUpstreams, RouteHandle},
     layer::RouteLayer,
     not_found::NotFound,
     protocol::RuleProtocol,

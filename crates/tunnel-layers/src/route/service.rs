@@ -9,7 +9,7 @@ use tower_service::Service;
 use tunnel_core::{TunnelError, admit::Canonical};
 
 use super::{
-    EitherBody, NotFound, Rules,
+    EitherBody, NotFound, RouteHandle, Rules,
     compiled::{Answer, Ask, Compiled},
     future::ResponseFuture,
     registered::Registered,
@@ -24,14 +24,18 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Route<S, M = NotFound> {
     inner: S,
-    rules: Rules,
+    rules: RouteHandle,
     registered: Registered,
     miss: M,
 }
 
 impl<S, M> Route<S, M> {
     /// Sends what `rules` match to `inner`, and the rest to `miss`.
-    pub const fn new(inner: S, rules: Rules, miss: M) -> Self {
+    pub fn new(inner: S, rules: Rules, miss: M) -> Self {
+        Self::with(inner, RouteHandle::new(rules), miss)
+    }
+
+    pub(super) const fn with(inner: S, rules: RouteHandle, miss: M) -> Self {
         Self {
             inner,
             rules,
@@ -79,13 +83,13 @@ where
     }
 }
 
-fn find<B>(rules: &Rules, registered: &Registered, request: &Request<B>) -> Option<Arc<Compiled>> {
+fn find<B>(rules: &RouteHandle, registered: &Registered, request: &Request<B>) -> Option<Arc<Compiled>> {
     let canonical = request.extensions().get::<Canonical>()?;
     let (host, path) = (canonical.host(), canonical.path());
     let ask = Ask::new(host, path, request.method(), request.headers())
         .upgrade(request.extensions().get())
         .hosts(registered.hosts());
-    rules.find(&ask).cloned()
+    rules.find(&ask)
 }
 
 /// Makes of the request what the rule wants it to be; false if the rule answers itself.

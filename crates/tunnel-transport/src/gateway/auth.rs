@@ -101,6 +101,12 @@ pub trait AgentAuth: fmt::Debug + Send + Sync + 'static {
     fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_>;
 }
 
+impl<A: AgentAuth + ?Sized> AgentAuth for Arc<A> {
+    fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_> {
+        (**self).authenticate(credentials)
+    }
+}
+
 /// Tokens, each bound to the groups that its bearer may register. Several may be valid at once, so that they can be
 /// changed one after the other.
 ///
@@ -198,11 +204,11 @@ impl fmt::Debug for AgentTokens {
     }
 }
 
-/// Lets every agent register every group.
+/// Lets every agent register every group: [`NeedsAuth::open_to_any_agent`](super::NeedsAuth::open_to_any_agent), as a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Open;
+pub struct OpenToAnyAgent;
 
-impl AgentAuth for Open {
+impl AgentAuth for OpenToAnyAgent {
     fn authenticate(&self, _credentials: AgentCredentials) -> AuthFuture<'_> {
         let identity = AgentIdentity::new("anybody", AllowedGroups::All);
         Box::pin(std::future::ready(Ok(identity)))

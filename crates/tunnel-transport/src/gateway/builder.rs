@@ -2,10 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tunnel_core::{CreditBudget, Settings, flow::DEFAULT_BUDGET};
 use uuid::Uuid;
 
-use super::{AgentAuth, Gateway, Registry, Shared, auth::Open};
+use super::{AgentAuth, Gateway, Registry, Shared, auth::OpenToAnyAgent};
 use crate::heartbeat::Heartbeat;
 
 /// The lanes that an agent may open in one session.
@@ -33,7 +35,7 @@ impl NeedsAuth {
     /// Everybody who reaches the agents' port may register every group, and so take every request. For a port that only
     /// trusted programs can reach.
     pub fn open_to_any_agent(self) -> GatewayBuilder {
-        GatewayBuilder::new(Box::new(Open))
+        GatewayBuilder::new(Box::new(OpenToAnyAgent))
     }
 }
 
@@ -128,7 +130,8 @@ impl GatewayBuilder {
         let (registry, budget) = (Registry::new(), CreditBudget::new(budget));
         Gateway(Arc::new(Shared {
             id,
-            auth,
+            auth: ArcSwap::from_pointee(auth),
+            looked: watch::Sender::new(0),
             registry,
             settings,
             heartbeat,

@@ -44,6 +44,8 @@ pub(super) struct ControlTask {
     pub(super) certificate: Option<Certificate>,
     pub(super) identity: AgentIdentity,
     pub(super) peer: Option<SocketAddr>,
+    /// Changes when the credentials have to be looked at again at once.
+    pub(super) looked: watch::Receiver<u64>,
     pub(super) stream: Streaming<pb::TunnelMessage>,
     pub(super) replies: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
 }
@@ -95,6 +97,7 @@ impl ControlTask {
             gateway,
             credentials,
             certificate,
+            looked,
             stream,
             replies,
             ..
@@ -102,7 +105,7 @@ impl ControlTask {
         let (agent, id) = (session.agent().clone(), session.id());
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
         let newest = watch::Sender::new(credentials);
-        let mut revoked = pin!(revoked(&gateway, newest.subscribe(), certificate, id));
+        let mut revoked = pin!(revoked(&gateway, newest.subscribe(), looked, certificate, id));
         let mut seen = 0;
         let why = loop {
             let event = tokio::select! {

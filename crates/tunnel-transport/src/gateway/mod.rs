@@ -14,6 +14,7 @@ mod listen;
 mod names;
 mod recheck;
 mod registry;
+mod replace;
 mod rights;
 mod routes;
 mod service;
@@ -23,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::{
     auth::{
         AgentAuth, AgentCredentials, AgentIdentity, AgentTokens, AuthFuture, AuthRejection, InvalidToken,
-        MIN_TOKEN_BYTES,
+        MIN_TOKEN_BYTES, OpenToAnyAgent,
     },
     authenticator::AgentAuthenticator,
     builder::{GatewayBuilder, NeedsAuth},
@@ -33,6 +34,9 @@ pub use self::{
     rights::{AllowedGroups, AllowedHosts, AllowedServices},
     service::TunnelService,
 };
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
 use crate::{TunnelTransport, heartbeat::Heartbeat};
 use tunnel_core::{CreditBudget, Hub, Settings};
 
@@ -43,7 +47,9 @@ pub struct Gateway(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     id: String,
-    auth: Box<dyn AgentAuth>,
+    auth: ArcSwap<Box<dyn AgentAuth>>,
+    /// Counts how often agents' credentials had to be looked at again at once.
+    looked: watch::Sender<u64>,
     registry: Registry,
     settings: Settings,
     heartbeat: Heartbeat,

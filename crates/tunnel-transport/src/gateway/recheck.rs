@@ -15,11 +15,12 @@ use crate::entry::Certificate;
 /// a hash.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks at the newest credentials of a session again and again, and as soon as there are others, and at the certificate of its
+/// Looks at the newest credentials of a session again and again, as soon as there are others, and when the gateway is told to; and at the certificate of its
 /// connection. Ends when they are no longer good for it; the rejection is temporary where the agent may come again at once.
 pub(super) async fn revoked(
     gateway: &Gateway,
     mut newest: watch::Receiver<AgentCredentials>,
+    mut looked: watch::Receiver<u64>,
     certificate: Option<Certificate>,
     session: SessionId,
 ) -> AuthRejection {
@@ -30,6 +31,8 @@ pub(super) async fn revoked(
         let are_new = tokio::select! {
             _ = ticks.tick() => false,
             Ok(()) = newest.changed() => true,
+            // The sender lives in the gateway.
+            _ = looked.changed() => false,
         };
         if let Some(Err(error)) = certificate.as_ref().map(Certificate::verify) {
             // Its files may have a new one already. If not, the handshake says so.
@@ -38,7 +41,7 @@ pub(super) async fn revoked(
             ));
         }
         let credentials = newest.borrow_and_update().clone();
-        match gateway.0.auth.authenticate(credentials).await {
+        match gateway.authenticate(credentials).await {
             Err(rejection) if rejection.is_temporary() => {
                 tracing::warn!(session.id = %session, error = %rejection, "an agent's credentials could not be checked");
             }

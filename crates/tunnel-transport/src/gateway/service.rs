@@ -125,7 +125,7 @@ impl Service {
             peer: peer_of(request),
             tls: request.extensions().get().cloned(),
         };
-        match self.gateway.0.auth.authenticate(credentials.clone()).await {
+        match self.gateway.authenticate(credentials.clone()).await {
             Ok(identity) => Ok((credentials, identity)),
             Err(rejection) => {
                 tracing::warn!(peer = ?peer_of(request), error = %rejection, "an agent was refused");
@@ -148,6 +148,8 @@ impl Rpc for Service {
         &self,
         request: Request<Streaming<pb::TunnelMessage>>,
     ) -> Result<Response<Control>, Status> {
+        // Before the credentials are looked at, so that no change of who may connect is missed.
+        let looked = self.gateway.0.looked.subscribe();
         let (credentials, identity) = self.authenticate(&request).await?;
         let peer = peer_of(&request);
         let certificate = request.extensions().get::<Certificate>().cloned();
@@ -158,6 +160,7 @@ impl Rpc for Service {
             certificate,
             identity,
             peer,
+            looked,
             stream: request.into_inner(),
             replies,
         };

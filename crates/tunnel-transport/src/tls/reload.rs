@@ -7,14 +7,11 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::tls::{Pem, TlsError, pem::Contents};
-
-/// How often files are read to see whether they have changed. Contents are compared and not times, so that it finds files that
-/// are renamed into place, and directories that are swapped behind a symbolic link as Kubernetes does it.
-pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The shortest such time: it costs reading the files.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+pub(super) use crate::files::DEFAULT_INTERVAL;
+use crate::{
+    files::SHORTEST_INTERVAL,
+    tls::{Pem, TlsError, pem::Contents},
+};
 
 /// Something that is made of PEM files.
 pub(super) trait Source: Send + Sync + 'static {

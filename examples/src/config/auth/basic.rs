@@ -33,7 +33,7 @@ impl RawBasic {
 }
 
 fn read(path: &str, around: &Surroundings<'_>) -> Result<Htpasswd, String> {
-    let path = around.directory.join(path);
+    let path = around.reads(path);
     let told = |problem: String| format!("`{}`: {problem}", path.display());
     let text = fs::read_to_string(&path).map_err(|error| {
         told(format!(

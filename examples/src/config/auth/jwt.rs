@@ -133,7 +133,7 @@ impl RawJwt {
         }
         match (&self.keys_file, &self.jwks_url, secret.is_empty()) {
             (Some(file), None, true) => {
-                let keys = JwtKeys::read(around.directory.join(&file.value));
+                let keys = JwtKeys::read(around.reads(&file.value));
                 let keys = checker.take(file.referenced, keys)?;
                 Some((Jwt::builder(keys), file.referenced))
             }

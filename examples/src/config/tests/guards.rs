@@ -75,6 +75,7 @@ impl Files {
                 (name != "UNSET").then(|| [SECRET, if name == "CI_TOKEN" { "2" } else { "" }].concat())
             },
             directory: &self.0,
+            files: None,
         };
         parse_gateway("gateway.yaml", text, &around).map_err(|error| error.to_string())
     }

@@ -38,6 +38,7 @@ fn around() -> Surroundings<'static> {
     Surroundings {
         env: &|name| (name == "WEB_TOKEN").then(|| SECRET.to_owned()),
         directory: Path::new("/nowhere"),
+        files: None,
     }
 }
 
@@ -90,6 +91,7 @@ fn the_sample_files_are_good() {
     let around = Surroundings {
         env: &|_| Some(SECRET.to_owned()),
         directory: &directory,
+        files: None,
     };
     let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
     parse_gateway("gateway.yaml", &text("gateway.yaml"), &around).unwrap();

@@ -53,6 +53,7 @@ impl Files {
     fn around(&self) -> Surroundings<'_> {
         Surroundings {
             directory: &self.0,
+            files: None,
             ..around()
         }
     }
@@ -243,6 +244,7 @@ fn the_commented_samples_are_good() {
     let around = Surroundings {
         env: &|_| Some(SECRET.to_owned()),
         directory: &files.0,
+        files: None,
     };
     let gateway = sample("gateway.yaml").replace("listen: 127.0.0.1:8080\n", "");
     let gateway = uncommented(&uncommented(&gateway, "# listen:"), "  # tls:");

@@ -7,6 +7,7 @@ mod hosts;
 mod matching;
 mod protocol;
 mod registered;
+mod replaced;
 mod service;
 
 fn group() -> GroupName {
