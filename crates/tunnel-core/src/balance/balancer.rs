@@ -41,6 +41,12 @@ impl ZonePreference {
     }
 }
 
+impl<P> From<P> for Balancer<P> {
+    fn from(pick: P) -> Self {
+        Self::new(pick)
+    }
+}
+
 impl<P> Balancer<P> {
     /// The policy alone.
     #[must_use]
@@ -147,15 +153,17 @@ impl<P> Balancer<P> {
             return;
         }
         since.sort_unstable();
-        let Some(last) = since
-            .get(outliers.most(endpoints).min(since.len()).wrapping_sub(1))
-            .copied()
-        else {
-            return;
-        };
-        candidates.retain(|one| {
-            let ejected = one.endpoint.stats().ejected(choice.now);
-            ejected.is_none_or(|(since, _)| since > last)
+        since.truncate(outliers.most(endpoints));
+        let Some(last) = since.last().copied() else { return };
+        // Several may have been ejected at the same moment as the last one that may be out.
+        let mut of_last = since.iter().filter(|since| **since == last).count();
+        candidates.retain(|one| match one.endpoint.stats().ejected(choice.now) {
+            Some((since, _)) if since < last => false,
+            Some((since, _)) if since == last && of_last > 0 => {
+                of_last -= 1;
+                false
+            }
+            _ => true,
         });
     }
 
