@@ -95,6 +95,10 @@ impl<E: Endpoint> Pick<E> for ConsistentHash {
         // Somebody has at most the average, so somebody has room; but counts may move while this looks at them.
         best(true).or_else(|| best(false)).unwrap_or_default()
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 /// How many with the same name stand directly before this one: the processes of one agent, which stand together.

@@ -358,3 +358,17 @@ fn processes_of_one_agent_share_its_keys_and_keep_them() {
     assert!(is_near(&counts, &[2_000; 3], 150), "{counts:?}");
     assert!((0..6_000).all(|key| choose(key) == places[key as usize]));
 }
+
+/// Many are kept elsewhere than few.
+#[test]
+fn any_number_is_chosen_from() {
+    for hosts in [2, 7, 8, 9, 40] {
+        let mut world = World::new(&vec![1; hosts]);
+        world.hosts[hosts - 1].zone = Some("a");
+        let balancer = Balancer::new(RoundRobin::new());
+        assert_eq!(world.count(&balancer, hosts as u64 * 3, 0), vec![3; hosts]);
+        let balancer = balancer.zone(ZonePreference::new("a"));
+        let counts = world.count(&balancer, 10, 0);
+        assert_eq!((counts[0], counts[hosts - 1]), (0, 10));
+    }
+}
