@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tunnel_core::{
-    GroupName,
+    GroupName, Routed,
     balance::{Balancer, Outliers, ZonePreference},
 };
 
@@ -97,6 +97,7 @@ impl<P> From<P> for Balancing<P> {
 pub(super) struct Shared<P> {
     default: Balancing<P>,
     groups: HashMap<GroupName, Balancing<P>>,
+    rules: HashMap<Box<str>, Balancing<P>>,
     pub(super) lines: Arc<Lines>,
 }
 
@@ -105,16 +106,27 @@ impl<P> Shared<P> {
         Self {
             default,
             groups: HashMap::new(),
+            rules: HashMap::new(),
             lines: Arc::default(),
         }
     }
 
-    pub(super) fn set(&mut self, group: GroupName, balancing: Balancing<P>) {
+    pub(super) fn set_group(&mut self, group: GroupName, balancing: Balancing<P>) {
         self.groups.insert(group, balancing);
     }
 
-    /// What holds for this group.
-    pub(super) fn of(&self, group: &GroupName) -> &Balancing<P> {
+    pub(super) fn set_rule(&mut self, rule: Box<str>, balancing: Balancing<P>) {
+        self.rules.insert(rule, balancing);
+    }
+
+    /// What holds for a request that this rule sends to this group.
+    pub(super) fn of(&self, (routed, group): (&Routed, &GroupName)) -> &Balancing<P> {
+        // Most have said nothing, and need no look-up.
+        if !self.rules.is_empty()
+            && let Some(balancing) = self.rules.get(&*routed.rule)
+        {
+            return balancing;
+        }
         if self.groups.is_empty() {
             return &self.default;
         }

@@ -63,7 +63,7 @@ pub(super) fn place<P: Pick<Member>, B>(
         Some(host) => agents.members_with_host(group, host),
         None => agents.members(group),
     };
-    let balancing = shared.of(group);
+    let balancing = shared.of((routed, group));
     let waits = !balancing.wait.is_zero();
     let key = || (group.clone(), host.map(Box::from));
     if !(waits && shared.lines.is_waited_for(key)) {

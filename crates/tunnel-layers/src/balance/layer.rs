@@ -29,7 +29,14 @@ impl<A: tunnel_core::Agents, P: Pick<Member>> BalanceLayer<A, P> {
     /// Balances this group in another way than the others.
     #[must_use]
     pub fn group(mut self, group: GroupName, balancing: Balancing<P>) -> Self {
-        Arc::make_mut(&mut self.shared).set(group, balancing);
+        Arc::make_mut(&mut self.shared).set_group(group, balancing);
+        self
+    }
+
+    /// Balances the requests of the rule with this id in another way than the others of its group. They stand in line with them.
+    #[must_use]
+    pub fn rule(mut self, id: impl Into<Box<str>>, balancing: Balancing<P>) -> Self {
+        Arc::make_mut(&mut self.shared).set_rule(id.into(), balancing);
         self
     }
 }

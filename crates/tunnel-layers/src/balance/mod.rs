@@ -60,7 +60,7 @@ mod tests;
 mod watch;
 
 pub use tunnel_core::balance::{
-    Candidate, Choice, ConsistentHash, LeastPending, Outliers, PeakEwma, Pick, PickFirst, RoundRobin,
+    AnyPick, Candidate, Choice, ConsistentHash, LeastPending, Outliers, PeakEwma, Pick, PickFirst, RoundRobin,
     WeightedRandom, ZonePreference,
 };
 

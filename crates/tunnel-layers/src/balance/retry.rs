@@ -161,9 +161,9 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
     fn choose(&self, tried: &[SessionId]) -> Option<Member> {
         let extensions = &self.parts.extensions;
         let members = members(&self.agents, extensions).ok()?;
-        let (_, group) = routed(extensions).ok()?;
+        let routed = routed(extensions).ok()?;
         let head = (&self.parts.headers, extensions);
-        choose(&members, self.shared.of(group), head, tried).ok().cloned()
+        choose(&members, self.shared.of(routed), head, tried).ok().cloned()
     }
 
     fn go(mut self, member: &Member) -> Option<Next<A, P, B>> {
@@ -188,7 +188,6 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
 
 /// Who takes note of how an attempt goes, if anybody wants to know.
 fn watch<P: Pick<Member>>(shared: &Shared<P>, extensions: &Extensions, member: &Member) -> Option<Watch> {
-    let (_, group) = routed(extensions).ok()?;
-    let balancer = &shared.of(group).balancer;
+    let balancer = &shared.of(routed(extensions).ok()?).balancer;
     Watch::new(member, balancer.policy().wants_latency(), balancer.when_ejected())
 }

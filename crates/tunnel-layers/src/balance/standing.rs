@@ -78,9 +78,9 @@ where
         for member in &*members {
             member.session.watch_room(cx.waker());
         }
-        let (_, group) = routed(extensions)?;
+        let balancing = self.shared.of(routed(extensions)?);
         let head = (request.headers(), extensions);
-        choose(&members, self.shared.of(group), head, &[]).cloned()
+        choose(&members, balancing, head, &[]).cloned()
     }
 
     /// Sends the request to `member`. The place in line is held until that has taken it, so that nobody comes in between.

@@ -91,7 +91,7 @@ async fn the_same_key_comes_to_the_same_agent_and_others_to_all() {
 }
 
 #[tokio::test]
-async fn each_group_may_be_balanced_in_its_own_way() {
+async fn each_group_and_each_rule_may_be_balanced_in_its_own_way() {
     let sessions = [session(1, 1), session(2, 1)];
     let always = |place: usize| move |_: &[Candidate<'_, Member>], _: &Choice| place;
     let layer = |group_name: &str| {
@@ -102,6 +102,11 @@ async fn each_group_may_be_balanced_in_its_own_way() {
     };
     assert_eq!(counts(&layer("app"), &sessions, 4, well).await, [0, 4]);
     assert_eq!(counts(&layer("other"), &sessions, 4, well).await, [4, 0]);
+    // The rule is closer than the group.
+    let by_rule = layer("app").rule("all", Balancing::new(always(0)));
+    assert_eq!(counts(&by_rule, &sessions, 4, well).await, [4, 0]);
+    let by_rule = layer("app").rule("another", Balancing::new(always(0)));
+    assert_eq!(counts(&by_rule, &sessions, 4, well).await, [0, 4]);
 }
 
 #[tokio::test]
