@@ -26,8 +26,8 @@ use tunnel_examples::{
     program::{self, Options},
 };
 use tunnel_layers::{
-    balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer,
-    rescue::RescueLayer, route::RouteLayer, trace_id::TraceIdLayer,
+    chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer, rescue::RescueLayer,
+    route::RouteLayer, trace_id::TraceIdLayer,
 };
 
 fn main() -> ExitCode {
@@ -79,7 +79,7 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         .layer(RescueLayer::new())
         .layer(route)
         .layer(config.guards)
-        .layer(BalanceLayer::new(gateway.agents(), config.balance))
+        .layer(config.balance.layer(gateway.agents()))
         .layer(config.upgrade)
         .layer(ChunkLayer::new())
         .layer(CorrelateLayer::new())

@@ -6,6 +6,7 @@
 
 mod agent;
 mod auth;
+mod balance;
 mod concurrency;
 mod error;
 mod excerpt;
@@ -14,11 +15,14 @@ mod groups;
 mod grpc;
 mod grpc_web;
 mod guards;
+mod hash;
 mod key;
 mod limits;
+mod outliers;
 mod pairs;
 mod protocol;
 mod rates;
+mod retry;
 mod rules;
 mod secret;
 mod text_or;
@@ -35,8 +39,9 @@ use std::{fmt, fs, path::Path};
 
 pub use self::{
     agent::AgentConfig,
+    balance::Balance,
     error::ConfigError,
-    gateway::{Access, Balance, GatewayConfig},
+    gateway::{Access, GatewayConfig},
     guards::Guards,
     key::By,
     limits::PortLimits,
