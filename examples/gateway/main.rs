@@ -29,8 +29,8 @@ use tunnel_examples::{
     program::{self, Options},
 };
 use tunnel_layers::{
-    balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer,
-    rescue::RescueLayer, route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
+    chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer, rescue::RescueLayer,
+    route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
 };
 use tunnel_transport::files::Files;
 
@@ -85,7 +85,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             .layer(RescueLayer::new())
             .layer(route)
             .layer(config.guards.clone())
-            .layer(BalanceLayer::new(gateway.agents(), config.balance.clone()))
+            .layer(config.balance.clone().layer(gateway.agents()))
             .layer(config.upgrade.clone())
             .layer(ChunkLayer::new())
             .layer(CorrelateLayer::new())

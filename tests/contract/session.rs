@@ -91,10 +91,7 @@ impl Fixed {
         Self(
             sessions
                 .into_iter()
-                .map(|session| Member {
-                    session: session.clone(),
-                    weight: 1,
-                })
+                .map(|session| Member::new(session.clone(), 1))
                 .collect(),
         )
     }

@@ -7,9 +7,9 @@ use http::Request;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceBuilder, util::BoxCloneSyncService};
-use tunnel_core::{Outgoing, TunnelError};
+use tunnel_core::{Member, Outgoing, TunnelError};
 use tunnel_layers::{
-    balance::{BalanceLayer, Pick},
+    balance::{BalanceLayer, Candidate, Choice, Pick},
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
     deadline::DeadlineLayer,
@@ -137,7 +137,7 @@ impl Mortal {
 pub(crate) type Stack = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
 /// The recommended stack in front of this gateway's agents, with another way to pick and another transport.
-pub(crate) fn stack<T>(gateway: &Gateway, pick: impl Pick, transport: T) -> Stack
+pub(crate) fn stack<T>(gateway: &Gateway, pick: impl Pick<Member>, transport: T) -> Stack
 where
     T: Service<Outgoing, Response = (), Error = TunnelError, Future: Send> + Clone + Send + Sync + 'static,
 {
@@ -227,9 +227,9 @@ impl Site {
 }
 
 /// Picks the agent with this name, if it may be picked.
-pub(crate) fn prefer(id: &'static str) -> impl Pick {
-    move |candidates: &[&tunnel_core::Member]| {
-        let is_it = |member: &&tunnel_core::Member| member.session.agent().to_string() == id;
+pub(crate) fn prefer(id: &'static str) -> impl Pick<Member> {
+    move |candidates: &[Candidate<'_, Member>], _: &Choice| {
+        let is_it = |one: &Candidate<'_, Member>| one.endpoint.session.agent().to_string() == id;
         candidates.iter().position(is_it).unwrap_or_default()
     }
 }

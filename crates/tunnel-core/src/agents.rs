@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{id::GroupName, session::Session};
+use crate::{
+    balance::{Endpoint, Stats},
+    id::GroupName,
+    session::Session,
+};
 
 /// One session of a group.
 #[derive(Clone, Debug)]
@@ -11,6 +15,54 @@ pub struct Member {
     pub session: Session,
     /// Its share of new exchanges, relative to the others of its group: 1 to 1,000.
     pub weight: u32,
+    /// Where the agent is, if that is known.
+    pub zone: Option<Arc<str>>,
+    /// How the agent has been doing: one for the life of the session, in however many groups it is.
+    pub stats: Arc<Stats>,
+}
+
+impl Member {
+    /// A session that has just come, in no zone.
+    #[must_use]
+    pub fn new(session: Session, weight: u32) -> Self {
+        let stats = Arc::new(Stats::new(session.now()));
+        Self {
+            session,
+            weight,
+            zone: None,
+            stats,
+        }
+    }
+
+    /// The same, in this zone.
+    #[must_use]
+    pub fn in_zone(mut self, zone: impl Into<Arc<str>>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+}
+
+/// Its name is the agent's, so that a key comes back to an agent that connects again, and at every gateway.
+impl Endpoint for Member {
+    fn name(&self) -> &str {
+        self.session.agent().as_str()
+    }
+
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn pending(&self) -> usize {
+        self.session.load()
+    }
+
+    fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
 }
 
 /// Who serves which group. The gateway implements it; so may you, to balance over sessions of your own.

@@ -28,6 +28,7 @@ pub mod outgoing;
 pub mod peer;
 pub mod pump;
 pub mod reason;
+pub mod retry;
 pub mod route;
 pub mod runtime;
 pub mod session;
@@ -55,6 +56,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
+    retry::{RetryBudget, RetryPolicy},
     route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     id::GroupName,
     limits::{Limit, Limits},
+    retry::RetryPolicy,
 };
 
 /// The rule that a request matched. The routing layer puts it into the request's extensions.
@@ -28,6 +29,9 @@ pub struct Routed {
     pub access: Access,
     /// Only agents of the target's group that have registered the request's host serve it. The balancing layer sees to it.
     pub registered_host: bool,
+    /// Whether a request that may have been carried out is sent once more; without a policy it never is. The balancing layer sees
+    /// to it.
+    pub retry: Option<Arc<RetryPolicy>>,
 }
 
 impl Routed {
@@ -41,6 +45,7 @@ impl Routed {
             limits: None,
             access: Access::Default,
             registered_host: false,
+            retry: None,
         }
     }
 }

@@ -76,7 +76,7 @@ mod flight;
 mod grpc_timeout;
 #[cfg(feature = "grpc-web")]
 pub mod grpc_web;
-#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+#[cfg(any(feature = "balance", feature = "concurrency", feature = "rate-limit"))]
 pub mod key;
 #[cfg(any(
     feature = "auth",

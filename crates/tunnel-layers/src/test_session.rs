@@ -42,6 +42,12 @@ impl Runtime for TestRuntime {
 #[derive(Clone, Debug)]
 pub(crate) struct Group(Arc<[Member]>);
 
+impl From<Vec<Member>> for Group {
+    fn from(members: Vec<Member>) -> Self {
+        Self(members.into())
+    }
+}
+
 impl Agents for Group {
     fn members(&self, _: &GroupName) -> Arc<[Member]> {
         self.0.clone()
@@ -52,7 +58,7 @@ impl Agents for Group {
 pub(crate) fn session(number: u8, lanes: u32) -> Session {
     let session = Session::new(SessionConfig {
         id: SessionId::from_random([number; 16]),
-        agent: "agent".parse::<AgentId>().unwrap(),
+        agent: format!("agent-{number}").parse::<AgentId>().unwrap(),
         instance: InstanceId::from_random([number; 16]),
         opens: Direction::ServerToClient,
         local: Settings::default(),
@@ -75,10 +81,7 @@ pub(crate) fn group(sessions: &[&Session]) -> Group {
     Group(
         sessions
             .iter()
-            .map(|session| Member {
-                session: (*session).clone(),
-                weight: 1,
-            })
+            .map(|session| Member::new((*session).clone(), 1))
             .collect(),
     )
 }

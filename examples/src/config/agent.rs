@@ -54,6 +54,7 @@ struct RawAgent {
     token_file: Option<Spanned<String>>,
     lanes: Option<Spanned<Count>>,
     weight: Option<Spanned<Count>>,
+    zone: Option<Spanned<String>>,
     max_exchanges: Option<Spanned<Count>>,
     drain: Option<Time>,
     #[serde(default)]
@@ -192,6 +193,11 @@ impl RawAgent {
             let probe = Agent::builder("http://probe").group("probe");
             checker.take(host.referenced, probe.host(&host.value).build())?;
             builder = builder.host(&host.value);
+        }
+        if let Some(zone) = &self.zone {
+            let probe = Agent::builder("http://probe").group("probe");
+            checker.take(zone.referenced, probe.zone(&zone.value).build())?;
+            builder = builder.zone(&zone.value);
         }
         builder = match (token?, &self.token_file) {
             // Read again and again, so that a token that is replaced in time costs no session.

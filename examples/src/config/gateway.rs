@@ -5,16 +5,10 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr, sync::Arc, time::Duration
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::{
-    GroupName, Member,
+    GroupName,
     admit::{IpPrefix, Policy},
 };
-use tunnel_layers::{
-    balance::{LeastPending, Pick, RoundRobin},
-    deadline::DeadlineLayer,
-    grpc_web::Cors,
-    route::Rules,
-    upgrade::UpgradeLayer,
-};
+use tunnel_layers::{deadline::DeadlineLayer, grpc_web::Cors, route::Rules, upgrade::UpgradeLayer};
 use tunnel_transport::{
     AgentTokens, AllowedGroups, Gateway,
     entry::Entry,
@@ -24,6 +18,7 @@ use tunnel_transport::{
 use super::{
     Changes, ConfigError, Guards, Surroundings,
     auth::{self, AgentsAuth, Both, Known, RawAgentsAuth, RawAuth},
+    balance::{self, Balance, RawBalance},
     concurrency::RawConcurrency,
     document::Document,
     error::Checker,
@@ -100,15 +95,6 @@ pub enum Access {
     Credentials(usize),
 }
 
-/// How an agent of a group is chosen.
-#[derive(Clone, Debug)]
-pub enum Balance {
-    /// One after the other.
-    RoundRobin(RoundRobin),
-    /// The less busy of two.
-    LeastPending(LeastPending),
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawGateway {
@@ -121,8 +107,7 @@ struct RawGateway {
     drain: Option<Time>,
     #[serde(default)]
     trusted_peers: Vec<Spanned<String>>,
-    #[serde(default)]
-    balance: RawBalance,
+    balance: Option<Spanned<RawBalance>>,
     grpc_web: Option<Spanned<RawGrpcWeb>>,
     #[serde(default)]
     websocket: WebSocket,
@@ -162,14 +147,6 @@ struct RawToken {
     token_env: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
     groups: Spanned<RawGroups>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum RawBalance {
-    RoundRobin,
-    #[default]
-    LeastPending,
 }
 
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<GatewayConfig, ConfigError> {
@@ -259,6 +236,8 @@ impl RawGateway {
             self.check_uses(agents_auth.as_ref(), &uses, checker);
         }
         let guards = self.guards(&mut known, checker);
+        let of_rules = self.rules.value.iter().filter_map(|rule| rule.value.balancing());
+        let balance = balance::check(self.balance.as_ref(), of_rules, checker);
         known.finish(
             self.listen.value.asks_for_certificates() || agents.asks_for_certificates(),
             checker,
@@ -296,7 +275,7 @@ impl RawGateway {
             has_tls,
             policy: policy.trusted_peers(trusted?),
             drain,
-            balance: self.balance.into(),
+            balance: balance?,
             rules: rules?,
             route_services: agents.route_services,
             cors: cors.map_or(Some(None), |cors| cors.map(Some))?,
@@ -441,24 +420,6 @@ fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Opti
         format!("`{text}` is no address to listen on: write IP:PORT, such as 127.0.0.1:8080 or [::]:8080")
     });
     checker.take(place, address)
-}
-
-impl From<RawBalance> for Balance {
-    fn from(raw: RawBalance) -> Self {
-        match raw {
-            RawBalance::RoundRobin => Self::RoundRobin(RoundRobin::new()),
-            RawBalance::LeastPending => Self::LeastPending(LeastPending::new()),
-        }
-    }
-}
-
-impl Pick for Balance {
-    fn pick(&self, candidates: &[&Member]) -> usize {
-        match self {
-            Self::RoundRobin(strategy) => strategy.pick(candidates),
-            Self::LeastPending(strategy) => strategy.pick(candidates),
-        }
-    }
 }
 
 /// One line: what runs, for `--check`.

@@ -109,7 +109,7 @@ pub(super) fn check(raw: &Spanned<RawKey>, checker: &mut Checker<'_>) -> Option<
 }
 
 impl RawAddress {
-    fn check(&self, checker: &mut Checker<'_>) -> Option<ByAddress> {
+    pub(super) fn check(&self, checker: &mut Checker<'_>) -> Option<ByAddress> {
         let by = ByAddress::new().behind_proxies(usize::from(self.behind_proxies));
         match &self.ipv6_prefix {
             None => Some(by),

@@ -6,6 +6,7 @@
 
 mod agent;
 mod auth;
+mod balance;
 mod concurrency;
 mod document;
 mod error;
@@ -15,12 +16,15 @@ mod groups;
 mod grpc;
 mod grpc_web;
 mod guards;
+mod hash;
 mod key;
 mod limits;
+mod outliers;
 mod pairs;
 mod protocol;
 mod rates;
 mod reload;
+mod retry;
 mod rules;
 mod secret;
 mod text_or;
@@ -42,9 +46,10 @@ use tunnel_transport::files::Files;
 
 pub use self::{
     agent::AgentConfig,
+    balance::Balance,
     document::Changes,
     error::ConfigError,
-    gateway::{Access, Balance, GatewayConfig},
+    gateway::{Access, GatewayConfig},
     guards::Guards,
     key::By,
     limits::PortLimits,

@@ -13,11 +13,13 @@ use tunnel_layers::{
 
 use super::{
     auth::{Known, PUBLIC},
+    balance::RawBalance,
     error::Checker,
     grpc::RawGrpc,
     pairs::Pairs,
     protocol::Protocol,
     rates::{self, RawRuleRate},
+    retry::RawRetry,
     text_or::TextOr,
     timeouts::RawTimeouts,
     units::{CountLimit, TimeLimit},
@@ -50,6 +52,8 @@ pub(super) struct RawRule {
     auth: Option<Spanned<String>>,
     rate_limit: Option<Spanned<RawRuleRate>>,
     concurrency: Option<Spanned<CountLimit>>,
+    retry: Option<Spanned<RawRetry>>,
+    balance: Option<Spanned<RawBalance>>,
 }
 
 #[derive(Deserialize)]
@@ -154,6 +158,12 @@ fn check_ids(raw: &[Spanned<RawRule>], checker: &mut Checker<'_>) {
 }
 
 impl RawRule {
+    /// How the agents of its group share its requests, if it says so: its id, its group, and that.
+    pub(super) fn balancing(&self) -> Option<(&str, Option<&str>, &Spanned<RawBalance>)> {
+        let group = self.group.as_ref().map(|group| group.value.as_str());
+        Some((&self.id.value, group, self.balance.as_ref()?))
+    }
+
     fn group_use(&self) -> Option<GroupUse> {
         let key = self.group.as_ref()?;
         Some(GroupUse {
@@ -253,6 +263,15 @@ impl RawRule {
         }
         if let Some(most) = &self.concurrency {
             rule = rule.concurrency(most.value.0);
+        }
+        if let Some(retry) = &self.retry {
+            let policy = retry.value.check(checker)?;
+            rule = checker.take(retry.referenced, compiled(rule.retry(policy)))?;
+        }
+        if let (Some(balance), None) = (&self.balance, &self.group) {
+            let message = "agents are chosen for rules that go to a group: leave `balance` out";
+            checker.wrong(balance.referenced, message);
+            return None;
         }
         if let Some(timeouts) = &self.timeouts {
             if timeouts.value.whole.is_some() && self.timeout.is_some() {
@@ -393,7 +412,7 @@ fn compiled(rule: Rule) -> Result<Rule, String> {
     }
 }
 
-fn parse_method(text: &str) -> Result<Method, String> {
+pub(super) fn parse_method(text: &str) -> Result<Method, String> {
     let method = Method::from_bytes(text.as_bytes()).ok();
     // Methods are case sensitive (RFC 9110, section 9.1), and no usual one has small letters.
     method

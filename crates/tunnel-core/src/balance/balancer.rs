@@ -7,6 +7,9 @@ use super::{
     choice::{MAX_WEIGHT, WEIGHT_UNIT},
 };
 
+/// How many candidates are kept on the stack.
+const FEW: usize = 8;
+
 /// A policy, and what stands before it: slow start, zones, ejection.
 #[derive(Clone, Debug, Default)]
 pub struct Balancer<P> {
@@ -38,6 +41,12 @@ impl ZonePreference {
     pub fn min_endpoints(mut self, count: usize) -> Self {
         self.min_endpoints = count.max(1);
         self
+    }
+}
+
+impl<P> From<P> for Balancer<P> {
+    fn from(pick: P) -> Self {
+        Self::new(pick)
     }
 }
 
@@ -75,6 +84,11 @@ impl<P> Balancer<P> {
         self
     }
 
+    /// The policy.
+    pub const fn policy(&self) -> &P {
+        &self.pick
+    }
+
     /// When endpoints are ejected, if they are.
     #[must_use]
     pub const fn when_ejected(&self) -> Option<&Outliers> {
@@ -97,19 +111,35 @@ impl<P> Balancer<P> {
         let Some(second) = able.next() else {
             return Some(first);
         };
-        let mut candidates: Vec<Candidate<'a, E>> = [first, second]
-            .into_iter()
-            .chain(able)
-            .map(|endpoint| Candidate {
-                endpoint,
-                weight: self.weight(endpoint, choice),
-            })
-            .collect();
-        self.leave_out_ejected(&mut candidates, endpoints.count(), choice);
-        self.prefer_zone(&mut candidates);
+        let candidate = |endpoint| Candidate {
+            endpoint,
+            weight: self.weight(endpoint, choice),
+        };
+        // Few are kept on the stack, so that a choice needs no allocation.
+        let mut few = [candidate(first); FEW];
+        few[1] = candidate(second);
+        let (mut many, mut count) = (Vec::new(), 2);
+        for endpoint in able {
+            if count < FEW {
+                few[count] = candidate(endpoint);
+            } else {
+                if many.is_empty() {
+                    many.extend(few);
+                }
+                many.push(candidate(endpoint));
+            }
+            count += 1;
+        }
+        let candidates = if many.is_empty() {
+            &mut few[..count]
+        } else {
+            &mut many
+        };
+        let candidates = self.without_ejected(candidates, endpoints, choice);
+        let candidates = self.in_zone(candidates);
         let index = match candidates.len() {
             1 => 0,
-            _ => self.pick.pick(&candidates, choice),
+            _ => self.pick.pick(candidates, choice),
         };
         candidates
             .get(index)
@@ -131,39 +161,62 @@ impl<P> Balancer<P> {
     }
 
     /// Takes away those that are ejected, those first that have been out for longest, as far as the cap allows; but never all.
-    fn leave_out_ejected<E: Endpoint>(
+    fn without_ejected<'c, 'a, E: Endpoint>(
         &self,
-        candidates: &mut Vec<Candidate<'_, E>>,
-        endpoints: usize,
+        candidates: &'c mut [Candidate<'a, E>],
+        endpoints: impl Iterator<Item = &'a E>,
         choice: &Choice,
-    ) {
-        let Some(outliers) = &self.outliers else { return };
+    ) -> &'c mut [Candidate<'a, E>] {
+        let Some(outliers) = &self.outliers else {
+            return candidates;
+        };
         let mut since: Vec<_> = candidates
             .iter()
             .filter_map(|one| one.endpoint.stats().ejected(choice.now))
             .map(|(since, _)| since)
             .collect();
         if since.is_empty() || since.len() >= candidates.len() {
-            return;
+            return candidates;
         }
         since.sort_unstable();
-        let Some(last) = since
-            .get(outliers.most(endpoints).min(since.len()).wrapping_sub(1))
-            .copied()
-        else {
-            return;
+        since.truncate(outliers.most(endpoints.count()));
+        let Some(last) = since.last().copied() else {
+            return candidates;
         };
-        candidates.retain(|one| {
-            let ejected = one.endpoint.stats().ejected(choice.now);
-            ejected.is_none_or(|(since, _)| since > last)
-        });
+        // Several may have been ejected at the same moment as the last one that may be out.
+        let mut of_last = since.iter().filter(|since| **since == last).count();
+        retain(candidates, |one| match one.endpoint.stats().ejected(choice.now) {
+            Some((since, _)) if since < last => false,
+            Some((since, _)) if since == last && of_last > 0 => {
+                of_last -= 1;
+                false
+            }
+            _ => true,
+        })
     }
 
-    fn prefer_zone<E: Endpoint>(&self, candidates: &mut Vec<Candidate<'_, E>>) {
-        let Some(zone) = &self.zone else { return };
+    fn in_zone<'c, 'a, E: Endpoint>(
+        &self,
+        candidates: &'c mut [Candidate<'a, E>],
+    ) -> &'c mut [Candidate<'a, E>] {
+        let Some(zone) = &self.zone else { return candidates };
         let is_near = |one: &Candidate<'_, E>| one.endpoint.zone() == Some(&*zone.name);
-        if candidates.iter().filter(|one| is_near(one)).count() >= zone.min_endpoints {
-            candidates.retain(is_near);
+        if candidates.iter().filter(|one| is_near(one)).count() < zone.min_endpoints {
+            return candidates;
+        }
+        retain(candidates, is_near)
+    }
+}
+
+/// Moves those that are kept to the front, in their order: the front.
+fn retain<T: Copy>(all: &mut [T], mut keep: impl FnMut(&T) -> bool) -> &mut [T] {
+    let mut kept = 0;
+    for index in 0..all.len() {
+        let one = all[index];
+        if keep(&one) {
+            all[kept] = one;
+            kept += 1;
         }
     }
+    &mut all[..kept]
 }

@@ -30,6 +30,8 @@ pub(super) fn mix(mut z: u64) -> u64 {
 /// comes, it takes its share and nothing else moves. An endpoint that has more than `load_factor` times its share of the open
 /// exchanges is passed over (Mirrokni, Thorup, Zadimoghaddam 2018), so that one busy key does not drown one endpoint.
 ///
+/// Endpoints of the same name, such as several processes of one agent, share what their name gets.
+///
 /// A choice costs a score for each candidate. Without a key, the choice is random by weight.
 #[derive(Clone, Debug)]
 pub struct ConsistentHash {
@@ -86,21 +88,31 @@ impl<E: Endpoint> Pick<E> for ConsistentHash {
             let among = candidates.iter().enumerate();
             among
                 .filter(|(_, one)| !only_with_room || has_room(one))
-                .map(|(index, one)| (index, score(key, one)))
+                .map(|(index, one)| (index, score(key, one, twins_before(candidates, index))))
                 .max_by(|a, b| a.1.total_cmp(&b.1))
                 .map(|(index, _)| index)
         };
         // Somebody has at most the average, so somebody has room; but counts may move while this looks at them.
         best(true).or_else(|| best(false)).unwrap_or_default()
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
-/// The score of an endpoint for a key: `-weight / ln(u)`, where `u` in (0, 1) is made of both.
-fn score<E: Endpoint>(key: u64, candidate: &Candidate<'_, E>) -> f64 {
-    let hash = mix(fnv(
-        key ^ 0xcbf2_9ce4_8422_2325,
-        candidate.endpoint.name().as_bytes(),
-    ));
+/// How many with the same name stand directly before this one: the processes of one agent, which stand together.
+fn twins_before<E: Endpoint>(candidates: &[Candidate<'_, E>], index: usize) -> u64 {
+    let name = candidates[index].endpoint.name();
+    let before = candidates[..index].iter().rev();
+    before.take_while(|one| one.endpoint.name() == name).count() as u64
+}
+
+/// The score of an endpoint for a key: `-weight / ln(u)`, where `u` in (0, 1) is made of both. `twins` tells those apart that have
+/// the same name.
+fn score<E: Endpoint>(key: u64, candidate: &Candidate<'_, E>, twins: u64) -> f64 {
+    let seed = key ^ 0xcbf2_9ce4_8422_2325 ^ twins.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = mix(fnv(seed, candidate.endpoint.name().as_bytes()));
     // 52 bits and a half, so that neither 0 nor 1 comes out.
     #[expect(clippy::cast_precision_loss, reason = "52 bits fit")]
     let unit = ((hash >> 12) as f64 + 0.5) / (1u64 << 52) as f64;

@@ -12,9 +12,11 @@
 //! | [`PeakEwma`] | of two at random, the one that answers sooner, by its recent latency and what it has open |
 //! | [`ConsistentHash`] | the same one for the same key, as long as it has not much more to do than the others |
 //! | [`PickFirst`] | the first that can |
+//! | [`AnyPick`] | as one of these, which is known at run time |
 //!
 //! Nothing here waits, and nothing knows the time but from its caller.
 
+mod any;
 mod balancer;
 mod choice;
 mod hash;
@@ -25,6 +27,7 @@ mod stats;
 mod tests;
 
 pub use self::{
+    any::AnyPick,
     balancer::{Balancer, ZonePreference},
     choice::{Candidate, Choice, Endpoint},
     hash::{ConsistentHash, key_hash},

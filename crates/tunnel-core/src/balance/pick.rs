@@ -16,6 +16,12 @@ use super::{Candidate, Choice, Endpoint, hash::mix};
 pub trait Pick<E>: Clone + Send + Sync + 'static {
     /// The index of one of `candidates`, of which there are at least two. An index beyond them means the last.
     fn pick(&self, candidates: &[Candidate<'_, E>], choice: &Choice) -> usize;
+
+    /// Whether it looks at [`Stats::latency`](super::Stats::latency), which nobody measures for a policy that does not. By default it
+    /// may.
+    fn wants_latency(&self) -> bool {
+        true
+    }
 }
 
 impl<E, F> Pick<E> for F
@@ -111,6 +117,10 @@ impl<E: Endpoint> Pick<E> for RoundRobin {
             u64::try_from(point).unwrap_or_default() * divisor.max(1),
         )
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -132,6 +142,10 @@ impl WeightedRandom {
 impl<E: Endpoint> Pick<E> for WeightedRandom {
     fn pick(&self, candidates: &[Candidate<'_, E>], _: &Choice) -> usize {
         self.0.weighted(candidates)
+    }
+
+    fn wants_latency(&self) -> bool {
+        false
     }
 }
 
@@ -157,6 +171,10 @@ impl<E: Endpoint> Pick<E> for LeastPending {
             (one.endpoint.pending() as u64 + 1).saturating_mul(u64::from(other.weight))
         };
         if cost(b, a) < cost(a, b) { second } else { first }
+    }
+
+    fn wants_latency(&self) -> bool {
+        false
     }
 }
 
@@ -205,5 +223,9 @@ pub struct PickFirst;
 impl<E: Endpoint> Pick<E> for PickFirst {
     fn pick(&self, _: &[Candidate<'_, E>], _: &Choice) -> usize {
         0
+    }
+
+    fn wants_latency(&self) -> bool {
+        false
     }
 }

@@ -326,3 +326,49 @@ fn ejection_stops_at_the_cap_and_never_takes_all() {
         [0, 0, 1, 1, 5]
     );
 }
+
+#[test]
+fn the_cap_holds_for_those_that_are_ejected_at_the_same_moment() {
+    let world = World::new(&[1; 4]);
+    let outliers = Outliers::default();
+    let balancer = Balancer::new(RoundRobin::new()).outliers(outliers);
+    for host in 0..3 {
+        world.fail(host, 5, 0, &outliers);
+    }
+    assert_eq!(world.count(&balancer, 100, 1), [0, 0, 50, 50]);
+}
+
+#[test]
+fn processes_of_one_agent_share_its_keys_and_keep_them() {
+    let mut world = World::new(&[1; 3]);
+    world.hosts[1].name = "host-0".to_owned();
+    let balancer = Balancer::new(ConsistentHash::new());
+    let choose = |key: u64| {
+        let choice = Choice::at(world.start).keyed(key_hash(&key.to_be_bytes()));
+        let chosen = balancer.choose(world.hosts.iter(), |_| true, &choice).unwrap();
+        world
+            .hosts
+            .iter()
+            .position(|host| std::ptr::eq(host, chosen))
+            .unwrap()
+    };
+    let places: Vec<_> = (0..6_000).map(choose).collect();
+    let count = |host| places.iter().filter(|place| **place == host).count();
+    let counts = [count(0), count(1), count(2)];
+    assert!(is_near(&counts, &[2_000; 3], 150), "{counts:?}");
+    assert!((0..6_000).all(|key| choose(key) == places[key as usize]));
+}
+
+/// Many are kept elsewhere than few.
+#[test]
+fn any_number_is_chosen_from() {
+    for hosts in [2, 7, 8, 9, 40] {
+        let mut world = World::new(&vec![1; hosts]);
+        world.hosts[hosts - 1].zone = Some("a");
+        let balancer = Balancer::new(RoundRobin::new());
+        assert_eq!(world.count(&balancer, hosts as u64 * 3, 0), vec![3; hosts]);
+        let balancer = balancer.zone(ZonePreference::new("a"));
+        let counts = world.count(&balancer, 10, 0);
+        assert_eq!((counts[0], counts[hosts - 1]), (0, 10));
+    }
+}

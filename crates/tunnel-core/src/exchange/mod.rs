@@ -13,6 +13,7 @@
 //! The session's table keeps an entry while either direction may still carry a message, and no longer.
 
 mod frames;
+mod place;
 mod recv;
 mod send;
 mod state;
@@ -21,12 +22,15 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     task::Waker,
 };
 
-pub(crate) use self::state::{State, Violation};
+pub(crate) use self::{
+    place::{Place, Places},
+    state::{State, Violation},
+};
 pub use self::{
     recv::RecvHalf,
     send::{SendClosed, SendHalf},
@@ -246,26 +250,5 @@ impl fmt::Debug for Exchange {
             .field("id", &self.id)
             .field("opener", &self.opener)
             .finish_non_exhaustive()
-    }
-}
-
-/// One of the places that a limit allows; free again when it drops.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    /// Takes a place if there are fewer than `limit` taken.
-    pub(crate) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let free = |now| if now < limit { Some(now + 1) } else { None };
-        taken
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
-            .ok()?;
-        Some(Self(taken.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

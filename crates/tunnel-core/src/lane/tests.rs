@@ -1,7 +1,7 @@
 //! What a lane writes, in which order, and who waits.
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Cause, TunnelError},
-    exchange::{Exchange, Place, State},
+    exchange::{Exchange, Place, Places, State},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::RequestId,
@@ -280,28 +280,28 @@ fn a_reset_discards_what_it_overtakes_and_nothing_follows_it() {
 #[test]
 fn a_reset_of_what_was_never_written_is_not_written_either() {
     let lane = lane();
-    let taken = Arc::new(AtomicUsize::new(0));
+    let taken = Arc::new(Places::default());
     let one = exchange_of(&lane, 1, true);
     push(&one, data(10));
     lane.reset(&one, cancel(), Place::take(&taken, 1));
     assert_eq!(drain(&lane), []);
-    assert_eq!(taken.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(taken.taken(), 0);
 }
 
 #[test]
 fn a_place_is_free_when_its_reset_is_written_or_the_lane_closes() {
     for close in [true, false] {
         let lane = lane();
-        let taken = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::new(Places::default());
         let one = exchange(&lane, 1);
         lane.reset(&one, cancel(), Place::take(&taken, 1));
-        assert_eq!(taken.load(std::sync::atomic::Ordering::SeqCst), 1);
+        assert_eq!(taken.taken(), 1);
         if close {
             lane.close(lost());
         } else {
             pop(&lane).unwrap();
         }
-        assert_eq!(taken.load(std::sync::atomic::Ordering::SeqCst), 0);
+        assert_eq!(taken.taken(), 0);
     }
 }
 

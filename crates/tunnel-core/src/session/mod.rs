@@ -15,8 +15,9 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ pub use self::{
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
-    exchange::{Exchange, Place, RecvHalf, SendHalf, State},
+    exchange::{Exchange, Place, Places, RecvHalf, SendHalf, State},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::{AgentId, InstanceId, RequestId, SessionId},
@@ -72,13 +73,15 @@ struct Inner {
     config: SessionConfig,
     max_chunk: usize,
     /// Exchanges that this end opened and that still count against the limit of the other.
-    opened: Arc<AtomicUsize>,
+    opened: Arc<Places>,
     /// Exchanges that the other end opened and that still count against our limit.
-    accepted: Arc<AtomicUsize>,
+    accepted: Arc<Places>,
     /// The shortest round trip seen, in microseconds; [`NEVER`] until there is one.
     round_trip: AtomicU64,
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
+    /// Whether the other end has been silent for longer than it should be.
+    is_suspect: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -97,6 +100,7 @@ impl Session {
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
             has_carried: AtomicBool::new(false),
+            is_suspect: AtomicBool::new(false),
             table: Mutex::new(Table::new()),
         }))
     }
@@ -146,13 +150,19 @@ impl Session {
     /// Exchanges that this end has open with the other, in and beyond the table: the load for balancing.
     #[must_use]
     pub fn load(&self) -> usize {
-        self.0.opened.load(Ordering::Acquire)
+        self.0.opened.taken()
     }
 
     /// Whether an exchange could be opened now. Another caller may take the last place before you do.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.load() < self.0.config.remote.max_exchanges as usize && self.is_available()
+    }
+
+    /// Wakes the task when an exchange that this end opened has left its place, once. Look at [`has_room`](Self::has_room) after
+    /// this, before you wait. Any number of tasks may watch, and some are woken without a reason.
+    pub fn watch_room(&self, waker: &Waker) {
+        self.0.opened.watch(waker);
     }
 
     /// Whether the session takes new exchanges: it is not draining, and has a lane.
@@ -172,6 +182,17 @@ impl Session {
     #[must_use]
     pub fn has_carried(&self) -> bool {
         self.0.has_carried.load(Ordering::Relaxed)
+    }
+
+    /// Whether the other end has been silent for longer than it should be: it gets nothing new while somebody else can take it.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.0.is_suspect.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the other end is suspected to be gone.
+    pub fn suspect(&self, is_suspect: bool) {
+        self.0.is_suspect.store(is_suspect, Ordering::Relaxed);
     }
 
     /// The shortest round trip that a lane's ping has seen.
@@ -241,7 +262,7 @@ impl Session {
         table.lanes.push(lane.clone());
         let watchers = table.changed();
         drop(table);
-        watchers.into_iter().for_each(std::task::Waker::wake);
+        watchers.into_iter().for_each(Waker::wake);
         Ok(lane)
     }
 
@@ -318,7 +339,7 @@ impl Session {
             (entry, watchers)
         };
         drop(entry);
-        watchers.into_iter().for_each(std::task::Waker::wake);
+        watchers.into_iter().for_each(Waker::wake);
     }
 }
 

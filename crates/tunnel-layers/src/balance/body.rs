@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
 /// What of a body is kept to be played again, in bytes: what goes with the head, and a little more. A body of which more was
-/// read is not sent a second time.
+/// read is not sent a second time, unless the rule's [`RetryPolicy`](tunnel_core::RetryPolicy) keeps more.
 pub const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
 /// A request's body on its way into a session: it can be taken back as long as the request may be sent to another one.
@@ -33,6 +33,8 @@ struct State<B> {
     /// What has been read of it; `None` once that was too much, or once it is certain that nobody asks for it.
     read: Option<Vec<Bytes>>,
     read_bytes: usize,
+    /// How much that may be.
+    limit: usize,
     /// What is played again before the body goes on.
     replay: VecDeque<Bytes>,
 }
@@ -42,12 +44,14 @@ impl<B> Lent<B> {
         Self(Kind::Owned(body))
     }
 
-    pub(super) fn lend(body: B) -> (Self, Loan<B>) {
-        Self::from_parts(Box::pin(body), VecDeque::new())
+    /// The body, and what takes it back while at most `limit` bytes of it were read.
+    pub(super) fn lend(body: B, limit: usize) -> (Self, Loan<B>) {
+        Self::from_parts(Box::pin(body), VecDeque::new(), limit)
     }
 
-    fn from_parts(body: Pin<Box<B>>, replay: VecDeque<Bytes>) -> (Self, Loan<B>) {
+    fn from_parts(body: Pin<Box<B>>, replay: VecDeque<Bytes>, limit: usize) -> (Self, Loan<B>) {
         let state = State {
+            limit,
             body: Some(body),
             read: Some(Vec::new()),
             read_bytes: 0,
@@ -64,7 +68,13 @@ impl<B> Loan<B> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (body, read) = (state.body.take()?, state.read.take()?);
         let replay = read.into_iter().chain(mem::take(&mut state.replay)).collect();
-        Some(Lent::from_parts(body, replay))
+        Some(Lent::from_parts(body, replay, state.limit))
+    }
+
+    /// Whether the body can be given again, at most `limit` bytes of it having been read.
+    pub(super) fn can_renew(&self, limit: usize) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.body.is_some() && state.read.is_some() && state.read_bytes <= limit
     }
 }
 
@@ -104,7 +114,7 @@ impl<B: Body<Data = Bytes>> State<B> {
     fn keep(&mut self, bytes: &Bytes) {
         self.read_bytes += bytes.len();
         match &mut self.read {
-            Some(read) if self.read_bytes <= MAX_REPLAY_BYTES => read.push(bytes.clone()),
+            Some(read) if self.read_bytes <= self.limit => read.push(bytes.clone()),
             read => *read = None,
         }
     }

@@ -2,98 +2,79 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request::Parts};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{AsTunnelError, Member, Sent, SessionId, TunnelError};
+use tunnel_core::{Agents, AsTunnelError, Member, TunnelError, balance::Pick};
 
-use super::{Lent, Pick, body::Loan, service::choose};
+use super::{
+    Lent,
+    retry::{Next, Retry},
+    standing::Standing,
+    watch::Watch,
+};
 use crate::reject::{Caller, ResponseBody};
 
-/// The most sessions that a request is sent to after the first.
+/// The most sessions that a request of which nothing had left is sent to after the first.
 pub const MAX_RETRIES: usize = 2;
 
-/// The future of [`Balance`](super::Balance). Dropping it resets the exchange.
+/// The future of [`Balance`](super::Balance). Dropping it leaves the line, or resets the exchange.
 #[must_use = "futures do nothing unless polled"]
 #[pin_project]
-pub struct ResponseFuture<S: Service<Request<Lent<B>>>, P, B> {
+pub struct ResponseFuture<S: Service<Request<Lent<B>>>, A, P, B> {
     caller: Caller,
     #[pin]
-    state: State<S::Future, B>,
+    state: State<S, A, P, B, S::Future>,
     /// What the request can be sent with once more. Boxed, because it is larger than all else, and few need it.
-    again: Option<Box<Again<S, P, B>>>,
+    again: Option<Box<Again<S, A, P, B>>>,
 }
 
-struct Again<S, P, B> {
+pub(super) struct Again<S, A, P, B> {
     inner: S,
-    retry: Option<Retry<P, B>>,
+    watch: Option<Watch>,
+    retry: Option<Retry<A, P, B>>,
 }
 
+/// What is rare and large is boxed.
 #[pin_project(project = StateProj)]
-enum State<F, B> {
+enum State<S, A, P, B, F> {
     Rejected(Option<TunnelError>),
+    InLine(Option<Box<Standing<S, A, P, B>>>),
     Called(#[pin] F),
-    /// The next try waits for the service to become ready. Boxed: it is rare, and larger than all else.
+    /// The next try waits for the service to become ready.
     Waiting(Option<Box<Request<Lent<B>>>>),
 }
 
-/// What is kept to send a request once more.
-pub(super) struct Retry<P, B> {
-    parts: Parts,
-    loan: Loan<B>,
-    members: Arc<[Member]>,
-    pick: P,
-    tried: Vec<SessionId>,
+impl<S, A, P, B> Again<S, A, P, B> {
+    pub(super) const fn new(inner: S, watch: Option<Watch>, retry: Option<Retry<A, P, B>>) -> Self {
+        Self { inner, watch, retry }
+    }
 }
 
-impl<P: Pick, B> Retry<P, B> {
-    pub(super) fn new(
-        parts: Parts,
-        loan: Loan<B>,
-        members: Arc<[Member]>,
-        pick: P,
-        first: SessionId,
-    ) -> Self {
-        Self {
-            parts,
-            loan,
-            members,
-            pick,
-            tried: vec![first],
+impl<S, A: Agents, P: Pick<Member>, B> Again<S, A, P, B> {
+    /// What to do after this end of an attempt: another one, or nothing.
+    fn after<RB, E: AsTunnelError>(&mut self, end: &Result<Response<RB>, E>) -> Option<Next<A, P, B>> {
+        let (watch, retry) = (self.watch.take(), self.retry.take());
+        match end {
+            Ok(response) => {
+                watch.into_iter().for_each(|watch| watch.answered(response));
+                retry?.after_answer(response)
+            }
+            Err(error) => {
+                let error = error.as_tunnel_error()?;
+                watch.into_iter().for_each(|watch| watch.failed(error));
+                retry?.after_error(error)
+            }
         }
     }
-
-    /// The request once more, for another session; `None` when there is none left, or the body cannot be given again.
-    fn next(self) -> Option<(Request<Lent<B>>, Option<Self>)> {
-        let Self {
-            parts,
-            loan,
-            members,
-            pick,
-            mut tried,
-        } = self;
-        let session = choose(&members, &pick, &tried).ok()?;
-        let (body, loan) = loan.renew()?;
-        tried.push(session.id());
-        let may_retry = tried.len() <= MAX_RETRIES;
-        let retry = may_retry.then(|| Self {
-            parts: parts.clone(),
-            loan,
-            members,
-            pick,
-            tried,
-        });
-        let mut request = Request::from_parts(parts, body);
-        request.extensions_mut().insert(session);
-        Some((request, retry))
-    }
 }
 
-impl<S: Service<Request<Lent<B>>>, P, B> ResponseFuture<S, P, B> {
+impl<S: Service<Request<Lent<B>>>, A, P, B> ResponseFuture<S, A, P, B> {
     pub(super) const fn rejected(caller: Caller, error: TunnelError) -> Self {
         Self {
             caller,
@@ -102,24 +83,30 @@ impl<S: Service<Request<Lent<B>>>, P, B> ResponseFuture<S, P, B> {
         }
     }
 
-    pub(super) fn new(caller: Caller, future: S::Future, again: Option<(S, Retry<P, B>)>) -> Self {
-        let boxed = |(inner, retry)| {
-            let retry = Some(retry);
-            Box::new(Again { inner, retry })
-        };
+    pub(super) fn in_line(caller: Caller, standing: Standing<S, A, P, B>) -> Self {
+        Self {
+            caller,
+            state: State::InLine(Some(Box::new(standing))),
+            again: None,
+        }
+    }
+
+    pub(super) fn called(caller: Caller, future: S::Future, again: Option<Again<S, A, P, B>>) -> Self {
         Self {
             caller,
             state: State::Called(future),
-            again: again.map(boxed),
+            again: again.map(Box::new),
         }
     }
 }
 
-impl<S, P, B, RB> Future for ResponseFuture<S, P, B>
+impl<S, A, P, B, RB> Future for ResponseFuture<S, A, P, B>
 where
     S: Service<Request<Lent<B>>, Response = Response<RB>>,
     S::Error: AsTunnelError,
-    P: Pick,
+    A: Agents,
+    P: Pick<Member>,
+    B: Body<Data = Bytes>,
 {
     type Output = Result<Response<ResponseBody<RB>>, S::Error>;
 
@@ -131,37 +118,44 @@ where
                     let answer = |error: TunnelError| Poll::Ready(Ok(this.caller.reject(&error)));
                     return error.take().map_or(Poll::Pending, answer);
                 }
-                StateProj::Called(future) => {
-                    let error = match ready!(future.poll(cx)) {
-                        Ok(response) => {
-                            // The agent has answered: nothing of the body is needed again.
-                            this.again.take();
-                            return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                StateProj::InLine(standing) => {
+                    let Some(waiting) = standing.as_mut() else {
+                        return Poll::Pending;
+                    };
+                    let placed = ready!(waiting.poll_place(cx));
+                    let standing = standing.take();
+                    match placed {
+                        Ok(member) => {
+                            let sent = standing.and_then(|standing| standing.send(&member));
+                            let Some((future, again)) = sent else {
+                                return Poll::Pending;
+                            };
+                            *this.again = Some(Box::new(again));
+                            this.state.set(State::Called(future));
                         }
-                        Err(error) => error,
+                        Err(error) => this.state.set(State::Rejected(Some(error))),
+                    }
+                }
+                StateProj::Called(future) => {
+                    let end = ready!(future.poll(cx));
+                    let next = this.again.as_mut().and_then(|again| again.after(&end));
+                    let (Some((request, watch, retry)), Some(again)) = (next, &mut *this.again) else {
+                        // Nothing of the body is needed again.
+                        this.again.take();
+                        return Poll::Ready(end.map(|response| response.map(ResponseBody::inner)));
                     };
-                    let may_retry = error
-                        .as_tunnel_error()
-                        .is_some_and(|error| error.sent() != Sent::Yes);
-                    let Some(again) = this.again else {
-                        return Poll::Ready(Err(error));
-                    };
-                    let retry = again.retry.take().filter(|_| may_retry);
-                    let Some((request, retry)) = retry.and_then(Retry::next) else {
-                        return Poll::Ready(Err(error));
-                    };
-                    again.retry = retry;
+                    (again.watch, again.retry) = (watch, retry);
                     this.state.set(State::Waiting(Some(Box::new(request))));
                 }
                 StateProj::Waiting(request) => {
-                    let Some(Again { inner, .. }) = this.again.as_deref_mut() else {
+                    let Some(again) = this.again.as_mut() else {
                         return Poll::Pending;
                     };
-                    ready!(inner.poll_ready(cx))?;
+                    ready!(again.inner.poll_ready(cx))?;
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
-                    let future = inner.call(*request);
+                    let future = again.inner.call(*request);
                     this.state.set(State::Called(future));
                 }
             }
@@ -169,7 +163,7 @@ where
     }
 }
 
-impl<S: Service<Request<Lent<B>>>, P, B> fmt::Debug for ResponseFuture<S, P, B> {
+impl<S: Service<Request<Lent<B>>>, A, P, B> fmt::Debug for ResponseFuture<S, A, P, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

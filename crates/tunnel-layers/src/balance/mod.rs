@@ -46,18 +46,28 @@
 //! # });
 //! ```
 
+mod balancing;
 mod body;
+mod choose;
 mod future;
 mod layer;
-mod pick;
+mod line;
+mod retry;
 mod service;
+mod standing;
 #[cfg(all(test, feature = "full"))]
 mod tests;
+mod watch;
+
+pub use tunnel_core::balance::{
+    AnyPick, Candidate, Choice, ConsistentHash, LeastPending, Outliers, PeakEwma, Pick, PickFirst,
+    RoundRobin, WeightedRandom, ZonePreference,
+};
 
 pub use self::{
+    balancing::{Balancing, DEFAULT_MAX_WAITING},
     body::{Lent, MAX_REPLAY_BYTES},
     future::{MAX_RETRIES, ResponseFuture},
     layer::BalanceLayer,
-    pick::{LeastPending, Pick, RoundRobin},
     service::Balance,
 };

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use http::{HeaderMap, request::Parts};
+use http::{Extensions, HeaderMap, request::Parts};
 use tunnel_core::PeerInfo;
 
 use super::{Key, KeyExtractor, Space};
@@ -46,12 +46,18 @@ impl ByAddress {
         self
     }
 
-    pub(super) fn address(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = parts.extensions.get::<PeerInfo>()?.addr?.ip();
+    pub(super) fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer = extensions.get::<PeerInfo>()?.addr?.ip();
         if self.proxies == 0 {
             return Some(peer);
         }
-        Some(forwarded(&parts.headers, self.proxies).unwrap_or(peer))
+        Some(forwarded(headers, self.proxies).unwrap_or(peer))
+    }
+
+    /// What counts of the address of a request with this head.
+    pub(super) fn counted(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        self.address(headers, extensions)
+            .map(|address| self.prefix(address))
     }
 
     /// The part that counts.
@@ -76,7 +82,7 @@ impl Default for ByAddress {
 
 impl KeyExtractor for ByAddress {
     fn key(&self, parts: &Parts) -> Option<Key> {
-        let address = self.address(parts).map(|address| self.prefix(address));
+        let address = self.counted(&parts.headers, &parts.extensions);
         Some(Key::of(&(Space::Address, address)))
     }
 }

@@ -30,6 +30,8 @@ mod by_address;
 mod by_header;
 mod by_principal;
 mod by_route;
+#[cfg(feature = "balance")]
+mod hash_key;
 
 #[cfg(any(feature = "concurrency", feature = "rate-limit"))]
 use std::{
@@ -44,6 +46,8 @@ use std::{
 
 use http::request::Parts;
 
+#[cfg(feature = "balance")]
+pub use self::hash_key::HashKey;
 pub use self::{
     by_address::{ByAddress, DEFAULT_IPV6_PREFIX},
     by_header::ByHeader,

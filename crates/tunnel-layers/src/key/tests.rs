@@ -82,7 +82,7 @@ fn behind_proxies_the_one_counts_that_the_outermost_saw() {
         admit(request).unwrap().into_parts().0
     };
     let by = ByAddress::new().behind_proxies(1);
-    assert_eq!(by.address(&claims("192.0.2.1", false)), "10.0.0.1".parse().ok());
+    assert_eq!(address(&by, &claims("192.0.2.1", false)), "10.0.0.1".parse().ok());
     for (proxies, text, expected) in [
         (1, "192.0.2.1", "192.0.2.1"),
         (1, "203.0.113.9, 192.0.2.1", "192.0.2.1"),
@@ -95,8 +95,12 @@ fn behind_proxies_the_one_counts_that_the_outermost_saw() {
     ] {
         let parts = claims(text, true);
         let by = ByAddress::new().behind_proxies(proxies);
-        assert_eq!(by.address(&parts), expected.parse().ok(), "{proxies} {text}");
+        assert_eq!(address(&by, &parts), expected.parse().ok(), "{proxies} {text}");
     }
+}
+
+fn address(by: &ByAddress, parts: &Parts) -> Option<std::net::IpAddr> {
+    by.address(&parts.headers, &parts.extensions)
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::{
     error::Fault,
     grpc::{self, Grpc, GrpcMatch},
     host::HostPattern,
-    limits::check_timeouts,
+    limits::{check_retry, check_timeouts},
     protocol::RuleProtocol,
     registered::HasHost,
     rewrite::{Rewrite, check_edits},
@@ -133,6 +133,7 @@ impl Compiled {
         };
         check_timeouts(&rule.timeouts)?;
         check_access(&rule.access, &rule.action)?;
+        check_retry(rule.retry.as_ref(), &rule.action)?;
         if rule.registered_hosts && !matches!(rule.action, Action::Group(_)) {
             let problem =
                 "agents register hosts for their groups: only a rule that goes to a group can ask for them";
@@ -143,6 +144,7 @@ impl Compiled {
             limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
             access: rule.access,
             registered_host: rule.registered_hosts,
+            retry: rule.retry.map(Arc::new),
             ..Routed::new(id.clone(), target)
         };
         Ok(Self {

@@ -3,11 +3,14 @@
 use std::{borrow::Cow, time::Duration};
 
 use tunnel_core::{
-    Limit, Timeouts,
+    Limit, RetryPolicy, Timeouts,
     limits::{DEFAULT_NAME, Rate},
 };
 
-use super::{error::Fault, rule::Rule};
+use super::{
+    error::Fault,
+    rule::{Action, Rule},
+};
 
 /// Timeouts, which [`DeadlineLayer`](crate::deadline) sees to. Each is more than zero; [`Limit::Unlimited`] means none, whatever
 /// that layer's default is.
@@ -63,6 +66,26 @@ impl Rule {
     ) -> Self {
         self.limits = self.limits.concurrency(layer, most);
         self
+    }
+}
+
+/// Whether a request that may have been carried out is sent once more, which [`BalanceLayer`](crate::balance) sees to.
+impl Rule {
+    /// As this policy says. Without one, a request is sent again only while it is certain that nobody has seen it.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+}
+
+/// That only what goes somewhere is sent again.
+pub(super) fn check_retry(retry: Option<&RetryPolicy>, action: &Action) -> Result<(), Fault> {
+    match (retry, action) {
+        (Some(_), Action::Direct(_)) => Err(Fault::new(
+            "retry",
+            "the rule answers itself, so that nothing can be sent again",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one rule says, as its author wrote it.
 
 use http::{HeaderName, HeaderValue, Method};
-use tunnel_core::{Access, GroupName, Limits, Timeouts};
+use tunnel_core::{Access, GroupName, Limits, RetryPolicy, Timeouts};
 
 use super::{grpc::GrpcMatch, protocol::RuleProtocol};
 use crate::reject::Direct;
@@ -45,6 +45,7 @@ pub struct Rule {
     pub(super) limits: Limits,
     pub(super) access: Access,
     pub(super) registered_hosts: bool,
+    pub(super) retry: Option<RetryPolicy>,
 }
 
 /// Who serves what a rule matches.
@@ -121,6 +122,7 @@ impl Rule {
             limits: Limits::new(),
             access: Access::Default,
             registered_hosts: false,
+            retry: None,
         }
     }
 

@@ -44,6 +44,7 @@ pub struct AgentBuilder {
     groups: Vec<String>,
     services: Vec<String>,
     hosts: Vec<String>,
+    zone: Option<String>,
     token: Token,
     weight: u32,
     lanes: u32,
@@ -64,6 +65,7 @@ impl AgentBuilder {
             groups: Vec::new(),
             services: Vec::new(),
             hosts: Vec::new(),
+            zone: None,
             token: Token::Source(TokenSource::None),
             weight: 1,
             lanes: 1,
@@ -138,6 +140,12 @@ impl AgentBuilder {
     /// most 1,000 hosts.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
+        self
+    }
+
+    /// Where this agent is: 1 to 128 bytes, such as `eu-1`. A gateway may prefer the agents of its own zone.
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
         self
     }
 
@@ -264,6 +272,11 @@ impl AgentBuilder {
             ));
         }
         let hosts = hosts(&self.hosts)?;
+        if let Some(zone) = &self.zone
+            && !(1..=128).contains(&zone.len())
+        {
+            return Err(AgentError::config("the name of a zone has 1 to 128 bytes"));
+        }
         let token = self.token.build()?;
         Ok(Agent(Arc::new(Shared {
             gateway,
@@ -275,6 +288,7 @@ impl AgentBuilder {
             groups,
             services: self.services,
             hosts,
+            zone: self.zone,
             token,
             weight: self.weight,
             lanes: self.lanes,

@@ -54,6 +54,7 @@ struct Shared {
     groups: Vec<GroupName>,
     services: Vec<String>,
     hosts: Vec<String>,
+    zone: Option<String>,
     token: TokenSource,
     weight: u32,
     lanes: u32,

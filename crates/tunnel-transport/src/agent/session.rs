@@ -87,6 +87,11 @@ fn hello(agent: &Shared) -> pb::StreamOpen {
         services: agent.services.clone(),
         hosts: agent.hosts.clone(),
         weight: agent.weight,
+        labels: agent
+            .zone
+            .iter()
+            .map(|zone| ("zone".to_owned(), zone.clone()))
+            .collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: Some(wire_settings(agent.settings)),
         features: Features::ALL.bits(),

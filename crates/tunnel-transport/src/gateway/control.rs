@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 use tunnel_core::{
     AgentId, Cause, Direction, Features, InstanceId, LaneKey, Session, SessionConfig, SessionId,
+    balance::Stats,
 };
 
 use super::{
@@ -219,6 +220,8 @@ impl ControlTask {
             services: names.services,
             hosts: names.hosts,
             weight: open.weight.clamp(1, 1_000),
+            zone: names.zone,
+            stats: Arc::new(Stats::new(session.runtime().now())),
             control: self.replies.clone(),
             suspect: suspect.clone(),
         };

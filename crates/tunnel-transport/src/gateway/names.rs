@@ -14,11 +14,18 @@ use crate::{
 /// The most groups, services, hosts and labels that an agent may name.
 const MAX_NAMES: usize = 1_000;
 
+/// The label that says where an agent is.
+const ZONE: &str = "zone";
+
+/// The longest name of a zone, in bytes.
+const MAX_ZONE_BYTES: usize = 128;
+
 /// What an agent registers, each name once.
 pub(super) struct Names {
     pub(super) groups: Vec<GroupName>,
     pub(super) services: Vec<Arc<str>>,
     pub(super) hosts: Vec<Arc<str>>,
+    pub(super) zone: Option<Arc<str>>,
 }
 
 impl Names {
@@ -28,6 +35,7 @@ impl Names {
             groups: groups(open, identity)?,
             services: allowed_services(open, identity)?,
             hosts: allowed_hosts(open, identity)?,
+            zone: zone(open)?,
         })
     }
 }
@@ -55,6 +63,18 @@ fn groups(open: &pb::StreamOpen, identity: &AgentIdentity) -> Result<Vec<GroupNa
         }
     }
     Ok(groups)
+}
+
+/// Where the agent says that it is, by its label `zone`.
+fn zone(open: &pb::StreamOpen) -> Result<Option<Arc<str>>, Refusal> {
+    match open.labels.get(ZONE).map(String::as_str) {
+        None | Some("") => Ok(None),
+        Some(zone) if zone.len() <= MAX_ZONE_BYTES => Ok(Some(zone.into())),
+        Some(_) => Err(Refusal::new(
+            Code::Invalid,
+            "the label `zone` is longer than 128 bytes",
+        )),
+    }
 }
 
 /// The gRPC services that the agent brings, all of which it must be allowed.

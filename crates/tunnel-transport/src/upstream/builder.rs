@@ -1,13 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use tunnel_core::balance::{Balancer, Outliers, ZonePreference};
+use tunnel_core::balance::{AnyPick, Balancer, LeastPending, Outliers, ZonePreference};
 
 #[cfg(feature = "tls")]
 use crate::tls::{ClientTls, ClientTlsBuilder};
 use crate::{
     Backoff,
     upstream::{
-        HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint, UpstreamPolicy,
+        HashKey, HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint,
         cluster::{Cluster, Parts},
         line::OpenCount,
         node::Maker,
@@ -79,7 +79,8 @@ pub struct UpstreamBuilder {
     endpoints: Vec<UpstreamEndpoint>,
     protocol: Option<UpstreamProtocol>,
     max_connections: Option<usize>,
-    policy: UpstreamPolicy,
+    policy: AnyPick,
+    hash_key: Option<HashKey>,
     slow_start: Duration,
     zone: Option<ZonePreference>,
     outliers: Option<Outliers>,
@@ -142,7 +143,8 @@ impl UpstreamBuilder {
             endpoints: Vec::new(),
             protocol: None,
             max_connections: None,
-            policy: UpstreamPolicy::default(),
+            policy: LeastPending::new().into(),
+            hash_key: None,
             slow_start: Duration::ZERO,
             zone: None,
             outliers: Some(Outliers::default()),
@@ -180,8 +182,15 @@ impl UpstreamBuilder {
     }
 
     /// How one of several endpoints is chosen (default least pending).
-    pub fn policy(mut self, policy: UpstreamPolicy) -> Self {
-        self.policy = policy;
+    pub fn policy(mut self, policy: impl Into<AnyPick>) -> Self {
+        self.policy = policy.into();
+        self
+    }
+
+    /// Which requests have to come to the same endpoint again, for
+    /// [`ConsistentHash`](tunnel_core::balance::ConsistentHash).
+    pub fn hash_key(mut self, key: HashKey) -> Self {
+        self.hash_key = Some(key);
         self
     }
 
@@ -372,7 +381,7 @@ impl UpstreamBuilder {
             let node = maker.node(target, &endpoint, name);
             return Ok(Upstream::new(settings, Kind::Lone(node), tasks, open));
         }
-        let mut balancer = Balancer::new(self.policy.clone()).slow_start(self.slow_start);
+        let mut balancer = Balancer::new(self.policy).slow_start(self.slow_start);
         if let Some(zone) = self.zone {
             balancer = balancer.zone(zone);
         }
@@ -386,7 +395,7 @@ impl UpstreamBuilder {
             endpoints,
             maker,
             balancer,
-            policy: self.policy,
+            hash_key: self.hash_key,
             health: self.health,
             resolver: resolve.map(|interval| (resolver, interval)),
             initial_connections: settings.initial_connections,

@@ -13,11 +13,11 @@ use tokio::{
 };
 use tunnel_core::{
     TunnelError,
-    balance::{Balancer, Choice},
+    balance::{AnyPick, Balancer, Choice},
 };
 
 use crate::upstream::{
-    HealthCheck, ResponseFuture, UpstreamBody, UpstreamEndpoint, UpstreamPolicy,
+    HashKey, HealthCheck, ResponseFuture, UpstreamBody, UpstreamEndpoint,
     body::On,
     error,
     failed::Failed,
@@ -38,8 +38,8 @@ const ATTEMPTS: usize = 3;
 /// The endpoints of an upstream, and how they are chosen.
 pub(super) struct Cluster {
     maker: Maker,
-    policy: UpstreamPolicy,
-    balancer: Balancer<UpstreamPolicy>,
+    hash_key: Option<HashKey>,
+    balancer: Balancer<AnyPick>,
     health: Option<HealthCheck>,
     resolver: Option<(Resolver, Duration)>,
     members: ArcSwap<Vec<Member>>,
@@ -61,8 +61,8 @@ pub(super) struct Source {
 pub(super) struct Parts {
     pub(super) endpoints: Vec<(UpstreamEndpoint, Target)>,
     pub(super) maker: Maker,
-    pub(super) balancer: Balancer<UpstreamPolicy>,
-    pub(super) policy: UpstreamPolicy,
+    pub(super) balancer: Balancer<AnyPick>,
+    pub(super) hash_key: Option<HashKey>,
     pub(super) health: Option<HealthCheck>,
     pub(super) resolver: Option<(Resolver, Duration)>,
     pub(super) initial_connections: usize,
@@ -74,7 +74,7 @@ impl Cluster {
             endpoints,
             maker,
             balancer,
-            policy,
+            hash_key,
             health,
             resolver,
             initial_connections,
@@ -100,7 +100,7 @@ impl Cluster {
             .collect();
         Arc::new(Self {
             maker,
-            policy,
+            hash_key,
             balancer,
             health,
             resolver,
@@ -229,7 +229,7 @@ impl Cluster {
 
     pub(super) fn call(self: &Arc<Self>, request: Request<Upload>, gate: Gate) -> ResponseFuture {
         self.start();
-        let key = self.policy.key(&request);
+        let key = self.hash_key.as_ref().and_then(|key| key.hash(&request));
         let cluster = Arc::clone(self);
         let Some(place) = self.choose(key, &[]) else {
             return ResponseFuture::new(async move {
@@ -317,7 +317,7 @@ impl Cluster {
         protocol: &HeaderValue,
     ) -> Result<Asked, TunnelError> {
         self.start();
-        let key = self.policy.key(&request);
+        let key = self.hash_key.as_ref().and_then(|key| key.hash(&request));
         let mut place = self.first(key).await?;
         let mut tried = Vec::new();
         loop {

@@ -56,6 +56,7 @@ mod future;
 mod gate;
 mod h1;
 mod h2c;
+mod hash_key;
 mod health;
 mod hear_out;
 mod idle;
@@ -66,7 +67,6 @@ mod negotiated;
 mod node;
 mod offer;
 mod place;
-mod policy;
 mod request;
 mod resolve;
 mod service;
@@ -83,8 +83,8 @@ pub use self::{
     builder::{UpstreamBuilder, UpstreamProtocol},
     endpoint::UpstreamEndpoint,
     future::ResponseFuture,
+    hash_key::HashKey,
     health::HealthCheck,
-    policy::{HashKey, UpstreamPolicy},
     service::{EndpointState, Upstream},
     target::InvalidUpstream,
 };

@@ -1,3 +1,4 @@
+mod balance;
 mod grpc;
 mod guards;
 mod protocol;
@@ -105,7 +106,7 @@ fn an_unknown_key() {
         "\
 gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `registered_hosts`, `path`, `grpc`, \
 `protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`, `timeouts`, \
-`auth`, `rate_limit`, `concurrency`)
+`auth`, `rate_limit`, `concurrency`, `retry`, `balance`)
   10 |     gruop: web
      |     ^"
     );
@@ -405,6 +406,7 @@ fn an_agents_mistakes_are_found_at_their_lines() {
         ("upstream:", "id: \"a b\"\nupstream:", "4:5", "use 1 to 253"),
         ("upstream:", "lanes: 9\nupstream:", "4:8", "write 1 to 8"),
         ("upstream:", "weight: 0\nupstream:", "4:9", "at least 1"),
+        ("upstream:", "zone: \"\"\nupstream:", "4:7", "1 to 128 bytes"),
         (
             "upstream:",
             "max_exchanges: 1000001\nupstream:",

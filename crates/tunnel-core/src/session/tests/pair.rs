@@ -168,7 +168,7 @@ impl Side {
 impl Session {
     /// Exchanges of the other end that count against our limit.
     pub(crate) fn accepted_load(&self) -> usize {
-        self.0.accepted.load(std::sync::atomic::Ordering::Acquire)
+        self.0.accepted.taken()
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
     Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
+    balance::Stats,
 };
 
 use self::{
@@ -81,6 +82,10 @@ pub(super) struct Entry {
     /// The hosts, which are each group's. None twice.
     pub(super) hosts: Vec<Arc<str>>,
     pub(super) weight: u32,
+    /// Where the agent says that it is.
+    pub(super) zone: Option<Arc<str>>,
+    /// How it has been doing, in all of its groups.
+    pub(super) stats: Arc<Stats>,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
     pub(super) suspect: Arc<AtomicBool>,
@@ -109,6 +114,10 @@ pub struct AgentStatus {
     pub hosts: Vec<Arc<str>>,
     /// Its share of new exchanges.
     pub weight: u32,
+    /// Where it says that it is, by its label `zone`.
+    pub zone: Option<Arc<str>>,
+    /// How it has been doing.
+    pub stats: Arc<Stats>,
     /// Whether it has been silent for a heartbeat.
     pub suspect: bool,
 }
@@ -136,6 +145,8 @@ impl Registry {
             services: entry.services.clone(),
             hosts: entry.hosts.clone(),
             weight: entry.weight,
+            zone: entry.zone.clone(),
+            stats: entry.stats.clone(),
             suspect: entry.suspect.load(Ordering::Relaxed),
         };
         let mut list: Vec<_> = self.state().sessions.values().map(status).collect();

@@ -56,6 +56,8 @@ impl Making {
         let member = Member {
             session: entry.session.clone(),
             weight: entry.weight,
+            zone: entry.zone.clone(),
+            stats: entry.stats.clone(),
         };
         for host in &entry.hosts {
             self.hosts.entry(host.clone()).or_default().push(member.clone());

@@ -23,6 +23,8 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         runtime: Arc::new(TokioRuntime::current()),
     });
     Entry {
+        zone: None,
+        stats: Member::new(session.clone(), 1).stats,
         session,
         credentials: "test".into(),
         lane_key: LaneKey::new(random()),

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use http::StatusCode;
 use hyper_util::service::TowerToHyperService;
-use tunnel_core::balance::RoundRobin;
+use tunnel_core::balance::{PickFirst, RoundRobin};
 
 use super::*;
-use crate::upstream::{HealthCheck, UpstreamEndpoint, UpstreamPolicy};
+use crate::upstream::{HealthCheck, UpstreamEndpoint};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -20,7 +20,7 @@ fn twice(origin: &Origin, protocol: UpstreamProtocol, check: HealthCheck) -> Ups
     let other = format!("http://localhost:{}", origin.addr.port());
     to(origin.addr, protocol)
         .endpoint(UpstreamEndpoint::new(other))
-        .policy(UpstreamPolicy::RoundRobin(RoundRobin::new()))
+        .policy(RoundRobin::new())
         .health(check)
         .build()
         .unwrap()
@@ -90,7 +90,7 @@ async fn one_that_is_not_there_gets_nothing_even_as_the_first() {
     let origin = Origin::start(|_| async { Ok(Response::new(body("ok"))) });
     let upstream = to(gone, UpstreamProtocol::Http1)
         .endpoint(UpstreamEndpoint::new(format!("http://{}", origin.addr)))
-        .policy(UpstreamPolicy::PickFirst)
+        .policy(PickFirst)
         .health(quick(HealthCheck::tcp()))
         .build()
         .unwrap();

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tunnel_core::balance::RoundRobin;
 
 use super::*;
-use crate::upstream::{UpstreamPolicy, resolve::Resolver};
+use crate::upstream::resolve::Resolver;
 
 /// Says where it is.
 fn origin() -> Origin {
@@ -22,7 +22,7 @@ fn origin() -> Origin {
 
 fn by_name(list: &Arc<Mutex<Vec<SocketAddr>>>) -> Upstream {
     Upstream::builder("http://app.internal")
-        .policy(UpstreamPolicy::RoundRobin(RoundRobin::new()))
+        .policy(RoundRobin::new())
         .resolver(Resolver::List(Arc::clone(list)))
         .resolve_every(Duration::from_millis(100))
         .build()

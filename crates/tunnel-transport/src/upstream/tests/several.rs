@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use tunnel_core::{
-    balance::{ConsistentHash, Outliers, RoundRobin},
+    balance::{ConsistentHash, Outliers, PickFirst, RoundRobin},
     upgrade::Switched,
 };
 
 use super::{upgrade::asking, *};
-use crate::upstream::{HashKey, UpstreamEndpoint, UpstreamPolicy};
+use crate::upstream::{HashKey, UpstreamEndpoint};
 
 /// An origin that says its name.
 fn named(name: &'static str) -> Origin {
@@ -28,8 +28,8 @@ fn dead() -> UpstreamEndpoint {
     UpstreamEndpoint::new(format!("http://{addr}"))
 }
 
-fn round_robin() -> UpstreamPolicy {
-    UpstreamPolicy::RoundRobin(RoundRobin::new())
+fn round_robin() -> RoundRobin {
+    RoundRobin::new()
 }
 
 async fn ask(upstream: &Upstream) -> String {
@@ -104,7 +104,8 @@ async fn a_key_comes_to_the_same_endpoint() {
     let origins = [named("a"), named("b"), named("c")];
     let key = HashKey::Header(http::HeaderName::from_static("x-user"));
     let upstream = Upstream::balanced(origins.iter().map(endpoint))
-        .policy(UpstreamPolicy::ConsistentHash(ConsistentHash::new(), key))
+        .policy(ConsistentHash::new())
+        .hash_key(key)
         .build()
         .unwrap();
     let mut places = BTreeMap::new();
@@ -128,7 +129,7 @@ async fn an_endpoint_that_cannot_be_reached_costs_no_request() {
     for protocol in BOTH {
         let living = named("living");
         let upstream = Upstream::balanced([dead(), endpoint(&living)])
-            .policy(UpstreamPolicy::PickFirst)
+            .policy(PickFirst)
             .protocol(protocol)
             .build()
             .unwrap();
@@ -144,7 +145,7 @@ async fn an_upgrade_goes_to_the_endpoint_that_is_there() {
     let (listener, addr) = listen();
     let living = UpstreamEndpoint::new(format!("http://{addr}"));
     let upstream = Upstream::balanced([dead(), living])
-        .policy(UpstreamPolicy::PickFirst)
+        .policy(PickFirst)
         .build()
         .unwrap();
     tokio::spawn(async move {
@@ -174,7 +175,7 @@ async fn what_was_read_is_sent_to_nobody_else() {
     let (listener, addr) = listen();
     let living = named("living");
     let upstream = Upstream::balanced([UpstreamEndpoint::new(format!("http://{addr}")), endpoint(&living)])
-        .policy(UpstreamPolicy::PickFirst)
+        .policy(PickFirst)
         .build()
         .unwrap();
     tokio::spawn(async move {
@@ -243,7 +244,7 @@ async fn a_call_that_ends_unavailable_counts_as_failed() {
         ..Outliers::default()
     };
     let upstream = Upstream::balanced([endpoint(&origin), dead()])
-        .policy(UpstreamPolicy::PickFirst)
+        .policy(PickFirst)
         .protocol(UpstreamProtocol::H2c)
         .outliers(Some(outliers))
         .build()

@@ -1,3 +1,7 @@
+mod policies;
+mod retried;
+mod waiting;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -161,48 +165,6 @@ async fn a_missing_layer_is_named() {
     assert_eq!(
         (response.status().as_u16(), &response.headers()["x-tunnel-error"]),
         (500, &http::HeaderValue::from_static("internal"))
-    );
-}
-
-#[test]
-fn least_pending_prefers_the_one_with_less_to_do() {
-    let (busy, idle) = (session(1, 1), session(2, 1));
-    let _open = busy.open(Protocol::Http, None, true).unwrap();
-    let members = [
-        Member {
-            session: busy,
-            weight: 1,
-        },
-        Member {
-            session: idle,
-            weight: 1,
-        },
-    ];
-    let candidates: Vec<_> = members.iter().collect();
-    let pick = LeastPending::new();
-    assert!(
-        (0..100).all(|_| pick.pick(&candidates) == 1),
-        "of two, both are looked at"
-    );
-}
-
-#[test]
-fn least_pending_is_even_among_equals() {
-    let members: Vec<_> = (0..4)
-        .map(|n| Member {
-            session: session(n, 1),
-            weight: 1,
-        })
-        .collect();
-    let candidates: Vec<_> = members.iter().collect();
-    let pick = LeastPending::new();
-    let mut counts = [0; 4];
-    for _ in 0..4_000 {
-        counts[pick.pick(&candidates)] += 1;
-    }
-    assert!(
-        counts.iter().all(|count| (800..1_200).contains(count)),
-        "{counts:?}"
     );
 }
 

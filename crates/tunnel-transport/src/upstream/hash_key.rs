@@ -1,42 +1,9 @@
-//! How one of several endpoints is chosen.
+//! What keeps requests together.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, Request, header};
-use tunnel_core::{
-    PeerInfo,
-    balance::{
-        Candidate, Choice, ConsistentHash, LeastPending, PeakEwma, Pick, PickFirst, RoundRobin,
-        WeightedRandom, key_hash,
-    },
-};
-
-use crate::upstream::node::Member;
-
-/// How an endpoint is chosen; [`tunnel_core::balance`] describes each.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum UpstreamPolicy {
-    /// One after the other, each as often as its weight says.
-    RoundRobin(RoundRobin),
-    /// At random, by weight.
-    WeightedRandom(WeightedRandom),
-    /// Of two at random, the one with fewer open exchanges for its weight.
-    LeastPending(LeastPending),
-    /// Of two at random, the one that answers sooner.
-    PeakEwma(PeakEwma),
-    /// The same one for the same key.
-    ConsistentHash(ConsistentHash, HashKey),
-    /// The first that can.
-    PickFirst,
-}
-
-impl Default for UpstreamPolicy {
-    /// Least pending.
-    fn default() -> Self {
-        Self::LeastPending(LeastPending::new())
-    }
-}
+use tunnel_core::{PeerInfo, balance::key_hash};
 
 /// What of a request has to come to the same endpoint again. A request that has none of it goes to any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +18,9 @@ pub enum HashKey {
 }
 
 impl HashKey {
-    fn hash(&self, extensions: &http::Extensions, headers: &HeaderMap) -> Option<u64> {
+    /// The hash of what this finds in a request.
+    pub(super) fn hash<B>(&self, request: &Request<B>) -> Option<u64> {
+        let (extensions, headers) = (request.extensions(), request.headers());
         match self {
             Self::Header(name) => headers.get(name).map(|value| key_hash(value.as_bytes())),
             Self::Cookie(name) => cookie(headers, name).map(key_hash),
@@ -80,29 +49,6 @@ fn address(extensions: &http::Extensions, headers: &HeaderMap) -> Option<IpAddr>
     field.split(',').next()?.trim().parse().ok()
 }
 
-impl UpstreamPolicy {
-    /// The hash of what this policy looks at in a request.
-    pub(super) fn key<B>(&self, request: &Request<B>) -> Option<u64> {
-        match self {
-            Self::ConsistentHash(_, key) => key.hash(request.extensions(), request.headers()),
-            _ => None,
-        }
-    }
-}
-
-impl Pick<Member> for UpstreamPolicy {
-    fn pick(&self, candidates: &[Candidate<'_, Member>], choice: &Choice) -> usize {
-        match self {
-            Self::RoundRobin(policy) => policy.pick(candidates, choice),
-            Self::WeightedRandom(policy) => policy.pick(candidates, choice),
-            Self::LeastPending(policy) => policy.pick(candidates, choice),
-            Self::PeakEwma(policy) => policy.pick(candidates, choice),
-            Self::ConsistentHash(policy, _) => policy.pick(candidates, choice),
-            Self::PickFirst => PickFirst.pick(candidates, choice),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -110,7 +56,7 @@ mod tests {
     use super::*;
 
     fn key(key: HashKey, request: &Request<()>) -> Option<u64> {
-        UpstreamPolicy::ConsistentHash(ConsistentHash::new(), key).key(request)
+        key.hash(request)
     }
 
     #[test]
@@ -130,7 +76,6 @@ mod tests {
         assert_eq!(key(HashKey::Cookie("session".into()), &request), ann);
         assert_eq!(key(HashKey::Cookie("essio".into()), &request), None);
         assert_eq!(key(HashKey::Address, &request), Some(key_hash(&[192, 0, 2, 1])));
-        assert_eq!(UpstreamPolicy::default().key(&request), None);
     }
 
     #[test]
