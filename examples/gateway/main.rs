@@ -5,8 +5,9 @@
 //! cargo run --release -p tunnel-examples --bin gateway -- --config examples/config/gateway.yaml
 //! ```
 //!
-//! `--check` reads the file, says what is wrong in it, and starts nothing. When both ports are open, one line goes to the
-//! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`. Ctrl-C or SIGTERM lets exchanges finish (at most
+//! `--check` reads the file, says what is wrong in it, and starts nothing. When all ports are open, one line goes to the
+//! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`; several ports for the outside stand there in the order of the
+//! file, with commas between them, and without a port for agents there is no `agents`. Ctrl-C or SIGTERM lets exchanges finish (at most
 //! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
 //! many threads work.
 //!
@@ -16,23 +17,23 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::Parser;
-use tokio::sync::oneshot;
-use tower::{ServiceBuilder, util::MapRequestLayer};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
+use tower::{Layer as _, ServiceBuilder, util::MapRequestLayer};
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
     Reloads, Shutdown,
-    config::{Access, GatewayConfig},
+    config::{Access, GatewayConfig, Listener},
     program::{self, Options},
 };
 use tunnel_layers::{
     chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer, rescue::RescueLayer,
     route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
 };
-use tunnel_transport::files::Files;
+use tunnel_transport::{TokioRuntime, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -54,21 +55,28 @@ async fn start(options: Options) -> ExitCode {
 
 async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
-    let outside = program::listen(config.listen)?;
-    let agents = program::listen(config.agents_listen)?;
-    let (listen, agents_listen) = (outside.local_addr()?, agents.local_addr()?);
+    let outside = config
+        .listeners
+        .iter()
+        .map(|listener| program::listen(listener.listen));
+    let outside: Vec<TcpListener> = outside.collect::<Result<_, _>>()?;
+    let agents = config.agents_listen.map(program::listen).transpose()?;
+    let ready = ready(&outside, agents.as_ref())?;
     if config.access == Access::Open {
-        warn!(%agents_listen, "open: whoever reaches this port may take every request");
+        warn!("open: whoever reaches the port for agents may take every request");
     }
 
     let gateway = config.gateway.clone();
-    let stack = |config: &GatewayConfig| {
+    let stack = |config: &GatewayConfig, listener: &Listener| {
         let policy = Arc::new(config.policy.clone());
         let grpc_web = match config.cors.clone() {
             Some(cors) => GrpcWebLayer::new().cors(cors),
             None => GrpcWebLayer::new(),
         };
-        let route = RouteLayer::new(config.rules.clone()).hosts(gateway.agents());
+        let upgrade = config.upgrade.clone().runtime(Arc::new(TokioRuntime::current()));
+        let upstreams = upgrade.layer(config.upstreams.clone());
+        let (route, split) = RouteLayer::with_upstreams(listener.rules.clone(), upstreams);
+        let route = route.hosts(gateway.agents());
         let route = if config.route_services {
             route.services(gateway.agents())
         } else {
@@ -84,43 +92,59 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             .layer(grpc_web)
             .layer(RescueLayer::new())
             .layer(route)
-            .layer(config.guards.clone())
+            .layer(config.guards.clone().deadline(listener.deadline.clone()))
+            // From here on, requests for the gateway's own upstreams go another way.
+            .layer(split)
             .layer(config.balance.clone().layer(gateway.agents()))
             .layer(config.upgrade.clone())
             .layer(ChunkLayer::new())
             .layer(CorrelateLayer::new())
             .service(gateway.transport())
     };
-    // Each request is handled to its end by the stack of the file that it began with.
-    let (tunnel, newest) = Swap::new(stack(&config));
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
-    let asked = shutdown.clone().asked();
-    let serve_outside = config
-        .entry
-        .clone()
-        .serve(outside, tunnel)
-        .with_graceful_shutdown(asked);
+    let mut serving = JoinSet::new();
+    let mut newest = Vec::with_capacity(outside.len());
+    for (port, listener) in outside.into_iter().zip(&config.listeners) {
+        // Each request is handled to its end by the stack of the file that it began with.
+        let (tunnel, handle) = Swap::new(stack(&config, listener));
+        newest.push(handle);
+        let serve = listener.entry.clone().serve(port, tunnel);
+        let asked = shutdown.clone().asked();
+        serving.spawn(serve.with_graceful_shutdown(asked).into_future());
+    }
+    config.upstreams.start();
     let serve_outside = async {
-        serve_outside.await;
+        serving.join_all().await;
         drop(served);
     };
-    let serve_agents = config.agents_limits.clone().agents(gateway.serve_agents(agents));
-    let serve_agents = match config.agents_tls.clone() {
-        Some(tls) => tls.agents(serve_agents),
-        None => serve_agents,
-    };
-    let serve_agents = serve_agents.drain(config.drain).with_graceful_shutdown(async {
-        let _ = all_served.await;
+    let serve_agents = agents.map(|agents| {
+        let serve_agents = config.agents_limits.clone().agents(gateway.serve_agents(agents));
+        let serve_agents = match config.agents_tls.clone() {
+            Some(tls) => tls.agents(serve_agents),
+            None => serve_agents,
+        };
+        serve_agents.drain(config.drain).with_graceful_shutdown(async {
+            let _ = all_served.await;
+        })
     });
+    let serve_agents = async {
+        if let Some(serve_agents) = serve_agents {
+            serve_agents.await;
+        }
+    };
     let reloads = Reloads::new(file, files, config)?.run(|config| {
-        newest.replace(stack(config));
+        // Ports cannot change, so that there is one of each for each.
+        for (handle, listener) in newest.iter().zip(&config.listeners) {
+            handle.replace(stack(config, listener));
+        }
+        config.upstreams.start();
         gateway.replace_agent_auth(config.agent_auth.clone());
     });
-    println!("ready listen={listen} agents={agents_listen}");
+    println!("{ready}");
     tokio::select! {
-        ((), ()) = async { tokio::join!(serve_outside, serve_agents.into_future()) } => {
+        ((), ()) = async { tokio::join!(serve_outside, serve_agents) } => {
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -130,4 +154,17 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             Ok(code)
         }
     }
+}
+
+/// The line that says which ports are open.
+fn ready(outside: &[TcpListener], agents: Option<&TcpListener>) -> io::Result<String> {
+    let outside = outside
+        .iter()
+        .map(|port| port.local_addr().map(|address| address.to_string()));
+    let outside: Vec<_> = outside.collect::<Result<_, _>>()?;
+    let mut line = format!("ready listen={}", outside.join(","));
+    if let Some(agents) = agents {
+        write!(line, " agents={}", agents.local_addr()?).map_err(io::Error::other)?;
+    }
+    Ok(line)
 }

@@ -32,6 +32,7 @@ pub use crate::{
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,
+    runtime::TokioRuntime,
     transport::TunnelTransport,
     upstream::Upstream,
 };

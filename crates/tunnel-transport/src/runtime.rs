@@ -6,15 +6,19 @@ use rand::RngCore as _;
 use tokio::runtime::Handle;
 use tunnel_core::{BoxTask, RequestId, Runtime};
 
-/// The runtime that sessions get: tasks are spawned on the tokio runtime that made it.
+/// The runtime that sessions get: tasks are spawned on the tokio runtime that made it. Layers that need one without a session, such as
+/// `UpgradeLayer` in front of an upstream, may be given it.
 #[derive(Clone, Debug)]
-pub(crate) struct TokioRuntime(Handle);
+pub struct TokioRuntime(Handle);
 
 impl TokioRuntime {
+    /// That of the caller.
+    ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub(crate) fn current() -> Self {
+    #[must_use]
+    pub fn current() -> Self {
         Self(Handle::current())
     }
 }

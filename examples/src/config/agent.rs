@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::{AgentId, GroupName, Settings};
-use tunnel_transport::{Agent, AgentBuilder, Upstream, gateway::MIN_TOKEN_BYTES, upstream::UpstreamProtocol};
+use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 
 use super::{
     Changes, ConfigError, Surroundings,
@@ -16,6 +16,7 @@ use super::{
     text_or::TextOr,
     tls::{self, RawClientTls},
     units::{Count, Secret, Time},
+    upstream::RawUpstream,
     yaml,
 };
 use crate::upstreams::Upstreams;
@@ -74,30 +75,10 @@ struct RawGateway {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawUpstream {
-    url: Spanned<String>,
-    protocol: Option<Protocol>,
-    #[serde(default, deserialize_with = "tls::present")]
-    tls: Option<Spanned<RawClientTls>>,
-    preserve_host: Option<bool>,
-    max_connections: Option<Count>,
-    dial_timeout: Option<Time>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawRoute {
     host: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     upstream: Spanned<RawUpstream>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Protocol {
-    Http1,
-    H2c,
-    Http2,
 }
 
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<AgentConfig, ConfigError> {
@@ -286,10 +267,17 @@ impl RawAgent {
     }
 
     fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        let mut upstreams = self.upstream.value.build(around, checker).map(Upstreams::new);
+        let mut upstreams = self
+            .upstream
+            .value
+            .build(self.upstream.referenced, around, checker)
+            .map(Upstreams::new);
         for route in &self.routes {
             let (place, route) = (route.referenced, &route.value);
-            let upstream = route.upstream.value.build(around, checker);
+            let upstream = route
+                .upstream
+                .value
+                .build(route.upstream.referenced, around, checker);
             upstreams = upstreams.zip(upstream).and_then(|(upstreams, upstream)| {
                 let (host, path) = (route.host.as_ref(), route.path.as_ref());
                 let added = upstreams.route(
@@ -311,32 +299,6 @@ impl RawRoute {
             .as_ref()
             .or(self.host.as_ref())
             .map_or(route, |key| key.referenced)
-    }
-}
-
-impl RawUpstream {
-    fn build(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstream> {
-        let mut builder = Upstream::builder(&self.url.value);
-        if let Some(protocol) = self.protocol {
-            builder = builder.protocol(match protocol {
-                Protocol::Http1 => UpstreamProtocol::Http1,
-                Protocol::H2c => UpstreamProtocol::H2c,
-                Protocol::Http2 => UpstreamProtocol::Http2,
-            });
-        }
-        if let Some(tls) = &self.tls {
-            builder = builder.tls(tls.value.check(tls.referenced, around, checker)?);
-        }
-        if let Some(preserve) = self.preserve_host {
-            builder = builder.preserve_host(preserve);
-        }
-        if let Some(limit) = self.max_connections {
-            builder = builder.max_connections(limit.0 as usize);
-        }
-        if let Some(timeout) = self.dial_timeout {
-            builder = builder.dial_timeout(timeout.0);
-        }
-        checker.take(self.url.referenced, builder.build())
     }
 }
 

@@ -69,11 +69,11 @@ pub(super) struct RawZone {
 
 /// What one place says, and where it stands.
 #[derive(Clone, Copy)]
-struct Level<'a> {
+pub(super) struct Level<'a> {
     place: Location,
-    policy: Option<(&'a str, Location)>,
-    load_factor: Option<&'a Spanned<f64>>,
-    hash: Option<&'a Spanned<RawHash>>,
+    pub(super) policy: Option<(&'a str, Location)>,
+    pub(super) load_factor: Option<&'a Spanned<f64>>,
+    pub(super) hash: Option<&'a Spanned<RawHash>>,
     slow_start: Option<Time>,
     zone: Option<&'a Spanned<TextOr<RawZone>>>,
     outliers: Option<&'a Spanned<TextOr<RawOutliers>>>,
@@ -133,7 +133,7 @@ pub(super) fn check<'a>(
 }
 
 impl<'a> Level<'a> {
-    const fn empty(place: Location) -> Self {
+    pub(super) const fn empty(place: Location) -> Self {
         Self {
             place,
             policy: None,
@@ -212,7 +212,7 @@ fn build(levels: &[Level<'_>], checker: &mut Checker<'_>) -> Option<Balancing<An
     Some(balancing)
 }
 
-fn policy(
+pub(super) fn policy(
     levels: &[Level<'_>],
     own: &Level<'_>,
     has_hash: bool,
@@ -264,7 +264,10 @@ fn policy(
     })
 }
 
-fn check_zone(raw: &Spanned<TextOr<RawZone>>, checker: &mut Checker<'_>) -> Option<ZonePreference> {
+pub(super) fn check_zone(
+    raw: &Spanned<TextOr<RawZone>>,
+    checker: &mut Checker<'_>,
+) -> Option<ZonePreference> {
     let (name, place, least) = match &raw.value {
         TextOr::Text(name) => (name, raw.referenced, None),
         TextOr::Map(zone) => (&zone.name.value, zone.name.referenced, zone.min_agents),

@@ -1,6 +1,6 @@
 //! What stood in a file when it was read, so that another reading of it can be compared with it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value};
 
@@ -27,6 +27,9 @@ enum Kind {
     Removed,
     Changed,
 }
+
+/// The list whose items are compared key by key.
+const LISTENERS: &str = "listeners";
 
 /// How many changes are told by their names.
 const TOLD: usize = 20;
@@ -66,7 +69,8 @@ impl Changes {
     /// one of them.
     pub(super) fn within(&self, fixed: &[&'static str], free: &[&str]) -> Vec<&str> {
         let below = |key: &str, of: &&str| {
-            key.strip_prefix(of)
+            let key = without_listener(key);
+            key.strip_prefix(*of)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         let is_fixed =
@@ -118,6 +122,10 @@ impl Changes {
         for (name, value) in new {
             match before.get(name) {
                 None => self.add(Kind::Added, &format!("{key}[{name}]")),
+                // A listener has more than one part that may or may not change.
+                Some(old) if old != value && key == LISTENERS => {
+                    self.compare(&format!("{key}[{name}]"), old, value);
+                }
                 Some(old) if old != value => self.add(Kind::Changed, &format!("{key}[{name}]")),
                 Some(_) => {}
             }
@@ -126,6 +134,17 @@ impl Changes {
             // Only the order is another one.
             self.add(Kind::Changed, key);
         }
+    }
+}
+
+/// A key below a listener, without the name of that: `listeners[].rules`.
+fn without_listener(key: &str) -> Cow<'_, str> {
+    let rest = key
+        .strip_prefix(LISTENERS)
+        .and_then(|rest| rest.strip_prefix('['));
+    match rest.and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => format!("{LISTENERS}[]{rest}").into(),
+        None => key.into(),
     }
 }
 

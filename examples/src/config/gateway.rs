@@ -8,16 +8,17 @@ use tunnel_core::{
     GroupName,
     admit::{IpPrefix, Policy},
 };
-use tunnel_layers::{deadline::DeadlineLayer, grpc_web::Cors, route::Rules, upgrade::UpgradeLayer};
+use tunnel_layers::{deadline::DeadlineLayer, grpc_web::Cors, upgrade::UpgradeLayer};
 use tunnel_transport::{
     AgentTokens, AllowedGroups, Gateway,
     entry::Entry,
     gateway::{AgentAuth, OpenToAnyAgent},
+    upstream::NamedUpstreams,
 };
 
 use super::{
     Changes, ConfigError, Guards, Surroundings,
-    auth::{self, AgentsAuth, Both, Known, RawAgentsAuth, RawAuth},
+    auth::{self, Both, Known, RawAgentsAuth, RawAuth},
     balance::{self, Balance, RawBalance},
     concurrency::RawConcurrency,
     document::Document,
@@ -25,14 +26,17 @@ use super::{
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
     limits::{Limits, PortLimits},
+    listener::{self, Context, Listener, Port, RawListener},
+    pairs::Pairs,
     rates::{self, RawRate},
     reload::RawReload,
-    rules::{self, GroupUse, RawRule},
+    rules::{GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
     timeouts::RawTimeouts,
     tls::{self, PortTls, RawListen, RawServerTls},
     units::{Secret, Time},
+    upstream::RawUpstream,
     websocket::WebSocket,
     yaml,
 };
@@ -43,28 +47,24 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// Everything that a gateway needs, checked. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
-    /// Where outside traffic comes in.
-    pub listen: SocketAddr,
-    /// Where agents come in.
-    pub agents_listen: SocketAddr,
+    /// Where outside traffic comes in, at least one.
+    pub listeners: Vec<Listener>,
+    /// The upstreams that the gateway reaches itself.
+    pub upstreams: NamedUpstreams,
+    /// Where agents come in, if there are any.
+    pub agents_listen: Option<SocketAddr>,
     /// The gateway itself: who may connect, and how much.
     pub gateway: Gateway,
     /// TLS of the port for agents; none if they come without.
     pub agents_tls: Option<PortTls>,
     /// The limits of the port for agents.
     pub agents_limits: PortLimits,
-    /// The limits of the port for outside traffic, and its TLS.
-    pub entry: Entry,
-    /// Whether outside traffic comes by TLS.
-    pub has_tls: bool,
     /// The limits of heads, and the peers whose forwarding headers are believed.
     pub policy: Policy,
     /// How long exchanges may go on when the gateway stops.
     pub drain: Duration,
     /// How an agent is chosen.
     pub balance: Balance,
-    /// Where requests go.
-    pub rules: Rules,
     /// Whether calls that no rule matches go to the agents that registered their service.
     pub route_services: bool,
     /// Which pages may call by gRPC-Web; none means those of the same site.
@@ -87,6 +87,8 @@ pub struct GatewayConfig {
 /// Who may connect as an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Nobody: there is no port for agents.
+    Closed,
     /// Everybody who reaches the port.
     Open,
     /// Who shows one of so many tokens.
@@ -98,8 +100,13 @@ pub enum Access {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawGateway {
-    listen: Spanned<TextOr<RawListen>>,
-    agents: Spanned<RawAgents>,
+    listen: Option<Spanned<TextOr<RawListen>>>,
+    #[serde(default)]
+    listeners: Vec<Spanned<RawListener>>,
+    #[serde(default)]
+    upstreams: Pairs<Spanned<RawUpstream>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    agents: Option<Spanned<RawAgents>>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -119,7 +126,7 @@ struct RawGateway {
     concurrency: Option<RawConcurrency>,
     #[serde(default, deserialize_with = "tls::present")]
     timeouts: Option<RawTimeouts>,
-    rules: Spanned<Vec<Spanned<RawRule>>>,
+    rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +169,7 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
 /// What a running gateway cannot change: its ports and how they are opened, and what its sessions agreed on when they began.
 const FIXED: &[&str] = &[
     "listen",
+    "listeners",
     "agents.listen",
     "agents.tls",
     "agents.recheck",
@@ -170,7 +178,7 @@ const FIXED: &[&str] = &[
 ];
 
 /// What may change though it stands below one of these.
-const FREE: &[&str] = &["limits.uri_bytes"];
+const FREE: &[&str] = &["limits.uri_bytes", "listeners[].rules", "listeners[].timeouts"];
 
 impl GatewayConfig {
     /// What is different in `new`.
@@ -198,6 +206,12 @@ impl GatewayConfig {
         if agrees("balance") {
             self.balance = old.balance.clone();
         }
+        for (name, upstream) in old.upstreams.iter() {
+            let key = |config: &Self| config.document.at("upstreams").get(name).cloned();
+            if self.upstreams.get(name).is_some() && key(self) == key(old) {
+                self.upstreams = std::mem::take(&mut self.upstreams).with(name, upstream.clone());
+            }
+        }
         rates::keep(
             (&mut self.guards, self.document.at("rate_limits")),
             (&old.guards, old.document.at("rate_limits")),
@@ -207,16 +221,12 @@ impl GatewayConfig {
 
 impl RawGateway {
     fn check(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<GatewayConfig> {
-        let agents = &self.agents.value;
-        let (listen, place) = self.listen.value.address(self.listen.referenced);
-        let listen = parse_address(listen, place, checker);
-        let tls = self.listen.value.tls(around, checker);
-        let agents_listen = parse_address(&agents.listen.value, agents.listen.referenced, checker);
-        let agents_tls = tls::check_port(agents.tls.as_ref(), around, checker);
-        if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == agents_listen) {
-            let message = "outside traffic has this address already: give agents a port of their own";
-            checker.wrong(agents.listen.referenced, message);
-        }
+        let agents = self.agents.as_ref();
+        let agents_listen = agents.map(|agents| {
+            let listen = &agents.value.listen;
+            parse_address(&listen.value, listen.referenced, checker)
+        });
+        let agents_tls = agents.map(|agents| tls::check_port(agents.value.tls.as_ref(), around, checker));
         let trusted: Option<Vec<IpPrefix>> = self
             .trusted_peers
             .iter()
@@ -226,58 +236,77 @@ impl RawGateway {
             Some(auth) => auth.value.known(around, checker),
             None => Known::default(),
         };
-        let tokens = self.tokens(around, checker);
-        let agents_auth = agents
-            .auth
-            .as_ref()
-            .map(|auth| auth::agents(auth, &mut known, checker));
-        let (rules, uses) = self.rules(&mut known, checker);
-        if !agents.open {
-            self.check_uses(agents_auth.as_ref(), &uses, checker);
-        }
-        let guards = self.guards(&mut known, checker);
-        let of_rules = self.rules.value.iter().filter_map(|rule| rule.value.balancing());
-        let balance = balance::check(self.balance.as_ref(), of_rules, checker);
-        known.finish(
-            self.listen.value.asks_for_certificates() || agents.asks_for_certificates(),
+        let agent_auth = match agents {
+            Some(agents) => agents
+                .value
+                .access(agents.referenced, &mut known, around, checker),
+            None => Some((
+                Arc::new(OpenToAnyAgent) as Arc<dyn AgentAuth>,
+                Access::Closed,
+                None,
+            )),
+        };
+        let upstreams = self.upstreams(around, checker);
+        let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
+        let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
+        let entry = entry.drain(drain);
+        let ports = listener::ports(
+            self.listen.as_ref(),
+            self.rules.as_ref(),
+            self.timeouts.unwrap_or_default(),
+            &self.listeners,
             checker,
         );
-        let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
+        let context = Context {
+            around,
+            limits: self.rate_names(),
+            upstreams: self
+                .upstreams
+                .0
+                .iter()
+                .map(|(name, _)| name.value.as_str())
+                .collect(),
+            routes_services: agents.is_some_and(|agents| agents.value.route_services),
+            agents_listen: agents
+                .zip(agents_listen.flatten())
+                .map(|(agents, address)| (address, agents.value.listen.referenced)),
+        };
+        let (listeners, uses) = listener::check(&ports, &entry, &context, &mut known, checker);
+        match (agents, &agent_auth) {
+            (Some(agents), Some((_, access, groups))) if *access != Access::Open => {
+                agents.value.check_uses(groups.as_ref(), &uses, checker);
+            }
+            (None, _) => no_agents(&uses, checker),
+            _ => {}
+        }
+        let guards = self.guards(&mut known, checker);
+        let of_rules = ports.iter().flat_map(Port::rules);
+        let of_rules = of_rules.filter_map(|rule| rule.value.balancing());
+        let balance = balance::check(self.balance.as_ref(), of_rules, checker);
+        known.finish(
+            ports.iter().any(Port::asks_for_certificates)
+                || agents.is_some_and(|agents| agents.value.asks_for_certificates()),
+            checker,
+        );
         let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
-        let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
-        let (agent_auth, access): (Arc<dyn AgentAuth>, _) = match (tokens?, agents_auth) {
-            (Some(tokens), Some(auth)) => (
-                Arc::new(Both(tokens, auth?)),
-                Access::Credentials(agents.tokens.len()),
-            ),
-            (Some(tokens), None) => (Arc::new(tokens), Access::Tokens(agents.tokens.len())),
-            (None, _) => (Arc::new(OpenToAnyAgent), Access::Open),
-        };
+        let (agent_auth, access, _) = agent_auth?;
         let gateway = Gateway::builder().agent_auth(agent_auth.clone());
-        let gateway = match agents.recheck {
+        let gateway = match agents.and_then(|agents| agents.value.recheck) {
             Some(time) => gateway.recheck_agents(time.0),
             None => gateway,
         };
-        let tls = tls?;
-        let has_tls = tls.is_some();
-        let entry = match tls {
-            Some(tls) => tls.entry(entry),
-            None => entry,
-        };
         Some(GatewayConfig {
-            listen: listen?,
-            agents_listen: agents_listen?,
-            agents_tls: agents_tls?,
+            listeners: listeners?,
+            upstreams: upstreams?,
+            agents_listen: agents_listen.map_or(Some(None), |listen| listen.map(Some))?,
+            agents_tls: agents_tls.unwrap_or(Some(None))?,
             agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
-            entry: entry.drain(drain),
-            has_tls,
             policy: policy.trusted_peers(trusted?),
             drain,
             balance: balance?,
-            rules: rules?,
-            route_services: agents.route_services,
+            route_services: context.routes_services,
             cors: cors.map_or(Some(None), |cors| cors.map(Some))?,
             upgrade: self.websocket.layer(),
             guards: guards?,
@@ -287,6 +316,25 @@ impl RawGateway {
             reload: self.reload.interval(),
             document: Document::default(),
         })
+    }
+
+    /// The upstreams of the gateway itself.
+    fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<NamedUpstreams> {
+        let mut upstreams = Some(NamedUpstreams::new());
+        for (name, raw) in &self.upstreams.0 {
+            let upstream = raw.value.build(raw.referenced, around, checker);
+            upstreams = upstreams
+                .zip(upstream)
+                .map(|(upstreams, upstream)| upstreams.with(&name.value, upstream));
+        }
+        upstreams
+    }
+
+    /// The names of the rate limits.
+    fn rate_names(&self) -> Vec<&str> {
+        let limits = self.rate_limits.as_ref().map(|limits| limits.value.as_slice());
+        let limits = limits.unwrap_or_default();
+        limits.iter().map(|limit| limit.value.name()).collect()
     }
 
     /// Who may call, how often, how many at once, for how long.
@@ -309,21 +357,56 @@ impl RawGateway {
             deadline: DeadlineLayer::new().defaults(self.timeouts.unwrap_or_default().defaults()),
         })
     }
+}
+
+/// Who may connect, how that is told, and what the credentials of `auth` say.
+type AgentAccess = (Arc<dyn AgentAuth>, Access, Option<Option<AllowedGroups>>);
+
+impl RawAgents {
+    fn access(
+        &self,
+        place: Location,
+        known: &mut Known,
+        around: &Surroundings<'_>,
+        checker: &mut Checker<'_>,
+    ) -> Option<AgentAccess> {
+        let tokens = self.tokens(place, around, checker);
+        let auth = self.auth.as_ref().map(|auth| auth::agents(auth, known, checker));
+        let count = self.tokens.len();
+        Some(match (tokens?, auth) {
+            (Some(tokens), Some(auth)) => {
+                let auth = auth?;
+                let groups = auth.groups.clone();
+                (
+                    Arc::new(Both(tokens, auth)),
+                    Access::Credentials(count),
+                    Some(groups),
+                )
+            }
+            (Some(tokens), None) => (Arc::new(tokens), Access::Tokens(count), None),
+            (None, _) => (Arc::new(OpenToAnyAgent), Access::Open, None),
+        })
+    }
 
     /// The tokens; `Some(None)` for a gateway that is open.
-    fn tokens(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Option<AgentTokens>> {
-        let agents = &self.agents.value;
+    fn tokens(
+        &self,
+        place: Location,
+        around: &Surroundings<'_>,
+        checker: &mut Checker<'_>,
+    ) -> Option<Option<AgentTokens>> {
+        let agents = self;
         match (agents.open, agents.tokens.as_slice()) {
             (true, []) if agents.auth.is_none() => return Some(None),
             (true, [..]) => {
                 let message = "agents need no token where `open: true` stands: keep one of `open`, and `tokens` or `auth`";
-                checker.wrong(self.agents.referenced, message);
+                checker.wrong(place, message);
                 return None;
             }
             (false, []) if agents.auth.is_none() => {
                 let message = "no agent could connect: add `tokens:` with at least one token, or `open: true` if only \
                                trusted programs can reach this port";
-                checker.wrong(self.agents.referenced, message);
+                checker.wrong(place, message);
                 return None;
             }
             (false, [..]) => {}
@@ -338,31 +421,16 @@ impl RawGateway {
         tokens.map(Some)
     }
 
-    fn rules(&self, known: &mut Known, checker: &mut Checker<'_>) -> (Option<Rules>, Vec<GroupUse>) {
-        if self.rules.value.is_empty() && !self.agents.value.route_services {
-            let message = "there are no rules, so every request would be answered 404: add one such as \
-                           `- {id: all, group: web}`";
-            checker.wrong(self.rules.referenced, message);
-        }
-        let limits = self.rate_limits.as_ref().map(|limits| limits.value.as_slice());
-        let limits: Vec<_> = limits
-            .unwrap_or_default()
-            .iter()
-            .map(|limit| limit.value.name())
-            .collect();
-        rules::check(&self.rules.value, &limits, known, checker)
-    }
-
     /// Every group that rules name must be one that some agent may register.
-    fn check_uses(&self, auth: Option<&Option<AgentsAuth>>, uses: &[GroupUse], checker: &mut Checker<'_>) {
+    fn check_uses(&self, auth: Option<&Option<AllowedGroups>>, uses: &[GroupUse], checker: &mut Checker<'_>) {
         let mut known = BTreeSet::new();
-        match auth.map(|auth| auth.as_ref().and_then(|auth| auth.groups.as_ref())) {
+        match auth.map(Option::as_ref) {
             None => {}
             Some(Some(AllowedGroups::Only(groups))) => known.extend(groups.iter().map(GroupName::as_str)),
             // The credentials say it, or nobody knows yet.
             Some(Some(AllowedGroups::All) | None) => return,
         }
-        for token in &self.agents.value.tokens {
+        for token in &self.tokens {
             match &token.value.groups.value {
                 RawGroups::All => return,
                 RawGroups::Only(groups) => known.extend(groups.iter().map(|group| group.value.as_str())),
@@ -384,9 +452,7 @@ impl RawGateway {
             checker.wrong(used.location, message);
         }
     }
-}
 
-impl RawAgents {
     fn asks_for_certificates(&self) -> bool {
         self.tls
             .as_ref()
@@ -415,7 +481,18 @@ impl RawToken {
     }
 }
 
-fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Option<SocketAddr> {
+/// Rules that go to agents need some.
+fn no_agents(uses: &[GroupUse], checker: &mut Checker<'_>) {
+    for used in uses {
+        let message = format!(
+            "no agent can serve the group `{}` of the rule `{}`: add `agents:` with a port for them",
+            used.group, used.rule
+        );
+        checker.wrong(used.location, message);
+    }
+}
+
+pub(super) fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Option<SocketAddr> {
     let address = text.parse().map_err(|_| {
         format!("`{text}` is no address to listen on: write IP:PORT, such as 127.0.0.1:8080 or [::]:8080")
     });
@@ -425,11 +502,16 @@ fn parse_address(text: &str, place: Location, checker: &mut Checker<'_>) -> Opti
 /// One line: what runs, for `--check`.
 impl fmt::Display for GatewayConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rules = self.rules.len();
-        let listen = tls::describe(self.listen, self.has_tls);
-        let agents = tls::describe(self.agents_listen, self.agents_tls.is_some());
-        write!(f, "listen {listen}, agents {agents}")?;
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let separator = if index == 0 { "listen " } else { ", " };
+            f.write_str(separator)?;
+            f.write_str(&tls::describe(listener.listen, listener.has_tls))?;
+        }
+        if let Some(listen) = self.agents_listen {
+            write!(f, ", agents {}", tls::describe(listen, self.agents_tls.is_some()))?;
+        }
         match self.access {
+            Access::Closed => {}
             Access::Open => f.write_str(", open to any agent")?,
             Access::Tokens(tokens) => write!(f, ", tokens {tokens}")?,
             Access::Credentials(0) => f.write_str(" by auth")?,
@@ -438,6 +520,10 @@ impl fmt::Display for GatewayConfig {
         if self.has_auth {
             f.write_str(", auth")?;
         }
+        if !self.upstreams.is_empty() {
+            write!(f, ", upstreams {}", self.upstreams.len())?;
+        }
+        let rules: usize = self.listeners.iter().map(|listener| listener.rules.len()).sum();
         write!(f, ", rules {rules}")
     }
 }

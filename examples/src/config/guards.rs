@@ -25,6 +25,14 @@ pub struct Guards {
     pub(super) deadline: DeadlineLayer,
 }
 
+impl Guards {
+    /// The same, with other timeouts where a rule says nothing. What is counted is counted together.
+    #[must_use]
+    pub fn deadline(self, deadline: DeadlineLayer) -> Self {
+        Self { deadline, ..self }
+    }
+}
+
 type Inner<S> = RateLimit<RateLimit<Concurrency<Deadline<S>, By>, By>, By>;
 
 impl<S> Layer<S> for Guards {

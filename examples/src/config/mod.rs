@@ -17,8 +17,10 @@ mod grpc;
 mod grpc_web;
 mod guards;
 mod hash;
+mod health;
 mod key;
 mod limits;
+mod listener;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -31,6 +33,7 @@ mod text_or;
 mod timeouts;
 mod tls;
 mod units;
+mod upstream;
 mod websocket;
 mod yaml;
 
@@ -53,6 +56,7 @@ pub use self::{
     guards::Guards,
     key::By,
     limits::PortLimits,
+    listener::Listener,
     tls::PortTls,
 };
 

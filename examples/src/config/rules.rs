@@ -8,7 +8,7 @@ use serde_saphyr::{Location, Spanned};
 use tunnel_core::GroupName;
 use tunnel_layers::{
     reject::Direct,
-    route::{Action, Rule, RuleError, Rules},
+    route::{Action, Rule, RuleError, Rules, RulesWithUpstreams},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     text_or::TextOr,
     timeouts::RawTimeouts,
     units::{CountLimit, TimeLimit},
+    yaml,
 };
 
 #[derive(Deserialize)]
@@ -41,6 +42,7 @@ pub(super) struct RawRule {
     #[serde(default)]
     headers: Pairs<TextOr<HeaderKey>>,
     group: Option<Spanned<String>>,
+    upstream: Option<Spanned<String>>,
     respond: Option<Spanned<Respond>>,
     rewrite: Option<Spanned<Rewrite>>,
     #[serde(default)]
@@ -109,27 +111,27 @@ pub(super) struct GroupUse {
 
 /// Checks every rule by itself (each tells at most one problem), then all of them together.
 ///
-/// `limits` has the names of the rate limits.
+/// `limits` has the names of the rate limits, `upstreams` those of the gateway's own upstreams.
 pub(super) fn check(
     raw: &[Spanned<RawRule>],
     limits: &[&str],
+    upstreams: &[&str],
     known: &mut Known,
     checker: &mut Checker<'_>,
-) -> (Option<Rules>, Vec<GroupUse>) {
+) -> (Option<RulesWithUpstreams>, Vec<GroupUse>) {
     let mut uses = Vec::new();
     let mut rules = Some(Vec::with_capacity(raw.len()));
     for rule in raw {
         uses.extend(rule.value.group_use());
-        let checked = rule.value.check(rule.referenced, checker);
+        let checked = rule.value.check(rule.referenced, upstreams, checker);
         let checked = rule.value.guard(checked, limits, known, checker);
         rules = rules.zip(checked).map(|(mut rules, rule)| {
             rules.push(rule);
             rules
         });
     }
-    check_ids(raw, checker);
     // What concerns one rule, and ids that stand twice, have been told; what is left is their number.
-    let rules = rules.and_then(|rules| match Rules::compile(rules) {
+    let rules = rules.and_then(|rules| match Rules::compile_with_upstreams(rules) {
         Ok(rules) => Some(rules),
         Err(error) => {
             let rule = &raw[error.index()];
@@ -142,9 +144,10 @@ pub(super) fn check(
     (rules, uses)
 }
 
-fn check_ids(raw: &[Spanned<RawRule>], checker: &mut Checker<'_>) {
+/// No two rules of a file have the same id, whichever listener they are for.
+pub(super) fn check_ids<'a>(raw: impl Iterator<Item = &'a Spanned<RawRule>>, checker: &mut Checker<'_>) {
     let mut lines = HashMap::new();
-    for (index, rule) in raw.iter().enumerate() {
+    for (index, rule) in raw.enumerate() {
         let id = &rule.value.id;
         let (first, line) = *lines.entry(&id.value).or_insert((index, id.referenced.line()));
         if first != index {
@@ -173,15 +176,16 @@ impl RawRule {
         })
     }
 
-    fn check(&self, location: Location, checker: &mut Checker<'_>) -> Option<Rule> {
-        let rule = Rule::new(&self.id.value, self.action(location, checker)?).priority(self.priority);
+    fn check(&self, location: Location, upstreams: &[&str], checker: &mut Checker<'_>) -> Option<Rule> {
+        let rule =
+            Rule::new(&self.id.value, self.action(location, upstreams, checker)?).priority(self.priority);
         let rule = match &self.grpc {
             Some(grpc) => grpc.value.apply(rule, grpc.referenced, checker)?,
             None => rule,
         };
         let rule = self.matchers(rule, checker)?;
         let rule = self.rewrite(rule, checker)?;
-        let rule = match Rules::compile([rule.clone()]) {
+        let rule = match Rules::compile_with_upstreams([rule.clone()]) {
             Ok(_) => rule,
             Err(error) => {
                 checker.wrong(self.place_of(&error, location), error);
@@ -195,23 +199,41 @@ impl RawRule {
         self.response_headers.apply(rule, remove, set, checker)
     }
 
-    fn action(&self, location: Location, checker: &mut Checker<'_>) -> Option<Action> {
+    fn action(&self, location: Location, upstreams: &[&str], checker: &mut Checker<'_>) -> Option<Action> {
         let id = &self.id.value;
-        match (&self.group, &self.respond) {
-            (Some(group), None) => checker
+        match (&self.group, &self.upstream, &self.respond) {
+            (Some(group), None, None) => checker
                 .take(group.referenced, group.value.parse())
                 .map(Action::Group),
-            (None, Some(respond)) => respond.value.direct(checker).map(Action::Direct),
-            (None, None) => {
+            (None, Some(upstream), None) => {
+                if upstreams.contains(&upstream.value.as_str()) {
+                    return Some(Action::Upstream(upstream.value.clone()));
+                }
+                let message = match upstreams {
+                    [] => format!(
+                        "the file has no upstreams: add `upstreams: {{{}: {{url: ...}}}}`",
+                        upstream.value
+                    ),
+                    known => yaml::unknown("upstream", &upstream.value, known),
+                };
+                checker.wrong(upstream.referenced, message);
+                None
+            }
+            (None, None, Some(respond)) => respond.value.direct(checker).map(Action::Direct),
+            (None, None, None) => {
                 let message = format!(
-                    "the rule `{id}` does not say who answers: give it `group: NAME` or `respond: {{status: 200}}`"
+                    "the rule `{id}` does not say who answers: give it `group: NAME`, `upstream: NAME` or `respond: \
+                     {{status: 200}}`"
                 );
                 checker.wrong(location, message);
                 None
             }
-            (Some(_), Some(respond)) => {
-                let message = format!("the rule `{id}` has two answers: keep one of `group` and `respond`");
-                checker.wrong(respond.referenced, message);
+            (_, upstream, respond) => {
+                let place = respond.as_ref().map(|key| key.referenced);
+                let place = place.or(upstream.as_ref().map(|key| key.referenced));
+                let message =
+                    format!("the rule `{id}` has two answers: keep one of `group`, `upstream` and `respond`");
+                checker.wrong(place.unwrap_or(location), message);
                 None
             }
         }
@@ -263,6 +285,11 @@ impl RawRule {
         }
         if let Some(most) = &self.concurrency {
             rule = rule.concurrency(most.value.0);
+        }
+        if let (Some(retry), Some(_)) = (&self.retry, &self.upstream) {
+            let message = "requests are sent again to other agents of a group: leave `retry` out";
+            checker.wrong(retry.referenced, message);
+            return None;
         }
         if let Some(retry) = &self.retry {
             let policy = retry.value.check(checker)?;
@@ -406,7 +433,7 @@ fn add_test(rule: Rule, name: HeaderName, test: &TextOr<HeaderKey>) -> Result<Ru
 
 /// The rule, if it can be compiled by itself.
 fn compiled(rule: Rule) -> Result<Rule, String> {
-    match Rules::compile([rule.clone()]) {
+    match Rules::compile_with_upstreams([rule.clone()]) {
         Ok(_) => Ok(rule),
         Err(error) => Err(error.to_string()),
     }

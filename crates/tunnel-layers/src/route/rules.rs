@@ -117,6 +117,18 @@ impl RulesWithUpstreams {
         self.0.policies()
     }
 
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no rule, so that nothing matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn into_rules(self) -> Rules {
         self.0
     }

@@ -1,4 +1,5 @@
-//! The agent's HTTP edge: requests go to one upstream server, over connections that are kept and used again.
+//! The HTTP edge behind an agent, or of a gateway itself: requests go to an upstream of one or several servers, over connections
+//! that are kept and used again.
 //!
 //! [`Upstream`] is a tower service of `http::Request<B>` for every body of [`Bytes`](bytes::Bytes), so it stands wherever
 //! an app could: `agent.serve(Upstream::http1("http://127.0.0.1:3000")?)`.
@@ -21,6 +22,31 @@
 //! With `https` the upstream's certificate is verified, and HTTP/2 is spoken if the upstream chooses it:
 //! [`UpstreamBuilder::tls`] and [`UpstreamProtocol`] say what can be set.
 //!
+//! # Several endpoints
+//!
+//! An upstream may have [several endpoints](Upstream::balanced), each with a weight, and every address of a name may be
+//! [one](UpstreamBuilder::resolve_every). A [policy](UpstreamBuilder::policy) of [`tunnel_core::balance`] chooses among those that are
+//! [healthy](UpstreamBuilder::health), are not [ejected](UpstreamBuilder::outliers), could be reached
+//! [lately](UpstreamBuilder::dial_backoff) and have room, as far as there are any.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tunnel_core::balance::RoundRobin;
+//! use tunnel_transport::upstream::{HealthCheck, Upstream, UpstreamEndpoint};
+//!
+//! let upstream = Upstream::balanced([
+//!     UpstreamEndpoint::new("http://10.0.0.1:3000"),
+//!     UpstreamEndpoint::new("http://10.0.0.2:3000").weight(3),
+//!     UpstreamEndpoint::new("http://app.internal:3000"),
+//! ])
+//! .policy(RoundRobin::new())
+//! .resolve_every(Duration::from_secs(30))
+//! .health(HealthCheck::http("/healthz")?.interval(Duration::from_secs(5)))
+//! .build()?;
+//! # let _ = upstream;
+//! # Ok::<(), tunnel_transport::upstream::InvalidUpstream>(())
+//! ```
+//!
 //! # What it promises
 //!
 //! - Only the connection's target is chosen here: authority, path, query and end-to-end headers go out as they came.
@@ -30,7 +56,9 @@
 //! - A response body that breaks off ends with a [`TunnelError`](tunnel_core::TunnelError), never as if complete.
 //! - With `Expect: 100-continue` the request body is not polled before an HTTP/1.1 upstream asks for it, or an upstream of
 //!   either version has been silent for a second; not at all when it answers with a redirect or an error instead.
-//! - Nothing is sent twice: a request goes to another connection only if none of it had been written.
+//! - Nothing is sent twice: a request goes to another connection, or another endpoint, only if none of it had been written.
+//! - Dropping its last clone closes its connections when their exchanges are over; [`Upstream::close`] and
+//!   [`Upstream::abort`] do not wait for that.
 //!
 //! # Upgrades
 //!
@@ -62,6 +90,7 @@ mod hear_out;
 mod idle;
 mod life;
 mod line;
+mod named;
 #[cfg(feature = "tls")]
 mod negotiated;
 mod node;
@@ -85,6 +114,7 @@ pub use self::{
     future::ResponseFuture,
     hash_key::HashKey,
     health::HealthCheck,
+    named::NamedUpstreams,
     service::{EndpointState, Upstream},
     target::InvalidUpstream,
 };

@@ -17,7 +17,7 @@ use serde_saphyr::{Location, Spanned};
 use tunnel_core::auth::{Authenticator as _, BoxAuthenticator, Rejection, auth_fn};
 use tunnel_layers::auth::{AuthLayer, Policies, Realm};
 
-pub(super) use self::agents::{AgentsAuth, Both, RawAgentsAuth, check as agents};
+pub(super) use self::agents::{Both, RawAgentsAuth, check as agents};
 use self::{
     basic::RawBasic, bearer::RawBearerToken, certificate::RawCertificate, introspection::RawIntrospection,
     jwt::RawJwt, policy::RawPolicy,
