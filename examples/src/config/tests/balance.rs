@@ -119,8 +119,9 @@ async fn a_rule_says_what_is_sent_again() {
     let retry = "retry: {attempts: 3, methods: [POST], statuses: [409], grpc: [UNAVAILABLE, ABORTED], max_body: 1KiB, \
                  budget: {percent: 10, per_second: 0}}";
     let text = GATEWAY.replace("    group: web", &format!("    group: web\n    {retry}"));
-    let rules = gateway(&text).unwrap().rules;
-    let service = RouteLayer::new(rules).layer(service_fn(|request: Request<String>| async move {
+    let rules = gateway(&text).unwrap().listeners[0].rules.clone();
+    let (layer, _split) = RouteLayer::with_upstreams(rules, ());
+    let service = layer.layer(service_fn(|request: Request<String>| async move {
         let mut response = Response::new(String::new());
         let routed: &Routed = request.extensions().get().unwrap();
         response.extensions_mut().insert(routed.clone());

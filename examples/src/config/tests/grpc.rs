@@ -1,5 +1,5 @@
 use http::Request;
-use tunnel_layers::route::Rules;
+use tunnel_layers::route::RulesWithUpstreams;
 
 use super::*;
 
@@ -14,14 +14,16 @@ async fn rules_match_calls_of_grpc() {
         ("{methods: [a.b.C/D, a.E/F]}", "/a.E/F", "/a.E/D"),
     ] {
         let rule = format!("  - id: calls\n    grpc: {grpc}\n    group: web\n");
-        let rules = gateway(&format!("{GATEWAY}{rule}")).unwrap().rules;
+        let rules = gateway(&format!("{GATEWAY}{rule}")).unwrap().listeners[0]
+            .rules
+            .clone();
         assert_eq!(routed(&rules, calls, "application/grpc").await, "calls", "{grpc}");
         assert_eq!(routed(&rules, calls, "text/plain").await, "web", "{grpc}");
         assert_eq!(routed(&rules, others, "application/grpc").await, "web", "{grpc}");
     }
 }
 
-async fn routed(rules: &Rules, path: &str, content_type: &str) -> String {
+async fn routed(rules: &RulesWithUpstreams, path: &str, content_type: &str) -> String {
     let request = Request::post(path).header("content-type", content_type);
     rule_of(rules, request).await
 }
@@ -114,7 +116,7 @@ fn services_may_take_the_place_of_rules() {
     );
     assert!(gateway(&text).unwrap().route_services);
     let without_rules = text.split("rules:").next().unwrap().to_owned() + "rules: []\n";
-    assert_eq!(gateway(&without_rules).unwrap().rules.len(), 0);
+    assert_eq!(gateway(&without_rules).unwrap().listeners[0].rules.len(), 0);
     assert!(agent_with("groups: [web]", "groups: [web]\nservices: [a/b]").contains("agent.yaml:3:"));
     assert!(agent(&AGENT.replacen("groups: [web]", "groups: [web]\nservices: [acme.Invoices]", 1)).is_ok());
 }

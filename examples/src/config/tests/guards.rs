@@ -120,7 +120,7 @@ fn the_excerpt_of_the_readme_is_good() {
     let (excerpt, _) = excerpt.split_once("```").unwrap();
     let (ports, _) = GATEWAY.split_once("rules:").unwrap();
     let config = files.gateway(&format!("{ports}{excerpt}")).unwrap();
-    assert!(config.has_auth && config.rules.len() == 3);
+    assert!(config.has_auth && config.listeners[0].rules.len() == 3);
 }
 
 #[test]
@@ -128,7 +128,14 @@ fn guards_are_read() {
     let files = Files::new();
     let config = files.gateway(GUARDED).unwrap();
     assert_eq!(config.access, Access::Credentials(0));
-    assert_eq!(config.rules.policies().into_iter().collect::<Vec<_>>(), ["any"]);
+    assert_eq!(
+        config.listeners[0]
+            .rules
+            .policies()
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["any"]
+    );
     let told = format!("{config:?}");
     assert!(
         told.contains("callers") && told.contains("first") && told.contains("10"),

@@ -3,6 +3,7 @@ mod grpc;
 mod guards;
 mod protocol;
 mod tls;
+mod upstreams;
 mod websocket;
 
 use std::{convert::Infallible, path::Path};
@@ -10,7 +11,7 @@ use std::{convert::Infallible, path::Path};
 use http::{Request, Response, request};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tunnel_core::Routed;
-use tunnel_layers::route::{RouteLayer, Rules};
+use tunnel_layers::route::{RouteLayer, RulesWithUpstreams};
 
 use super::{agent::parse as parse_agent, gateway::parse as parse_gateway, *};
 
@@ -63,8 +64,9 @@ fn agent_with(from: &str, to: &str) -> String {
 }
 
 /// The id of the rule that a request finds.
-async fn rule_of(rules: &Rules, request: request::Builder) -> String {
-    let service = RouteLayer::new(rules.clone()).layer(service_fn(|request: Request<String>| async move {
+async fn rule_of(rules: &RulesWithUpstreams, request: request::Builder) -> String {
+    let (layer, _split) = RouteLayer::with_upstreams(rules.clone(), ());
+    let service = layer.layer(service_fn(|request: Request<String>| async move {
         let routed: &Routed = request.extensions().get().unwrap();
         let response = Response::builder().header("x-rule", &*routed.rule);
         Ok::<_, Infallible>(response.body(String::new()).unwrap())
@@ -96,6 +98,7 @@ fn the_sample_files_are_good() {
     };
     let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
     parse_gateway("gateway.yaml", &text("gateway.yaml"), &around).unwrap();
+    parse_gateway("proxy.yaml", &text("proxy.yaml"), &around).unwrap();
     parse_agent("agent.yaml", &text("agent.yaml"), &around).unwrap();
 }
 
@@ -105,7 +108,7 @@ fn an_unknown_key() {
         gateway_with("    group: web", "    gruop: web"),
         "\
 gateway.yaml:10:5: unknown key `gruop`: did you mean `group`? (known here: `id`, `priority`, `host`, `registered_hosts`, `path`, `grpc`, \
-`protocol`, `methods`, `headers`, `group`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`, `timeouts`, \
+`protocol`, `methods`, `headers`, `group`, `upstream`, `respond`, `rewrite`, `request_headers`, `response_headers`, `timeout`, `timeouts`, \
 `auth`, `rate_limit`, `concurrency`, `retry`, `balance`)
   10 |     gruop: web
      |     ^"
@@ -206,7 +209,10 @@ gateway.yaml:10:12: no token lets an agent register the group `api` of the rule 
 fn a_key_that_is_missing() {
     assert_eq!(
         gateway_with("listen: 127.0.0.1:8080\n", ""),
-        "gateway.yaml: the key `listen` is missing: write one such as `listen: 127.0.0.1:8080`"
+        "\
+gateway.yaml:8:3: `listen` is missing for these rules: write one such as `listen: 127.0.0.1:8080`
+   8 |   - id: web
+     |   ^"
     );
     assert_eq!(
         gateway_with("  - id: web\n    group: web", "  - group: web"),
@@ -284,7 +290,7 @@ fn what_is_wrong_in_a_rule_is_found_at_its_line() {
         (
             "respond: {status: 200}",
             "11:14",
-            "keep one of `group` and `respond`",
+            "keep one of `group`, `upstream` and `respond`",
         ),
         ("timeout: 0s", "11:14", "at least 1ms"),
     ] {

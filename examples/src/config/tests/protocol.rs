@@ -1,5 +1,5 @@
 use http::Request;
-use tunnel_layers::route::Rules;
+use tunnel_layers::route::RulesWithUpstreams;
 
 use super::*;
 
@@ -18,7 +18,11 @@ async fn rules_match_what_is_asked_for() {
         ("upgrade", ["web", "web", "first", "first"]),
     ] {
         let first = format!("rules:\n  - id: first\n    protocol: {protocol}\n    group: web\n");
-        let rules = gateway(&GATEWAY.replacen("rules:\n", &first, 1)).unwrap().rules;
+        let rules = gateway(&GATEWAY.replacen("rules:\n", &first, 1))
+            .unwrap()
+            .listeners[0]
+            .rules
+            .clone();
         for ((content_type, upgrade), expected) in requests.into_iter().zip(expected) {
             let found = routed(&rules, content_type, upgrade).await;
             assert_eq!(found, expected, "{protocol}: {content_type} {upgrade:?}");
@@ -26,7 +30,7 @@ async fn rules_match_what_is_asked_for() {
     }
 }
 
-async fn routed(rules: &Rules, content_type: &str, upgrade: Option<&str>) -> String {
+async fn routed(rules: &RulesWithUpstreams, content_type: &str, upgrade: Option<&str>) -> String {
     let request = Request::get("/").header("content-type", content_type);
     let request = match upgrade {
         Some(protocol) => request

@@ -101,7 +101,7 @@ fn every_key_of_tls() {
     let agent = AGENT.replace("http://127.0.0.1:7000", "{url: \"http://127.0.0.1:7000\"}");
     files.agent(&agent).unwrap();
     let gateway = GATEWAY.replace("127.0.0.1:8080", "{address: \"127.0.0.1:8080\"}");
-    assert!(!files.gateway(&gateway).unwrap().has_tls);
+    assert!(!files.gateway(&gateway).unwrap().listeners[0].has_tls);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_commented_samples_are_good() {
     let gateway = sample("gateway.yaml").replace("listen: 127.0.0.1:8080\n", "");
     let gateway = uncommented(&uncommented(&gateway, "# listen:"), "  # tls:");
     let config = parse_gateway("gateway.yaml", &gateway, &around).unwrap();
-    assert!(config.has_tls && config.agents_tls.is_some());
+    assert!(config.listeners[0].has_tls && config.agents_tls.is_some());
     let agent = sample("agent.yaml").replace("gateway: http://127.0.0.1:7000\n", "");
     parse_agent("agent.yaml", &uncommented(&agent, "# gateway:\n"), &around).unwrap();
 }
