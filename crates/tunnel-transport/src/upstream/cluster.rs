@@ -1,7 +1,10 @@
 //! Several endpoints as one upstream.
 
 use std::{
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tunnel_core::{
-    TunnelError,
+    Cause, TunnelError,
     balance::{AnyPick, Balancer, Choice},
 };
 
@@ -48,6 +51,7 @@ pub(super) struct Cluster {
     /// Whether each name has been looked up once.
     resolved: watch::Sender<bool>,
     started: Once,
+    closed: AtomicBool,
     initial_connections: usize,
 }
 
@@ -108,6 +112,7 @@ impl Cluster {
             sources: Mutex::new(sources),
             resolved: watch::Sender::new(!waits),
             started: Once::new(),
+            closed: AtomicBool::new(false),
             initial_connections,
         })
     }
@@ -169,7 +174,11 @@ impl Cluster {
                 None => {
                     let target = source.target.at(*address);
                     let member = Member(self.maker.node(target, &source.endpoint, address.to_string()));
-                    self.attend(&member);
+                    if self.closed.load(Ordering::Acquire) {
+                        member.close();
+                    } else {
+                        self.attend(&member);
+                    }
                     member
                 }
             });
@@ -188,6 +197,9 @@ impl Cluster {
     }
 
     pub(super) fn close(&self) {
+        // Under the lock, so that nobody is making members meanwhile.
+        let _sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
         for member in &**self.members.load() {
             member.close();
         }
@@ -302,10 +314,13 @@ impl Cluster {
         tried.push(place.member().clone());
         place.fail(&failed.error);
         match failed.request {
-            Some(request) if tried.len() < ATTEMPTS => match self.choose(key, tried) {
-                Some(place) => Ok((*request, place)),
-                None => Err(failed.error),
-            },
+            // Who has waited for a place once does not wait again.
+            Some(request) if tried.len() < ATTEMPTS && failed.error.cause() != Cause::Overloaded => {
+                match self.choose(key, tried) {
+                    Some(place) => Ok((*request, place)),
+                    None => Err(failed.error),
+                }
+            }
             _ => Err(failed.error),
         }
     }

@@ -120,3 +120,23 @@ async fn a_name_that_nobody_knows_is_no_upstream() {
     let error = soon(upstream.oneshot(get())).await.unwrap_err();
     assert_eq!((error.cause(), error.sent()), (Cause::Upstream, Sent::No));
 }
+
+#[tokio::test]
+async fn what_is_closed_gets_no_new_endpoints() {
+    let origins = [origin(), origin()];
+    let list = Arc::new(Mutex::new(vec![origins[0].addr]));
+    let upstream = by_name(&list);
+    text(soon(upstream.clone().oneshot(get())).await.unwrap()).await;
+    upstream.close();
+    *list.lock().unwrap() = vec![origins[1].addr];
+    let wanted = [origins[1].addr.to_string()].into();
+    soon(async {
+        while names(&upstream) != wanted {
+            settle().await;
+        }
+    })
+    .await;
+    let error = soon(upstream.oneshot(get())).await.unwrap_err();
+    assert_eq!((error.cause(), error.sent()), (Cause::Draining, Sent::No));
+    assert_eq!(origins[1].accepted(), 0);
+}

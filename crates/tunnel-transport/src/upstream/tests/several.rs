@@ -255,6 +255,34 @@ async fn a_call_that_ends_unavailable_counts_as_failed() {
     assert!(upstream.endpoints()[0].is_ejected);
 }
 
+#[tokio::test]
+async fn a_request_waits_for_a_place_once() {
+    let stuck = || Origin::start(|_| std::future::pending());
+    let origins = [stuck(), stuck()];
+    let upstream = Upstream::balanced(origins.iter().map(endpoint))
+        .policy(round_robin())
+        .max_connections(1)
+        .queue_timeout(Duration::from_millis(400))
+        .build()
+        .unwrap();
+    let running = [(); 2].map(|()| tokio::spawn(upstream.clone().oneshot(get())));
+    soon(async {
+        while upstream.connections() < 2 {
+            settle().await;
+        }
+    })
+    .await;
+    let start = tokio::time::Instant::now();
+    let error = soon(upstream.oneshot(get())).await.unwrap_err();
+    assert_eq!((error.cause(), error.sent()), (Cause::Overloaded, Sent::No));
+    assert!(
+        start.elapsed() < Duration::from_millis(800),
+        "{:?}",
+        start.elapsed()
+    );
+    running.map(|task| task.abort());
+}
+
 #[test]
 fn endpoints_have_to_fit_together() {
     let build = |uris: &[&str]| {
