@@ -9,7 +9,7 @@ use tunnel_tests::{
     client::{Client, Version},
     origin::{self, Origin},
     wait::within_limit,
-    websocket::{Frame, echo, near},
+    websocket::{Frame, echo, handshake, open},
 };
 
 use crate::{
@@ -103,7 +103,7 @@ listeners:
         assert_eq!(get(public, "/stuck").await.0, 504, "by the timeouts of this port");
 
         for version in [Version::Http1, Version::Http2] {
-            let opened = near::open(version, public, near::handshake("/echo")).await;
+            let opened = open(version, public, handshake("/echo")).await;
             let (_, mut socket) = opened.upgraded();
             socket.send(&Frame::text("hello")).await;
             assert_eq!(socket.recv().await, Frame::text("hello"), "{version:?}");
