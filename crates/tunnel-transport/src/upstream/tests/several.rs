@@ -280,7 +280,7 @@ async fn a_request_waits_for_a_place_once() {
         "{:?}",
         start.elapsed()
     );
-    running.map(|task| task.abort());
+    running.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[test]
