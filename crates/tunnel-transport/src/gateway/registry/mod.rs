@@ -25,6 +25,7 @@ use self::{
     services::Owners,
     snapshot::{Group, Snapshot},
 };
+use super::{ConfigStatus, configs::StatusCell};
 use crate::{
     dispatch::control,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
@@ -84,6 +85,8 @@ pub(super) struct Entry {
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
     pub(super) suspect: Arc<AtomicBool>,
+    /// What the agent has made of its configuration.
+    pub(super) config: StatusCell,
 }
 
 impl Entry {
@@ -111,6 +114,8 @@ pub struct AgentStatus {
     pub weight: u32,
     /// Whether it has been silent for a heartbeat.
     pub suspect: bool,
+    /// Which version of its configuration runs, and why another one was refused.
+    pub config: ConfigStatus,
 }
 
 /// The same process of an agent is connected already.
@@ -137,6 +142,7 @@ impl Registry {
             hosts: entry.hosts.clone(),
             weight: entry.weight,
             suspect: entry.suspect.load(Ordering::Relaxed),
+            config: entry.config.status(),
         };
         let mut list: Vec<_> = self.state().sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
