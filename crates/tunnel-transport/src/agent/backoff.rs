@@ -30,7 +30,7 @@ impl Backoff {
     }
 
     /// A random delay below the bound, and not below what the gateway asked for.
-    pub(super) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
+    pub(crate) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let bound = self.bound(failures);
         let jittered = bound.mul_f64(rand::rng().random::<f64>());
         match retry_after {

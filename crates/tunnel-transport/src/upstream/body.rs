@@ -16,6 +16,7 @@ use crate::{
         gate::Gate,
         h1::{Alone, Lease},
         h2c::Slot,
+        place::Place,
         upgrade::SwitchedBody,
     },
 };
@@ -42,6 +43,8 @@ struct Answer {
 pub(super) struct Exchange {
     gate: Gate,
     on: Option<On>,
+    /// Where the endpoint is one of several.
+    place: Option<Place>,
 }
 
 /// What the exchange occupies.
@@ -52,12 +55,19 @@ pub(super) enum On {
 }
 
 impl Exchange {
-    pub(super) fn new(gate: Gate, on: On) -> Self {
-        Self { gate, on: Some(on) }
+    pub(super) fn new(gate: Gate, on: On, place: Option<Place>) -> Self {
+        Self {
+            gate,
+            on: Some(on),
+            place,
+        }
     }
 
     /// The response is complete. A request body that is being sent goes on.
     fn finish(mut self) {
+        if let Some(place) = self.place.take() {
+            place.finish();
+        }
         if !self.gate.is_open() {
             return;
         }
@@ -65,6 +75,15 @@ impl Exchange {
             Some(On::Http1(lease)) => lease.finish(),
             Some(On::Alone(_) | On::Http2(_)) | None => {}
         }
+    }
+
+    /// The response breaks off.
+    fn fail(mut self, error: TunnelError) -> TunnelError {
+        let error = self.gate.blame(error);
+        if let Some(place) = self.place.take() {
+            place.fail(&error);
+        }
+        error
     }
 }
 
@@ -115,20 +134,29 @@ impl Answer {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
         match ready!(poll_nonempty_frame(Pin::new(&mut self.incoming), cx)) {
             Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(place) = self.exchange.as_mut().and_then(|one| one.place.as_mut())
+                {
+                    place.look_at(trailers);
+                }
                 self.finish_at_end();
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
                 let error = error::broken(error);
                 let error = match self.exchange.take() {
-                    Some(exchange) => exchange.gate.blame(error),
+                    Some(exchange) => exchange.fail(error),
                     None => error,
                 };
                 Poll::Ready(Some(Err(error)))
             }
             None if self.was_cut_short() => {
-                self.exchange = None;
-                Poll::Ready(Some(Err(error::cut_short())))
+                let error = error::cut_short();
+                let error = match self.exchange.take() {
+                    Some(exchange) => exchange.fail(error),
+                    None => error,
+                };
+                Poll::Ready(Some(Err(error)))
             }
             None => {
                 self.finish();

@@ -1,9 +1,22 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::upstream::{InvalidUpstream, Upstream, dial::Connector, target::Target};
+use tunnel_core::balance::{Balancer, Outliers, ZonePreference};
 
 #[cfg(feature = "tls")]
 use crate::tls::{ClientTls, ClientTlsBuilder};
+use crate::{
+    Backoff,
+    upstream::{
+        HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint, UpstreamPolicy,
+        cluster::{Cluster, Parts},
+        line::OpenCount,
+        node::Maker,
+        resolve::Resolver,
+        service::Kind,
+        target::{Address, Target},
+        tasks::Tasks,
+    },
+};
 
 /// HTTP/1.1 connections to one upstream; usual servers take no more.
 const DEFAULT_HTTP1_CONNECTIONS: usize = 1_024;
@@ -25,6 +38,21 @@ const DEFAULT_QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What clients commonly wait for a 100 (RFC 9110, section 10.1.1, names no time).
 const DEFAULT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Proxies and servers commonly let a connection of HTTP/2 be idle for longer.
+const DEFAULT_HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An endpoint among others that could not be reached is tried again after a moment, and then less and less often.
+const DEFAULT_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    cap: Duration::from_secs(5),
+};
+
+/// Looking names up more often than this helps nobody.
+const SHORTEST_RESOLVE: Duration = Duration::from_millis(100);
+
+/// The most endpoints that may be configured.
+const MAX_ENDPOINTS: usize = 1_024;
 
 /// Which HTTP an upstream speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,9 +76,18 @@ pub enum UpstreamProtocol {
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct UpstreamBuilder {
-    uri: String,
+    endpoints: Vec<UpstreamEndpoint>,
     protocol: Option<UpstreamProtocol>,
     max_connections: Option<usize>,
+    policy: UpstreamPolicy,
+    slow_start: Duration,
+    zone: Option<ZonePreference>,
+    outliers: Option<Outliers>,
+    health: Option<HealthCheck>,
+    resolve: Option<Duration>,
+    backoff: Option<Backoff>,
+    #[cfg(test)]
+    resolver: Option<Resolver>,
     settings: Settings,
     #[cfg(feature = "tls")]
     tls: Option<ClientTlsBuilder>,
@@ -60,8 +97,12 @@ pub struct UpstreamBuilder {
 pub(super) struct Settings {
     pub(super) preserve_host: bool,
     pub(super) max_connections: MaxConnections,
+    /// Whether there may be more.
+    pub(super) elastic: bool,
+    pub(super) initial_connections: usize,
     pub(super) max_idle: usize,
-    pub(super) idle_timeout: Duration,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_life: Option<Duration>,
     pub(super) dial_timeout: Duration,
     pub(super) queue_timeout: Duration,
     pub(super) continue_timeout: Duration,
@@ -75,12 +116,41 @@ pub(super) struct MaxConnections {
     pub(super) http2: usize,
 }
 
-impl UpstreamBuilder {
-    pub(super) fn new(uri: String) -> Self {
+impl Settings {
+    pub(super) fn http1_idle_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT)
+    }
+
+    pub(super) fn http2_idle_timeout(&self) -> Duration {
+        self.idle_timeout.unwrap_or(DEFAULT_HTTP2_IDLE_TIMEOUT)
+    }
+
+    /// For the connection on which health is checked.
+    pub(super) fn for_checks(&self) -> Self {
         Self {
-            uri,
+            max_connections: MaxConnections { http1: 1, http2: 1 },
+            max_idle: 1,
+            elastic: false,
+            ..self.clone()
+        }
+    }
+}
+
+impl UpstreamBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            endpoints: Vec::new(),
             protocol: None,
             max_connections: None,
+            policy: UpstreamPolicy::default(),
+            slow_start: Duration::ZERO,
+            zone: None,
+            outliers: Some(Outliers::default()),
+            health: None,
+            resolve: None,
+            backoff: None,
+            #[cfg(test)]
+            resolver: None,
             #[cfg(feature = "tls")]
             tls: None,
             settings: Settings {
@@ -89,14 +159,100 @@ impl UpstreamBuilder {
                     http1: DEFAULT_HTTP1_CONNECTIONS,
                     http2: DEFAULT_H2C_CONNECTIONS,
                 },
+                elastic: false,
+                initial_connections: 0,
                 max_idle: DEFAULT_MAX_IDLE,
-                idle_timeout: DEFAULT_IDLE_TIMEOUT,
+                idle_timeout: None,
+                max_life: None,
                 dial_timeout: DEFAULT_DIAL_TIMEOUT,
                 queue_timeout: DEFAULT_QUEUE_TIMEOUT,
                 continue_timeout: DEFAULT_CONTINUE_TIMEOUT,
                 ping: None,
             },
         }
+    }
+
+    /// Adds a server that does the same as the others. With several, requests are shared out by the
+    /// [policy](Self::policy), and one of which nothing was written goes to another endpoint when the first takes none of it.
+    pub fn endpoint(mut self, endpoint: UpstreamEndpoint) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// How one of several endpoints is chosen (default least pending).
+    pub fn policy(mut self, policy: UpstreamPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long it takes until an endpoint that has just come has its whole share (default: it has it at once).
+    pub fn slow_start(mut self, time: Duration) -> Self {
+        self.slow_start = time;
+        self
+    }
+
+    /// Prefers endpoints of a [zone](UpstreamEndpoint::zone).
+    pub fn zone(mut self, zone: ZonePreference) -> Self {
+        self.zone = Some(zone);
+        self
+    }
+
+    /// When endpoints at which exchanges fail get nothing for a while (default as [`Outliers::default`]); `None` for never. An
+    /// exchange fails when the endpoint cannot be reached, breaks off, or answers 502, 503, 504, or UNAVAILABLE of gRPC.
+    pub fn outliers(mut self, outliers: Option<Outliers>) -> Self {
+        self.outliers = outliers;
+        self
+    }
+
+    /// Asks every endpoint from time to time whether it is well (default: nobody asks). One that is not gets no requests; if none
+    /// is, requests fail at once.
+    pub fn health(mut self, check: HealthCheck) -> Self {
+        self.health = Some(check);
+        self
+    }
+
+    /// Makes an endpoint of every address that a name has, and looks names up again so often (at least 100 ms, and up to a tenth
+    /// more or less). Addresses that have gone get nothing new, and what they have open goes on. A look-up that fails changes
+    /// nothing. By default a name is one endpoint, and is looked up for each connection that is made.
+    pub fn resolve_every(mut self, interval: Duration) -> Self {
+        self.resolve = Some(interval.max(SHORTEST_RESOLVE));
+        self
+    }
+
+    /// How long an endpoint is let be after dials in a row have failed. Others are chosen until then, if there are any; requests
+    /// for an upstream of one endpoint fail at once. By default it is 200 ms and at most 5 s, with full jitter, where there are
+    /// several endpoints, and there is none where there is one.
+    pub fn dial_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Connections to each endpoint that are made before the first request needs them (default 0); see
+    /// [`Upstream::start`]. They close like others when nobody uses them.
+    pub fn initial_connections(mut self, connections: usize) -> Self {
+        self.settings.initial_connections = connections;
+        self
+    }
+
+    /// Whether there may be more than [`max_connections`](Self::max_connections) when all of them are busy. Connections of
+    /// HTTP/1.1 beyond that number are closed after one exchange, those of HTTP/2 when they are idle. By default there are
+    /// never more: a request waits for the [time](Self::queue_timeout), and then fails.
+    pub fn elastic(mut self, elastic: bool) -> Self {
+        self.settings.elastic = elastic;
+        self
+    }
+
+    /// How long a connection is used at most (default: as long as it works). It ends between two exchanges, up to a tenth earlier;
+    /// exchanges that run on one of HTTP/2 go on.
+    pub fn max_life(mut self, life: Duration) -> Self {
+        self.settings.max_life = Some(life);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
     }
 
     /// Which HTTP the upstream speaks (default HTTP/1.1 without TLS, with TLS what the upstream chooses).
@@ -119,7 +275,7 @@ impl UpstreamBuilder {
         self
     }
 
-    /// Connections at once (default 1,024 of HTTP/1.1, each with one exchange; 8 of HTTP/2, each with at most 100; at
+    /// Connections to each endpoint at once (default 1,024 of HTTP/1.1, each with one exchange; 8 of HTTP/2, each with at most 100; at
     /// least 1). Upgraded ones, such as WebSockets, count for as long as they last.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
@@ -132,10 +288,10 @@ impl UpstreamBuilder {
         self
     }
 
-    /// How long an HTTP/1.1 connection is kept without use (default 30 s). It should be shorter than the upstream keeps it,
-    /// or requests meet connections that are just being closed.
+    /// How long a connection is kept without use (default 30 s for HTTP/1.1, 5 minutes for HTTP/2, which may end after half of
+    /// it). It should be shorter than the upstream keeps it, or requests meet connections that are just being closed.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.idle_timeout = timeout;
+        self.settings.idle_timeout = Some(timeout);
         self
     }
 
@@ -168,31 +324,90 @@ impl UpstreamBuilder {
         self
     }
 
-    /// An upstream with these settings. It connects when the first request comes.
+    /// An upstream with these settings. It connects when the first request comes, or as [`Upstream::start`] says.
     ///
     /// # Errors
     ///
-    /// If the address is not `http://HOST`, `https://HOST` or either with `:PORT`; if the protocol and the settings of TLS do not
-    /// fit to it; if files with certificates cannot be used.
+    /// If an address is not `http://HOST`, `https://HOST`, either with `:PORT`, or `unix:PATH`; if there is no endpoint, or more
+    /// than 1,024; if some endpoints have TLS and others not; if the protocol and the settings of TLS do not fit to them; if files
+    /// with certificates cannot be used.
     pub fn build(self) -> Result<Upstream, InvalidUpstream> {
-        let target = Target::parse(&self.uri)?;
-        let protocol = check(self.protocol, target.is_tls)?;
-        let connector = Connector::new(&target, self.settings.dial_timeout);
-        #[cfg(feature = "tls")]
-        let connector = match client_tls(self.tls, target.is_tls)? {
-            Some(tls) => connector.with_tls(tls),
-            None => connector,
-        };
+        let mut endpoints = Vec::with_capacity(self.endpoints.len());
+        for endpoint in self.endpoints {
+            let target = Target::parse(&endpoint.uri)?;
+            endpoints.push((endpoint, target));
+        }
+        let is_tls = check_endpoints(&endpoints)?;
+        let protocol = check(self.protocol, is_tls)?;
+        if protocol == UpstreamProtocol::Http1 && self.health.as_ref().is_some_and(HealthCheck::needs_http2) {
+            let text = "health checks by gRPC need HTTP/2: choose the protocol `h2c`, or `http2` with https";
+            return Err(InvalidUpstream(text.to_owned()));
+        }
         let limits = MaxConnections {
             http1: self.max_connections.unwrap_or(DEFAULT_HTTP1_CONNECTIONS),
             http2: self.max_connections.unwrap_or(DEFAULT_H2C_CONNECTIONS),
         };
-        let settings = Settings {
+        let settings = Arc::new(Settings {
             max_connections: limits,
             ..self.settings
+        });
+        let (tasks, open) = (Arc::new(Tasks::default()), OpenCount::default());
+        let has_names = endpoints
+            .iter()
+            .any(|(_, target)| matches!(target.address, Address::Name(..)));
+        let resolve = self.resolve.filter(|_| has_names);
+        let is_lone = endpoints.len() == 1 && resolve.is_none() && self.health.is_none();
+        let maker = Maker {
+            protocol,
+            settings: Arc::clone(&settings),
+            #[cfg(feature = "tls")]
+            tls: client_tls(self.tls, is_tls)?,
+            backoff: self.backoff.or((!is_lone).then_some(DEFAULT_BACKOFF)),
+            is_lone,
+            tasks: Arc::clone(&tasks),
+            open: open.clone(),
         };
-        Ok(Upstream::new(target, connector, protocol, settings))
+        if is_lone && let Some((endpoint, target)) = endpoints.pop() {
+            let name = endpoint.uri.clone();
+            let node = maker.node(target, &endpoint, name);
+            return Ok(Upstream::new(settings, Kind::Lone(node), tasks, open));
+        }
+        let mut balancer = Balancer::new(self.policy.clone()).slow_start(self.slow_start);
+        if let Some(zone) = self.zone {
+            balancer = balancer.zone(zone);
+        }
+        if let Some(outliers) = self.outliers {
+            balancer = balancer.outliers(outliers);
+        }
+        let resolver = Resolver::System;
+        #[cfg(test)]
+        let resolver = self.resolver.unwrap_or(resolver);
+        let cluster = Cluster::new(Parts {
+            endpoints,
+            maker,
+            balancer,
+            policy: self.policy,
+            health: self.health,
+            resolver: resolve.map(|interval| (resolver, interval)),
+            initial_connections: settings.initial_connections,
+        });
+        Ok(Upstream::new(settings, Kind::Many(cluster), tasks, open))
     }
+}
+
+/// Whether all of them have TLS.
+fn check_endpoints(endpoints: &[(UpstreamEndpoint, Target)]) -> Result<bool, InvalidUpstream> {
+    let invalid = |text: &str| Err(InvalidUpstream(text.to_owned()));
+    let Some((_, first)) = endpoints.first() else {
+        return invalid("the upstream has no endpoint: give it one such as http://127.0.0.1:3000");
+    };
+    if endpoints.len() > MAX_ENDPOINTS {
+        return invalid("the upstream has more than 1024 endpoints");
+    }
+    if endpoints.iter().any(|(_, target)| target.is_tls != first.is_tls) {
+        return invalid("some endpoints have https and others not: make two upstreams of them");
+    }
+    Ok(first.is_tls)
 }
 
 /// The protocol for an address with TLS or without.
@@ -237,7 +452,7 @@ mod tests {
 
     #[test]
     fn no_pings_unless_they_are_asked_for() {
-        let builder = || UpstreamBuilder::new("http://a".to_owned());
+        let builder = UpstreamBuilder::new;
         assert_eq!(builder().settings.ping, None);
         let times = Some((Duration::from_secs(300), Duration::from_secs(10)));
         assert_eq!(builder().ping(times).settings.ping, times);

@@ -1,4 +1,4 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -7,19 +7,30 @@ use tokio::{
 use tunnel_core::TunnelError;
 
 use crate::{
+    Backoff,
     net::{MaybeTls, SocketOptions},
-    upstream::{error, target::Target},
+    upstream::{
+        error,
+        failures::Failures,
+        line::{Kind, Line, OpenCount},
+        target::{Address, Target},
+    },
 };
 
 /// One connection to an upstream.
-pub(super) type Io = MaybeTls<TcpStream>;
+pub(super) type Io = MaybeTls<Line>;
 
 /// How connections to an upstream are made. Clones differ only in what they offer by ALPN.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
+    #[cfg(feature = "tls")]
     host: Arc<str>,
-    port: u16,
+    address: Address,
     timeout: Duration,
+    failures: Arc<Failures>,
+    /// Whether nobody dials while it had better wait. Where there are others to go to, who chooses sees to it.
+    waits: bool,
+    open: OpenCount,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -37,9 +48,13 @@ impl Connector {
     /// Without TLS.
     pub(super) fn new(target: &Target, timeout: Duration) -> Self {
         Self {
+            #[cfg(feature = "tls")]
             host: target.host.as_str().into(),
-            port: target.port,
+            address: target.address.clone(),
             timeout,
+            failures: Arc::new(Failures::new(None)),
+            waits: false,
+            open: OpenCount::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -47,19 +62,55 @@ impl Connector {
 
     /// Makes a connection, with TLS if it is to have it. Dropping the future gives it up.
     pub(super) async fn connect(&self) -> Result<Io, TunnelError> {
-        let deadline = Instant::now() + self.timeout;
-        let stream = dial(&self.host, self.port, deadline)
-            .await
-            .map_err(error::unreachable)?;
-        if let Err(error) = SocketOptions::edge().apply(&stream) {
+        if self.waits && self.failures.is_backing_off() {
+            return Err(error::let_be());
+        }
+        let connected = self.dial(Instant::now() + self.timeout).await;
+        match &connected {
+            Ok(_) => self.failures.succeeded(),
+            Err(_) => self.failures.failed(),
+        }
+        connected.map_err(error::unreachable)
+    }
+
+    async fn dial(&self, deadline: Instant) -> io::Result<Io> {
+        let socket = match &self.address {
+            Address::Name(host, port) => Kind::Tcp(dial_name(host, *port, deadline).await?),
+            Address::Socket(address) => Kind::Tcp(dial_all(&[*address], deadline).await?),
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                Kind::Unix(timeout_at(deadline, tokio::net::UnixStream::connect(path)).await??)
+            }
+        };
+        if let Kind::Tcp(stream) = &socket
+            && let Err(error) = SocketOptions::edge().apply(stream)
+        {
             tracing::debug!(%error, "socket options were refused");
         }
+        let line = Line::new(socket, &self.open);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let secured = tls.handshake(&self.host, stream, deadline).await;
-            return secured.map_err(error::unreachable);
+            return tls.handshake(&self.host, line, deadline).await;
         }
-        Ok(Io::Plain(stream))
+        Ok(Io::Plain(line))
+    }
+
+    /// The same, which lets an endpoint be after failed dials. With `waits` it is not dialled until then.
+    pub(super) fn backing_off(self, backoff: Option<Backoff>, waits: bool) -> Self {
+        Self {
+            failures: Arc::new(Failures::new(backoff)),
+            waits,
+            ..self
+        }
+    }
+
+    /// The same, whose connections are counted there.
+    pub(super) fn counted(self, open: OpenCount) -> Self {
+        Self { open, ..self }
+    }
+
+    pub(super) fn failures(&self) -> &Arc<Failures> {
+        &self.failures
     }
 }
 
@@ -95,7 +146,7 @@ impl Connector {
 
 #[cfg(feature = "tls")]
 impl Tls {
-    async fn handshake(&self, host: &str, stream: TcpStream, deadline: Instant) -> io::Result<Io> {
+    async fn handshake(&self, host: &str, stream: Line, deadline: Instant) -> io::Result<Io> {
         use std::sync::atomic::Ordering;
 
         let connecting = self.client.connect(host, self.offered, stream);
@@ -114,9 +165,13 @@ impl Tls {
     }
 }
 
-/// Tries the addresses of `host` one after the other; each gets its share of the time that is left.
-async fn dial(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+async fn dial_name(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
     let addresses: Vec<_> = timeout_at(deadline, lookup_host((host, port))).await??.collect();
+    dial_all(&addresses, deadline).await
+}
+
+/// Tries the addresses one after the other; each gets its share of the time that is left.
+async fn dial_all(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (index, address) in addresses.iter().enumerate() {
         let now = Instant::now();

@@ -18,6 +18,26 @@ pub(super) fn unreachable(source: impl Into<BoxError>) -> TunnelError {
     .with_source(source)
 }
 
+/// It could not be reached just now, and is not dialled again so soon.
+pub(super) fn let_be() -> TunnelError {
+    unreachable("dials have failed, and the next one waits").with_retry_after(RETRY_AFTER)
+}
+
+/// None of its endpoints may be used.
+pub(super) fn no_endpoint() -> TunnelError {
+    unreachable("no endpoint is healthy").with_retry_after(RETRY_AFTER)
+}
+
+/// Its pool was closed.
+pub(super) fn closed() -> TunnelError {
+    TunnelError::new(
+        Cause::Draining,
+        Initiator::Tunnel,
+        "the upstream is not used any more",
+    )
+    .with_sent(Sent::No)
+}
+
 /// As many connections as allowed are busy.
 pub(super) fn overloaded() -> TunnelError {
     TunnelError::new(

@@ -3,8 +3,8 @@
 use std::{
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,10 +14,10 @@ use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tunnel_core::TunnelError;
 
@@ -27,7 +27,10 @@ use crate::{
         builder::Settings,
         dial::{Connector, Io},
         error,
+        failed::Failed,
+        life::Life,
         offer::{Offer, Offering},
+        tasks::Tasks,
         upload::Upload,
     },
 };
@@ -38,6 +41,9 @@ const HEAD_BYTES: u32 = 64 * 1024;
 /// Connections that a request is tried on while none takes any of it: each may have been told to go away just now.
 const ATTEMPTS: usize = 3;
 
+/// Looks for idle and old connections are not closer together than this.
+const SHORTEST_SWEEP: Duration = Duration::from_millis(10);
+
 /// The connections to one upstream.
 pub(super) struct H2cPool {
     connector: Connector,
@@ -46,9 +52,13 @@ pub(super) struct H2cPool {
     dialing: tokio::sync::Mutex<()>,
     freed: Arc<Notify>,
     max_connections: usize,
+    elastic: bool,
     queue_timeout: Duration,
     dial_timeout: Duration,
     ping: Option<(Duration, Duration)>,
+    idle_timeout: Duration,
+    life: Life,
+    tasks: Arc<Tasks>,
 }
 
 #[derive(Default)]
@@ -57,11 +67,20 @@ struct State {
     /// How often dialing has failed, and how the last time.
     failures: u64,
     last_failure: Option<TunnelError>,
+    closed: bool,
+    /// Whether somebody looks for connections that are idle or too old.
+    swept: bool,
 }
 
 struct Connection {
     sender: SendRequest<Upload>,
     load: Arc<Load>,
+    /// When it is too old to be used.
+    dies: Option<Instant>,
+    /// Whether an exchange has begun on it since the last look.
+    used: bool,
+    /// The last look at which it was in use.
+    seen: Instant,
 }
 
 /// Exchanges on one connection.
@@ -89,27 +108,34 @@ impl Drop for Slot {
 }
 
 impl H2cPool {
-    pub(super) fn new(connector: Connector, settings: &Settings) -> Arc<Self> {
+    pub(super) fn new(connector: Connector, settings: &Settings, tasks: Arc<Tasks>) -> Arc<Self> {
         Arc::new(Self {
             connector,
             state: Mutex::default(),
             dialing: tokio::sync::Mutex::new(()),
             freed: Arc::new(Notify::new()),
             max_connections: settings.max_connections.http2,
+            elastic: settings.elastic,
             queue_timeout: settings.queue_timeout,
             dial_timeout: settings.dial_timeout,
             ping: settings.ping,
+            idle_timeout: settings.http2_idle_timeout(),
+            life: Life::new(settings.max_life),
+            tasks,
         })
     }
 
     /// One exchange, until the head of its response. Dropping the future resets its stream.
     pub(super) async fn send(
-        &self,
+        self: &Arc<Self>,
         mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, Arc<Slot>), TunnelError> {
+    ) -> Result<(Response<Incoming>, Arc<Slot>), Failed> {
         let mut attempt = 1;
         loop {
-            let (mut sender, slot) = self.acquire().await?;
+            let (mut sender, slot) = match self.acquire().await {
+                Ok(found) => found,
+                Err(error) => return Err(Failed::unsent(error, request)),
+            };
             if *request.method() == Method::CONNECT {
                 self.check_offer(&slot).await?;
             }
@@ -118,8 +144,11 @@ impl H2cPool {
                 Ok(response) => return Ok((response, slot)),
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) if attempt < ATTEMPTS => request = unsent,
-                    Some(_) => return Err(error::unsent(failed.into_error())),
-                    None => return Err(error::broken(failed.into_error())),
+                    Some(mut unsent) => {
+                        unsent.body_mut().hold(None);
+                        return Err(Failed::unsent(error::unsent(failed.into_error()), unsent));
+                    }
+                    None => return Err(error::broken(failed.into_error()).into()),
                 },
             }
             request.body_mut().hold(None);
@@ -140,17 +169,21 @@ impl H2cPool {
     }
 
     /// A connection with room, made if need be.
-    async fn acquire(&self) -> Result<(SendRequest<Upload>, Arc<Slot>), TunnelError> {
+    async fn acquire(self: &Arc<Self>) -> Result<(SendRequest<Upload>, Arc<Slot>), TunnelError> {
         let deadline = Instant::now() + self.queue_timeout;
         loop {
             let mut freed = pin!(self.freed.notified());
             freed.as_mut().enable();
             let failures = {
                 let mut state = self.lock();
+                if state.closed {
+                    return Err(error::closed());
+                }
                 if let Some(found) = state.pick(&self.freed) {
                     return Ok(found);
                 }
-                (state.connections.len() < self.max_connections).then_some(state.failures)
+                let may_dial = self.elastic || state.connections.len() < self.max_connections;
+                may_dial.then_some(state.failures)
             };
             match failures {
                 Some(failures) => self.dial(failures).await?,
@@ -162,7 +195,7 @@ impl H2cPool {
     }
 
     /// Makes one more connection, unless another request has done so meanwhile, or has failed to.
-    async fn dial(&self, failures: u64) -> Result<(), TunnelError> {
+    async fn dial(self: &Arc<Self>, failures: u64) -> Result<(), TunnelError> {
         let _turn = self.dialing.lock().await;
         {
             let mut state = self.lock();
@@ -175,7 +208,15 @@ impl H2cPool {
         }
         match self.connect().await {
             Ok(connection) => {
-                self.lock().connections.push(connection);
+                let mut state = self.lock();
+                if state.closed {
+                    return Err(error::closed());
+                }
+                state.connections.push(connection);
+                if !state.swept {
+                    state.swept = true;
+                    tokio::spawn(sweep(Arc::downgrade(self), self.idle_timeout, self.life));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -190,7 +231,10 @@ impl H2cPool {
     async fn connect(&self) -> Result<Connection, TunnelError> {
         let (io, offer) = Offering::new(self.connector.connect().await?);
         let io = TokioIo::new(io);
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(Spawn {
+            tasks: Arc::clone(&self.tasks),
+            has_connection: Arc::default(),
+        });
         builder
             .timer(TokioTimer::new())
             .initial_stream_window_size(windows::EDGE_STREAM_WINDOW)
@@ -208,8 +252,67 @@ impl H2cPool {
             limit: AtomicUsize::new(windows::EDGE_MAX_STREAMS as usize),
             offer,
         });
-        tokio::spawn(drive(connection, Arc::clone(&load)));
-        Ok(Connection { sender, load })
+        let task = tokio::spawn(drive(connection, Arc::clone(&load)));
+        self.tasks.add(task.abort_handle());
+        Ok(Connection {
+            sender,
+            load,
+            dies: self.life.end(),
+            used: true,
+            seen: Instant::now(),
+        })
+    }
+
+    /// Makes up to so many connections before they are needed. Ends at the first that cannot be made.
+    pub(super) async fn prepare(self: &Arc<Self>, connections: usize) {
+        for _ in 0..connections.min(self.max_connections) {
+            let Ok(connection) = self.connect().await else {
+                return;
+            };
+            let mut state = self.lock();
+            if state.closed {
+                return;
+            }
+            state.connections.push(connection);
+            if !state.swept {
+                state.swept = true;
+                tokio::spawn(sweep(Arc::downgrade(self), self.idle_timeout, self.life));
+            }
+        }
+    }
+
+    /// Whether a request would find a place at once, as far as is known.
+    pub(super) fn has_room(&self) -> bool {
+        let mut state = self.lock();
+        self.elastic || state.connections.len() < self.max_connections || state.has_room()
+    }
+
+    /// Takes nothing new. Connections close when their exchanges are over.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.connections.clear();
+        drop(state);
+        self.freed.notify_waiters();
+    }
+
+    /// Lets connections go that are too old, or on which nothing has run for a while; when to come again, if any are left.
+    fn sweep(&self, pause: Duration) -> Option<Duration> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.connections.retain_mut(|connection| {
+            let is_running = connection.load.running.load(Ordering::Acquire) > 0;
+            if std::mem::replace(&mut connection.used, is_running) || is_running {
+                connection.seen = now;
+            }
+            let is_idle = now.saturating_duration_since(connection.seen) >= self.idle_timeout / 2;
+            let is_old = connection.dies.is_some_and(|dies| dies <= now);
+            !is_idle && !is_old && !connection.sender.is_closed()
+        });
+        state.swept = !state.connections.is_empty();
+        let oldest = state.connections.iter().filter_map(|one| one.dies).min();
+        let pause = oldest.map_or(pause, |dies| pause.min(dies.saturating_duration_since(now)));
+        state.swept.then_some(pause)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -219,11 +322,11 @@ impl H2cPool {
 
 impl State {
     /// The open connection with the fewest exchanges, if it has room.
-    fn least_loaded(&mut self) -> Option<&Connection> {
+    fn least_loaded(&mut self) -> Option<&mut Connection> {
         self.connections
             .retain(|connection| !connection.sender.is_closed());
         self.connections
-            .iter()
+            .iter_mut()
             .min_by_key(|connection| connection.load.running.load(Ordering::Acquire))
             .filter(|connection| connection.load.has_room())
     }
@@ -234,6 +337,7 @@ impl State {
 
     fn pick(&mut self, freed: &Arc<Notify>) -> Option<(SendRequest<Upload>, Arc<Slot>)> {
         let connection = self.least_loaded()?;
+        connection.used = true;
         // Only this adds, under the lock of the pool.
         connection.load.running.fetch_add(1, Ordering::AcqRel);
         let slot = Slot {
@@ -250,8 +354,43 @@ impl Load {
     }
 }
 
+/// Runs while there are connections. One goes when nothing has run on it for half of the time at the least and all of it at the
+/// most.
+async fn sweep(pool: Weak<H2cPool>, idle_timeout: Duration, life: Life) {
+    let usual = (idle_timeout.min(life.longest()) / 2).max(SHORTEST_SWEEP);
+    let mut pause = usual;
+    loop {
+        sleep(pause).await;
+        let next = pool.upgrade().and_then(|pool| pool.sweep(usual));
+        let Some(next) = next else { return };
+        pause = next.max(SHORTEST_SWEEP);
+    }
+}
+
+/// Runs what hyper spawns. The first task of a connection is the connection itself, which has to end when all end; the others belong
+/// to its exchanges, and end with it.
+#[derive(Clone)]
+struct Spawn {
+    tasks: Arc<Tasks>,
+    has_connection: Arc<AtomicBool>,
+}
+
+impl<F> hyper::rt::Executor<F> for Spawn
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let task = tokio::spawn(future);
+        // Asked for each exchange, so without a write.
+        if !self.has_connection.load(Ordering::Relaxed) {
+            self.has_connection.store(true, Ordering::Relaxed);
+            self.tasks.add(task.abort_handle());
+        }
+    }
+}
+
 /// Runs the connection, and learns from each poll how many exchanges the upstream allows.
-async fn drive(connection: http2::Connection<TokioIo<Offering<Io>>, Upload, TokioExecutor>, load: Arc<Load>) {
+async fn drive(connection: http2::Connection<TokioIo<Offering<Io>>, Upload, Spawn>, load: Arc<Load>) {
     let mut connection = pin!(connection);
     let ended = std::future::poll_fn(|cx| {
         let polled = connection.as_mut().poll(cx);

@@ -16,15 +16,22 @@ pub(super) struct IdleStack {
     timeout: Duration,
 }
 
+/// A connection, and when it is too old to be used again.
+pub(super) struct Conn {
+    pub(super) sender: SendRequest<Upload>,
+    pub(super) dies: Option<Instant>,
+}
+
 #[derive(Default)]
 struct State {
     /// By the time when they were put here, oldest first.
     connections: VecDeque<Idle>,
     reaped: bool,
+    closed: bool,
 }
 
 struct Idle {
-    sender: SendRequest<Upload>,
+    conn: Conn,
     expires: Instant,
 }
 
@@ -38,39 +45,43 @@ impl IdleStack {
     }
 
     /// A connection that is open and ready, as far as is known.
-    pub(super) fn take(&self) -> Option<SendRequest<Upload>> {
+    pub(super) fn take(&self) -> Option<Conn> {
         let mut state = self.lock();
         let now = Instant::now();
         while let Some(idle) = state.connections.pop_back() {
-            if idle.expires <= now {
-                // And so are those before it.
-                state.connections.clear();
-                return None;
-            }
-            if idle.sender.is_ready() {
-                return Some(idle.sender);
+            if idle.expires > now && idle.conn.sender.is_ready() {
+                return Some(idle.conn);
             }
         }
         None
     }
 
     /// Keeps a connection; the oldest goes when there are too many.
-    pub(super) fn put(self: &Arc<Self>, sender: SendRequest<Upload>) {
+    pub(super) fn put(self: &Arc<Self>, conn: Conn) {
         if self.max == 0 {
             return;
         }
         let mut state = self.lock();
+        if state.closed {
+            return;
+        }
         if state.connections.len() >= self.max {
             state.connections.pop_front();
         }
-        state.connections.push_back(Idle {
-            sender,
-            expires: Instant::now() + self.timeout,
-        });
+        let expires = Instant::now() + self.timeout;
+        let expires = conn.dies.map_or(expires, |dies| dies.min(expires));
+        state.connections.push_back(Idle { conn, expires });
         if !state.reaped {
             state.reaped = true;
             tokio::spawn(reap(Arc::downgrade(self)));
         }
+    }
+
+    /// Closes them, and those that come.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.connections.clear();
     }
 
     /// Closes what has expired or is closed already; when to come again, if there is something left.
@@ -79,8 +90,8 @@ impl IdleStack {
         let now = Instant::now();
         state
             .connections
-            .retain(|idle| idle.expires > now && !idle.sender.is_closed());
-        let next = state.connections.front().map(|idle| idle.expires);
+            .retain(|idle| idle.expires > now && !idle.conn.sender.is_closed());
+        let next = state.connections.iter().map(|idle| idle.expires).min();
         state.reaped = next.is_some();
         next
     }

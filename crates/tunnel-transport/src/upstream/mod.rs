@@ -46,20 +46,32 @@
 
 mod body;
 mod builder;
+mod cluster;
 mod dial;
+mod endpoint;
 mod error;
+mod failed;
+mod failures;
 mod future;
 mod gate;
 mod h1;
 mod h2c;
+mod health;
 mod hear_out;
 mod idle;
+mod life;
+mod line;
 #[cfg(feature = "tls")]
 mod negotiated;
+mod node;
 mod offer;
+mod place;
+mod policy;
 mod request;
+mod resolve;
 mod service;
 mod target;
+mod tasks;
 mod upgrade;
 mod upload;
 
@@ -69,7 +81,10 @@ mod tests;
 pub use self::{
     body::UpstreamBody,
     builder::{UpstreamBuilder, UpstreamProtocol},
+    endpoint::UpstreamEndpoint,
     future::ResponseFuture,
-    service::Upstream,
+    health::HealthCheck,
+    policy::{HashKey, UpstreamPolicy},
+    service::{EndpointState, Upstream},
     target::InvalidUpstream,
 };

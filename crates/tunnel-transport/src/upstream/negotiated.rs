@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use tunnel_core::{Sent, TunnelError};
 
 use crate::upstream::{
-    body::On, builder::Settings, dial::Connector, h1::Http1Pool, h2c::H2cPool, service::Inner, upload::Upload,
+    body::On, builder::Settings, dial::Connector, failed::Failed, h1::Http1Pool, h2c::H2cPool, node::Node,
+    tasks::Tasks, upload::Upload,
 };
 
 /// A pool of either version; which one is used, the upstream chooses in a handshake that is made before the first request, and
@@ -28,10 +29,10 @@ const HTTP1: u8 = 1;
 const HTTP2: u8 = 2;
 
 impl Negotiated {
-    pub(super) fn new(connector: Connector, settings: &Settings) -> Self {
+    pub(super) fn new(connector: Connector, settings: &Settings, tasks: &Arc<Tasks>) -> Self {
         Self {
-            http1: Http1Pool::new(connector.clone(), settings),
-            http2: H2cPool::new(connector.clone().http2(), settings),
+            http1: Http1Pool::new(connector.clone(), settings, Arc::clone(tasks)),
+            http2: H2cPool::new(connector.clone().http2(), settings, Arc::clone(tasks)),
             connector: connector.either(),
             chosen: AtomicU8::new(UNKNOWN),
             asking: Mutex::new(()),
@@ -45,17 +46,38 @@ impl Negotiated {
 
     pub(super) async fn send(
         &self,
-        upstream: &Inner,
+        node: &Node,
         request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), TunnelError> {
-        let sent = match self.choose().await? {
-            HTTP2 => upstream.http2(&self.http2, request).await,
-            _ => upstream.http1(&self.http1, request).await,
+    ) -> Result<(Response<Incoming>, On), Failed> {
+        let sent = match self.choose().await {
+            Ok(HTTP2) => node.http2(&self.http2, request).await,
+            Ok(_) => node.http1(&self.http1, request).await,
+            Err(error) => return Err(Failed::unsent(error, request)),
         };
-        if sent.as_ref().is_err_and(|error| error.sent() == Sent::No) {
+        if sent.as_ref().is_err_and(|failed| failed.error.sent() == Sent::No) {
             self.chosen.store(UNKNOWN, Ordering::Release);
         }
         sent
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        match self.chosen.load(Ordering::Acquire) {
+            HTTP2 => self.http2.has_room(),
+            _ => self.http1.has_room(),
+        }
+    }
+
+    pub(super) async fn prepare(&self, connections: usize) {
+        match self.choose().await {
+            Ok(HTTP2) => self.http2.prepare(connections).await,
+            Ok(_) => self.http1.prepare(connections).await,
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.http1.close();
+        self.http2.close();
     }
 
     async fn choose(&self) -> Result<u8, TunnelError> {

@@ -31,8 +31,9 @@ pub(super) fn for_http1(request: &mut Request<Upload>, target: &Target, preserve
         let field = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         headers.insert(HOST, field.unwrap_or_else(|| target.field.clone()));
     }
-    // RFC 9110, section 10.1.4: who sends TE says that it is for this connection.
-    if headers.contains_key(TE) {
+    // RFC 9110, section 10.1.4: who sends TE says that it is for this connection. The head may have been made before, for another
+    // endpoint.
+    if headers.contains_key(TE) && headers.get_all(CONNECTION).iter().all(|value| value != "te") {
         headers.append(CONNECTION, HeaderValue::from_static("te"));
     }
     if may_lose_its_body(request) {

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Once},
     task::{Context, Poll},
 };
 
@@ -8,45 +8,64 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tower_service::Service;
 use tunnel_core::{
     BoxError, TunnelError,
     admit::{self, UpgradeRequest},
+    balance::Endpoint as _,
 };
 
-#[cfg(feature = "tls")]
-use crate::upstream::negotiated::Negotiated;
 use crate::upstream::{
-    InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamProtocol,
+    InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamEndpoint, UpstreamProtocol,
     body::{Exchange, On},
     builder::Settings,
-    dial::Connector,
+    cluster::Cluster,
+    failed::Failed,
     gate::Gate,
-    h1::Http1Pool,
-    h2c::H2cPool,
+    h1::{Answered, Http1Pool, Lease},
+    line::OpenCount,
+    node::{Member, Node, Pool},
+    place::Place,
     request,
-    target::Target,
+    tasks::Tasks,
     upload::Upload,
 };
 
-/// One upstream server and the connections to it. Clones share them. The module has the promises.
+/// One upstream and the connections to its servers. Clones share them. The module has the promises.
 ///
 /// It is always ready: what has to wait for a connection waits inside the future.
 #[derive(Clone)]
 pub struct Upstream(Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) target: Target,
-    pub(super) settings: Settings,
-    pub(super) pool: Pool,
+    pub(super) settings: Arc<Settings>,
+    pub(super) kind: Kind,
+    pub(super) tasks: Arc<Tasks>,
+    open: OpenCount,
+    started: Once,
 }
 
-pub(super) enum Pool {
-    Http1(Arc<Http1Pool>),
-    /// HTTP/2, with TLS or without.
-    H2c(Arc<H2cPool>),
-    #[cfg(feature = "tls")]
-    Negotiated(Negotiated),
+pub(super) enum Kind {
+    /// One endpoint, of which nothing is asked but to take requests.
+    Lone(Arc<Node>),
+    Many(Arc<Cluster>),
+}
+
+/// An endpoint of an upstream, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointState {
+    /// What it is called: its address as it was configured, or the address that its name was found to have.
+    pub name: String,
+    /// Whether health checks have not found it out of order.
+    pub is_healthy: bool,
+    /// Whether it gets nothing for a while because exchanges failed there.
+    pub is_ejected: bool,
+    /// Whether it gets nothing for a moment because it could not be reached.
+    pub is_backing_off: bool,
+    /// The exchanges that it has open. Not counted where it is the only one, without health checks and look-ups.
+    pub pending: usize,
 }
 
 impl Upstream {
@@ -63,60 +82,106 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// If the address is not `http://HOST` or `http://HOST:PORT`.
+    /// If the address is not `http://HOST`, `http://HOST:PORT` or `unix:PATH`.
     pub fn h2c(uri: impl Into<String>) -> Result<Self, InvalidUpstream> {
         Self::builder(uri).protocol(UpstreamProtocol::H2c).build()
     }
 
-    /// The settings of the upstream at this address, such as `http://127.0.0.1:3000` or `https://app.example.com`.
+    /// The settings of the upstream at this address, such as `http://127.0.0.1:3000`, `https://app.example.com` or
+    /// `unix:/run/app.sock`. More endpoints may be [added](UpstreamBuilder::endpoint).
     pub fn builder(uri: impl Into<String>) -> UpstreamBuilder {
-        UpstreamBuilder::new(uri.into())
+        UpstreamBuilder::new().endpoint(UpstreamEndpoint::new(uri))
     }
 
-    pub(super) fn new(
-        target: Target,
-        connector: Connector,
-        protocol: UpstreamProtocol,
-        settings: Settings,
-    ) -> Self {
-        let pool = match protocol {
-            UpstreamProtocol::Http1 => Pool::Http1(Http1Pool::new(connector, &settings)),
-            UpstreamProtocol::H2c => Pool::H2c(H2cPool::new(connector, &settings)),
-            #[cfg(feature = "tls")]
-            UpstreamProtocol::Http2 => Pool::H2c(H2cPool::new(connector.http2(), &settings)),
-            #[cfg(feature = "tls")]
-            UpstreamProtocol::Negotiated => Pool::Negotiated(Negotiated::new(connector, &settings)),
-        };
+    /// The settings of an upstream of several endpoints.
+    pub fn balanced(endpoints: impl IntoIterator<Item = UpstreamEndpoint>) -> UpstreamBuilder {
+        let builder = UpstreamBuilder::new();
+        endpoints.into_iter().fold(builder, UpstreamBuilder::endpoint)
+    }
+
+    pub(super) fn new(settings: Arc<Settings>, kind: Kind, tasks: Arc<Tasks>, open: OpenCount) -> Self {
         Self(Arc::new(Inner {
-            target,
             settings,
-            pool,
+            kind,
+            tasks,
+            open,
+            started: Once::new(),
         }))
+    }
+
+    /// Starts what runs beside requests: look-ups of names, health checks, [first
+    /// connections](UpstreamBuilder::initial_connections). The first request does so, too; what is called twice does nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn start(&self) {
+        match &self.0.kind {
+            Kind::Lone(node) => self.0.started.call_once(|| {
+                let connections = self.0.settings.initial_connections;
+                if connections > 0 {
+                    let node = Arc::clone(node);
+                    tokio::spawn(async move { node.pool.prepare(connections).await });
+                }
+            }),
+            Kind::Many(cluster) => cluster.start(),
+        }
+    }
+
+    /// Takes nothing new: requests fail with [`Cause::Draining`](tunnel_core::Cause::Draining) before anything of them was sent.
+    /// Connections without an exchange close at once, the others when theirs is over.
+    pub fn close(&self) {
+        match &self.0.kind {
+            Kind::Lone(node) => node.close(),
+            Kind::Many(cluster) => cluster.close(),
+        }
+    }
+
+    /// [Closes](Self::close) it, and cuts every connection, those of upgraded exchanges included.
+    pub fn abort(&self) {
+        self.close();
+        self.0.tasks.abort();
+    }
+
+    /// The connections that are open, those of upgraded exchanges and of health checks included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.0.open.get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_count(&self) -> OpenCount {
+        self.0.open.clone()
+    }
+
+    /// Its endpoints. Those of names are there once these have been looked up.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        let now = Instant::now().into_std();
+        let state = |member: &Member| EndpointState {
+            name: member.name().to_owned(),
+            is_healthy: member.is_healthy(),
+            is_ejected: member.stats().ejected(now).is_some(),
+            is_backing_off: member.is_backing_off(),
+            pending: member.pending(),
+        };
+        match &self.0.kind {
+            Kind::Lone(node) => vec![state(&Member(Arc::clone(node)))],
+            Kind::Many(cluster) => cluster.members().iter().map(state).collect(),
+        }
     }
 }
 
-impl Inner {
-    async fn exchange(
-        &self,
-        request: Request<Upload>,
-        gate: Gate,
-    ) -> Result<Response<UpstreamBody>, TunnelError> {
-        let sent = match &self.pool {
-            Pool::Http1(pool) => self.http1(pool, request).await,
-            Pool::H2c(pool) => self.http2(pool, request).await,
-            #[cfg(feature = "tls")]
-            Pool::Negotiated(pools) => pools.send(self, request).await,
-        };
-        answer(sent, gate)
-    }
+/// What an idle connection said, the connection, and its pool.
+type OnIdle<F> = (F, Lease, Arc<Http1Pool>);
 
+impl Node {
     /// The way that most exchanges go: over HTTP/1.1, on a connection that is idle. None of it has to wait, so that the request
     /// goes to the connection at once, and through no future. Gives the request back if there is none.
-    fn on_idle(
-        self: &Arc<Self>,
+    pub(super) fn on_idle(
+        &self,
         mut request: Request<Upload>,
-        gate: &Gate,
-    ) -> Result<ResponseFuture, Request<Upload>> {
+    ) -> Result<OnIdle<impl Future<Output = Answered> + Send + use<>>, Request<Upload>> {
         let Pool::Http1(pool) = &self.pool else {
             return Err(request);
         };
@@ -124,41 +189,45 @@ impl Inner {
             return Err(request);
         };
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
-        let (sent, pool, gate) = (lease.send(request), Arc::clone(pool), gate.clone());
-        Ok(ResponseFuture::new(async move {
-            let sent = pool.sent_on_idle(sent, lease).await;
-            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
-        }))
-    }
-
-    pub(super) async fn http1(
-        &self,
-        pool: &Http1Pool,
-        mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), TunnelError> {
-        request::for_http1(&mut request, &self.target, self.settings.preserve_host);
-        let (response, lease) = pool.send(request).await?;
-        Ok((response, On::Http1(lease)))
-    }
-
-    pub(super) async fn http2(
-        &self,
-        pool: &H2cPool,
-        mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), TunnelError> {
-        request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
-        let (response, slot) = pool.send(request).await?;
-        Ok((response, On::Http2(slot)))
+        Ok((lease.send(request), lease, Arc::clone(pool)))
     }
 }
 
-fn answer(
-    sent: Result<(Response<Incoming>, On), TunnelError>,
+/// The way of an exchange with the only endpoint.
+fn lone(node: &Arc<Node>, request: Request<Upload>, gate: Gate) -> ResponseFuture {
+    match node.on_idle(request) {
+        Ok((sent, lease, pool)) => ResponseFuture::new(async move {
+            let sent = pool.sent_on_idle(sent, lease).await;
+            let sent = sent.map(|(response, lease)| (response, On::Http1(lease)));
+            answer(sent, gate, None)
+        }),
+        Err(request) => {
+            let node = Arc::clone(node);
+            ResponseFuture::new(async move { answer(node.send(request).await, gate, None) })
+        }
+    }
+}
+
+pub(super) fn answer(
+    sent: Result<(Response<Incoming>, On), Failed>,
     gate: Gate,
+    mut place: Option<Place>,
 ) -> Result<Response<UpstreamBody>, TunnelError> {
-    let (response, on) = sent.map_err(|error| gate.blame(error))?;
+    let (response, on) = match sent {
+        Ok(sent) => sent,
+        Err(failed) => {
+            let error = gate.blame(failed.error);
+            if let Some(place) = place {
+                place.fail(&error);
+            }
+            return Err(error);
+        }
+    };
     gate.answered(response.status());
-    Ok(finish(response, Exchange::new(gate, on)))
+    if let Some(place) = &mut place {
+        place.answered(response.status(), response.headers());
+    }
+    Ok(finish(response, Exchange::new(gate, on, place)))
 }
 
 /// The response of an exchange that has not switched protocols.
@@ -201,18 +270,25 @@ where
                 }
             });
         }
-        match inner.on_idle(request, &gate) {
-            Ok(future) => future,
-            Err(request) => ResponseFuture::new(async move { inner.exchange(request, gate).await }),
+        match &inner.kind {
+            Kind::Lone(node) => {
+                if inner.settings.initial_connections > 0 {
+                    self.start();
+                }
+                lone(node, request, gate)
+            }
+            Kind::Many(cluster) => cluster.call(request, gate),
         }
     }
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream")
-            .field("authority", &self.0.target.authority)
-            .field("settings", &self.0.settings)
-            .finish_non_exhaustive()
+        let mut f = f.debug_struct("Upstream");
+        match &self.0.kind {
+            Kind::Lone(node) => f.field("authority", &node.target.authority),
+            Kind::Many(_) => f.field("endpoints", &self.endpoints()),
+        };
+        f.field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }

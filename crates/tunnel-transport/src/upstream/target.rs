@@ -1,7 +1,12 @@
+use std::{net::SocketAddr, sync::Arc};
+
 use http::{
     HeaderValue, Uri,
     uri::{Authority, Scheme},
 };
+
+/// What the address of a socket in the file system begins with.
+const UNIX: &str = "unix:";
 
 /// The port of `http` (RFC 9110, section 4.2.1).
 const HTTP_PORT: u16 = 80;
@@ -17,17 +22,33 @@ pub struct InvalidUpstream(pub(super) String);
 /// Where an upstream is.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
+    /// What is dialled.
+    pub(super) address: Address,
     pub(super) authority: Authority,
     /// The same, as the `host` field.
     pub(super) field: HeaderValue,
     /// A name or an address, without the brackets of IPv6.
     pub(super) host: String,
-    pub(super) port: u16,
     pub(super) is_tls: bool,
+}
+
+/// What is dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// Every address that this name has by then, one after the other.
+    Name(Arc<str>, u16),
+    /// This one.
+    Socket(SocketAddr),
+    /// A socket in the file system.
+    #[cfg(unix)]
+    Unix(Arc<std::path::Path>),
 }
 
 impl Target {
     pub(super) fn parse(text: &str) -> Result<Self, InvalidUpstream> {
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return Self::unix(path);
+        }
         // First of all, because every other message repeats the text.
         if text.contains('@') {
             return Err(invalid("an upstream's address takes no user and password"));
@@ -67,6 +88,36 @@ impl Target {
         Self::new(authority, is_tls)
     }
 
+    #[cfg(unix)]
+    fn unix(path: &str) -> Result<Self, InvalidUpstream> {
+        if !path.starts_with('/') {
+            return Err(invalid(format!(
+                "`unix:{path}` has no absolute path: write one such as unix:/run/app.sock"
+            )));
+        }
+        // The usual name for a server that has none.
+        let authority = Authority::from_static("localhost");
+        Ok(Self {
+            address: Address::Unix(std::path::Path::new(path).into()),
+            ..Self::new(authority, false)?
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn unix(_: &str) -> Result<Self, InvalidUpstream> {
+        Err(invalid(
+            "this system has no sockets of Unix: write http://HOST:PORT",
+        ))
+    }
+
+    /// The same server at one address of its name.
+    pub(super) fn at(&self, address: SocketAddr) -> Self {
+        Self {
+            address: Address::Socket(address),
+            ..self.clone()
+        }
+    }
+
     fn new(authority: Authority, is_tls: bool) -> Result<Self, InvalidUpstream> {
         let host = authority
             .host()
@@ -92,11 +143,15 @@ impl Target {
                 "the upstream `{authority}` does not fit into a Host field"
             ))
         })?;
+        let address = match host.parse() {
+            Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
+            Err(_) => Address::Name(host.as_str().into(), port),
+        };
         Ok(Self {
+            address,
             authority,
             field,
             host,
-            port,
             is_tls,
         })
     }
@@ -120,9 +175,25 @@ mod tests {
             ("https://app.internal", "app.internal", 443),
         ] {
             let target = Target::parse(text).unwrap();
-            assert_eq!((target.host.as_str(), target.port), (host, port));
+            let address = match host.parse() {
+                Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
+                Err(_) => Address::Name(host.into(), port),
+            };
+            assert_eq!((target.host.as_str(), target.address), (host, address));
             assert_eq!(target.is_tls, text.starts_with("https"));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_is_an_address() {
+        let target = Target::parse("unix:/run/app.sock").unwrap();
+        assert_eq!(
+            target.address,
+            Address::Unix(std::path::Path::new("/run/app.sock").into())
+        );
+        assert_eq!(target.authority, "localhost");
+        assert!(!target.is_tls);
     }
 
     #[test]
@@ -133,6 +204,8 @@ mod tests {
             #[cfg(not(feature = "tls"))]
             ("https://a", "TLS"),
             ("ftp://a", "scheme `ftp`"),
+            #[cfg(unix)]
+            ("unix:app.sock", "unix:/run/app.sock"),
             ("http://user:secret@a", "no user and password"),
             ("http://a/base", "must not have a path"),
             ("http://a/?q", "must not have a path"),

@@ -1,6 +1,9 @@
 //! Exchanges that ask to switch protocols: the request's body is no content, but what follows the 101.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, response};
@@ -20,14 +23,33 @@ use crate::{
         UpstreamBody,
         body::{Exchange, On},
         error,
+        failed::Failed,
         gate::Gate,
-        h1::{Alone, Http1Pool, HyperIo},
-        h2c::{H2cPool, Slot},
+        h1::{Http1Pool, HyperIo},
+        h2c::H2cPool,
+        node::{Node, Pool},
+        place::Place,
         request,
-        service::{Inner, Pool, finish},
+        service::{Inner, Kind, finish},
+        tasks::Tasks,
         upload::Upload,
     },
 };
+
+/// What an endpoint said to an upgrade, and the connection or stream of it.
+pub(super) type Asked = (Response<Incoming>, Ask);
+
+/// Where an upgrade was asked for.
+pub(super) struct Ask {
+    on: On,
+    place: Option<Place>,
+}
+
+impl Ask {
+    pub(super) const fn new(on: On, place: Option<Place>) -> Self {
+        Self { on, place }
+    }
+}
 
 impl Inner {
     /// Asks the upstream to switch to `protocol`, on a connection of HTTP/1.1 that is made for it, or on a stream of HTTP/2.
@@ -44,38 +66,59 @@ impl Inner {
         let (mut parts, client) = request.into_parts();
         StreamClaim::make(&mut parts.extensions);
         let gate = Gate::new(false);
-        let nothing = Upload::new(
-            Empty::<Bytes>::new(),
-            gate.clone(),
-            self.settings.continue_timeout,
-        );
-        let mut request = Request::from_parts(parts, nothing);
+        let timeout = self.settings.continue_timeout;
+        let nothing = Upload::new(Empty::<Bytes>::new(), gate.clone(), timeout);
+        let request = Request::from_parts(parts, nothing);
+        let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+        let (mut response, Ask { on, mut place }) = match &self.kind {
+            Kind::Lone(node) => {
+                let (response, on) = node
+                    .ask(request, &protocol)
+                    .await
+                    .map_err(|failed| failed.error)?;
+                (response, Ask::new(on, None))
+            }
+            Kind::Many(cluster) => cluster.ask(request, &protocol).await?,
+        };
+        if let Some(place) = &mut place {
+            place.answered(response.status(), response.headers());
+        }
+        match on {
+            On::Alone(alone) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                switched_http1(response, (alone.into_permit(), place), client, &self.tasks).await
+            }
+            On::Http2(slot) if response.status() == StatusCode::OK => {
+                grant(response.headers_mut(), protocol, key.as_ref());
+                switched_http2(response, (slot, place), client, &self.tasks).await
+            }
+            On::Http2(_) if response.status().is_success() => Err(error::bad_upgrade(
+                "the upstream answered an upgrade over HTTP/2 with a status other than 200",
+            )),
+            on => Ok(finish(response, Exchange::new(gate, on, place))),
+        }
+    }
+}
+
+impl Node {
+    /// Asks for an upgrade.
+    pub(super) async fn ask(
+        &self,
+        mut request: Request<Upload>,
+        protocol: &HeaderValue,
+    ) -> Result<(Response<Incoming>, On), Failed> {
         let preserve_host = self.settings.preserve_host;
         match self.pool.for_upgrades() {
             ForUpgrades::Http1(pool) => {
                 request::for_http1(&mut request, &self.target, preserve_host);
-                request::upgrade_http1(&mut request, protocol);
+                request::upgrade_http1(&mut request, protocol.clone());
                 let (response, alone) = pool.send_alone(request).await?;
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    return switched_http1(response, alone, client).await;
-                }
-                Ok(finish(response, Exchange::new(gate, On::Alone(alone))))
+                Ok((response, On::Alone(alone)))
             }
             ForUpgrades::Http2(pool) => {
-                let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
                 request::for_http2(&mut request, &self.target, preserve_host)?;
-                request::upgrade_http2(&mut request, &protocol)?;
-                let (mut response, slot) = pool.send(request).await?;
-                match response.status() {
-                    StatusCode::OK => {
-                        grant(response.headers_mut(), protocol, key.as_ref());
-                        switched_http2(response, slot, client).await
-                    }
-                    status if status.is_success() => Err(error::bad_upgrade(
-                        "the upstream answered an upgrade over HTTP/2 with a status other than 200",
-                    )),
-                    _ => Ok(finish(response, Exchange::new(gate, On::Http2(slot)))),
-                }
+                request::upgrade_http2(&mut request, protocol)?;
+                let (response, slot) = pool.send(request).await?;
+                Ok((response, On::Http2(slot)))
             }
         }
     }
@@ -84,7 +127,7 @@ impl Inner {
 /// The pool that takes upgrades.
 enum ForUpgrades<'a> {
     Http1(&'a Http1Pool),
-    Http2(&'a H2cPool),
+    Http2(&'a Arc<H2cPool>),
 }
 
 impl Pool {
@@ -99,36 +142,40 @@ impl Pool {
     }
 }
 
-async fn switched_http1<B>(
+async fn switched_http1<B, G>(
     mut response: Response<Incoming>,
-    alone: Alone,
+    held: G,
     client: B,
+    tasks: &Tasks,
 ) -> Result<Response<UpstreamBody>, TunnelError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
+    G: Send + Unpin + 'static,
 {
     let upgraded = hyper::upgrade::on(&mut response).await.map_err(error::broken)?;
     let parts = upgraded
         .downcast::<HyperIo>()
         .map_err(|_| TunnelError::internal("an upgraded connection to the upstream is not ours"))?;
     let io = parts.io.into_inner().into_inner();
-    let stream = UpgradedIo::new(io, parts.read_buf, alone.into_permit());
-    Ok(switched(response.into_parts().0, stream, client))
+    let stream = UpgradedIo::new(io, parts.read_buf, held);
+    Ok(switched(response.into_parts().0, stream, client, tasks))
 }
 
-async fn switched_http2<B>(
+async fn switched_http2<B, G>(
     mut response: Response<Incoming>,
-    slot: std::sync::Arc<Slot>,
+    held: G,
     client: B,
+    tasks: &Tasks,
 ) -> Result<Response<UpstreamBody>, TunnelError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
+    G: Send + Unpin + 'static,
 {
     let upgraded = hyper::upgrade::on(&mut response).await.map_err(error::broken)?;
-    let stream = UpgradedIo::new(TokioIo::new(upgraded), Bytes::new(), slot);
-    Ok(switched(response.into_parts().0, stream, client))
+    let stream = UpgradedIo::new(TokioIo::new(upgraded), Bytes::new(), held);
+    Ok(switched(response.into_parts().0, stream, client, tasks))
 }
 
 /// What a 101 says, and a 200 to CONNECT need not (RFC 8441, section 5.1).
@@ -140,7 +187,7 @@ fn grant(headers: &mut HeaderMap, protocol: HeaderValue, key: Option<&HeaderValu
 }
 
 /// The 101. What `client` sends goes to the upstream as long as both live.
-fn switched<B, T>(mut parts: response::Parts, stream: T, client: B) -> Response<UpstreamBody>
+fn switched<B, T>(mut parts: response::Parts, stream: T, client: B, tasks: &Tasks) -> Response<UpstreamBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -152,6 +199,7 @@ where
     let (body, writer) = split(stream);
     let body = body.failing_as(error::cut_short());
     let relay = tokio::spawn(Relay::new(client, writer));
+    tasks.add(relay.abort_handle());
     let body = SwitchedBody {
         body: body.boxed_unsync(),
         relay: Some(relay.abort_handle()),

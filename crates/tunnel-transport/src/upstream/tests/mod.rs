@@ -4,7 +4,11 @@ mod cancel;
 mod connect;
 mod faults;
 mod flow;
+mod health;
 mod pool;
+mod resolve;
+mod settings;
+mod several;
 mod upgrade;
 
 use std::{

@@ -1,0 +1,259 @@
+//! One server of an upstream: its connections, and how it has been doing.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tunnel_core::balance::{Endpoint, Stats};
+
+use crate::{
+    Backoff,
+    upstream::{
+        UpstreamEndpoint, UpstreamProtocol, body::On, builder::Settings, dial::Connector, failed::Failed,
+        failures::Failures, h1::Http1Pool, h2c::H2cPool, line::OpenCount, request, target::Target,
+        tasks::Tasks, upload::Upload,
+    },
+};
+#[cfg(feature = "tls")]
+use crate::{tls::ClientTls, upstream::negotiated::Negotiated};
+
+/// One server, at one address or at all addresses of one name.
+pub(super) struct Node {
+    pub(super) target: Target,
+    pub(super) settings: Arc<Settings>,
+    pub(super) pool: Pool,
+    /// A connection of its own for health checks, so that they never wait for a place.
+    checks: Pool,
+    connector: Connector,
+    failures: Arc<Failures>,
+    name: Box<str>,
+    weight: u32,
+    zone: Option<Box<str>>,
+    stats: Stats,
+    pending: AtomicUsize,
+    healthy: AtomicBool,
+    removed: AtomicBool,
+}
+
+/// The connections to one server.
+pub(super) enum Pool {
+    Http1(Arc<Http1Pool>),
+    /// HTTP/2, with TLS or without.
+    H2c(Arc<H2cPool>),
+    #[cfg(feature = "tls")]
+    Negotiated(Negotiated),
+}
+
+/// A node among others.
+#[derive(Clone)]
+pub(super) struct Member(pub(super) Arc<Node>);
+
+/// What all nodes of an upstream have in common.
+#[derive(Clone)]
+pub(super) struct Maker {
+    pub(super) protocol: UpstreamProtocol,
+    pub(super) settings: Arc<Settings>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<ClientTls>,
+    pub(super) backoff: Option<Backoff>,
+    /// Whether there is nobody else to go to while a node is let be.
+    pub(super) is_lone: bool,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) open: OpenCount,
+}
+
+impl Maker {
+    pub(super) fn node(&self, target: Target, endpoint: &UpstreamEndpoint, name: String) -> Arc<Node> {
+        let connector = Connector::new(&target, self.settings.dial_timeout).counted(self.open.clone());
+        #[cfg(feature = "tls")]
+        let connector = match &self.tls {
+            Some(tls) => connector.with_tls(tls.clone()),
+            None => connector,
+        };
+        // Health checks come at their own times.
+        let checks = self.pool(connector.clone(), &self.settings.for_checks());
+        let connector = connector.backing_off(self.backoff, self.is_lone);
+        Arc::new(Node {
+            pool: self.pool(connector.clone(), &self.settings),
+            checks,
+            failures: Arc::clone(connector.failures()),
+            connector,
+            target,
+            settings: Arc::clone(&self.settings),
+            name: name.into(),
+            weight: endpoint.weight,
+            zone: endpoint.zone.clone(),
+            stats: Stats::new(Instant::now().into_std()),
+            pending: AtomicUsize::new(0),
+            healthy: AtomicBool::new(true),
+            removed: AtomicBool::new(false),
+        })
+    }
+
+    fn pool(&self, connector: Connector, settings: &Settings) -> Pool {
+        let tasks = Arc::clone(&self.tasks);
+        match self.protocol {
+            UpstreamProtocol::Http1 => Pool::Http1(Http1Pool::new(connector, settings, tasks)),
+            UpstreamProtocol::H2c => Pool::H2c(H2cPool::new(connector, settings, tasks)),
+            #[cfg(feature = "tls")]
+            UpstreamProtocol::Http2 => Pool::H2c(H2cPool::new(connector.http2(), settings, tasks)),
+            #[cfg(feature = "tls")]
+            UpstreamProtocol::Negotiated => Pool::Negotiated(Negotiated::new(connector, settings, &tasks)),
+        }
+    }
+}
+
+impl Node {
+    /// One exchange, until the head of its response.
+    pub(super) async fn send(&self, request: Request<Upload>) -> Result<(Response<Incoming>, On), Failed> {
+        self.send_by(&self.pool, request).await
+    }
+
+    /// The same, for a health check.
+    pub(super) async fn check(&self, request: Request<Upload>) -> Result<(Response<Incoming>, On), Failed> {
+        self.send_by(&self.checks, request).await
+    }
+
+    async fn send_by(
+        &self,
+        pool: &Pool,
+        request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, On), Failed> {
+        match pool {
+            Pool::Http1(pool) => self.http1(pool, request).await,
+            Pool::H2c(pool) => self.http2(pool, request).await,
+            #[cfg(feature = "tls")]
+            Pool::Negotiated(pools) => pools.send(self, request).await,
+        }
+    }
+
+    pub(super) async fn http1(
+        &self,
+        pool: &Http1Pool,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, On), Failed> {
+        request::for_http1(&mut request, &self.target, self.settings.preserve_host);
+        let (response, lease) = pool.send(request).await?;
+        Ok((response, On::Http1(lease)))
+    }
+
+    pub(super) async fn http2(
+        &self,
+        pool: &Arc<H2cPool>,
+        mut request: Request<Upload>,
+    ) -> Result<(Response<Incoming>, On), Failed> {
+        request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
+        let (response, slot) = pool.send(request).await?;
+        Ok((response, On::Http2(slot)))
+    }
+
+    /// Whether it can be connected to; for a health check.
+    pub(super) async fn can_connect(&self) -> bool {
+        self.connector.connect().await.is_ok()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    /// What a health check found out; whether that is news.
+    pub(super) fn set_healthy(&self, healthy: bool) -> bool {
+        self.healthy.swap(healthy, Ordering::AcqRel) != healthy
+    }
+
+    pub(super) fn is_backing_off(&self) -> bool {
+        self.failures.is_backing_off()
+    }
+
+    /// Whether it is not one of its upstream's any more.
+    pub(super) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin(&self) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn end(&self) {
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Takes nothing new. Its connections close when they are not used any more.
+    pub(super) fn close(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.pool.close();
+        self.checks.close();
+    }
+}
+
+impl Pool {
+    /// Whether a request would find a place at once, as far as is known.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Self::Http1(pool) => pool.has_room(),
+            Self::H2c(pool) => pool.has_room(),
+            #[cfg(feature = "tls")]
+            Self::Negotiated(pools) => pools.has_room(),
+        }
+    }
+
+    /// Makes up to so many connections before they are needed.
+    pub(super) async fn prepare(&self, connections: usize) {
+        match self {
+            Self::Http1(pool) => pool.prepare(connections).await,
+            Self::H2c(pool) => pool.prepare(connections).await,
+            #[cfg(feature = "tls")]
+            Self::Negotiated(pools) => pools.prepare(connections).await,
+        }
+    }
+
+    fn close(&self) {
+        match self {
+            Self::Http1(pool) => pool.close(),
+            Self::H2c(pool) => pool.close(),
+            #[cfg(feature = "tls")]
+            Self::Negotiated(pools) => pools.close(),
+        }
+    }
+}
+
+impl Deref for Member {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}
+
+impl Endpoint for Member {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}

@@ -1,0 +1,144 @@
+//! How one of several endpoints is chosen.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, Request, header};
+use tunnel_core::{
+    PeerInfo,
+    balance::{
+        Candidate, Choice, ConsistentHash, LeastPending, PeakEwma, Pick, PickFirst, RoundRobin,
+        WeightedRandom, key_hash,
+    },
+};
+
+use crate::upstream::node::Member;
+
+/// How an endpoint is chosen; [`tunnel_core::balance`] describes each.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum UpstreamPolicy {
+    /// One after the other, each as often as its weight says.
+    RoundRobin(RoundRobin),
+    /// At random, by weight.
+    WeightedRandom(WeightedRandom),
+    /// Of two at random, the one with fewer open exchanges for its weight.
+    LeastPending(LeastPending),
+    /// Of two at random, the one that answers sooner.
+    PeakEwma(PeakEwma),
+    /// The same one for the same key.
+    ConsistentHash(ConsistentHash, HashKey),
+    /// The first that can.
+    PickFirst,
+}
+
+impl Default for UpstreamPolicy {
+    /// Least pending.
+    fn default() -> Self {
+        Self::LeastPending(LeastPending::new())
+    }
+}
+
+/// What of a request has to come to the same endpoint again. A request that has none of it goes to any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    /// The first value of this header.
+    Header(HeaderName),
+    /// The value of the cookie with this name.
+    Cookie(Box<str>),
+    /// The address of the caller: that of the connection where this process is the entry, else the first one of
+    /// `x-forwarded-for`.
+    Address,
+}
+
+impl HashKey {
+    fn hash(&self, extensions: &http::Extensions, headers: &HeaderMap) -> Option<u64> {
+        match self {
+            Self::Header(name) => headers.get(name).map(|value| key_hash(value.as_bytes())),
+            Self::Cookie(name) => cookie(headers, name).map(key_hash),
+            Self::Address => address(extensions, headers).map(|address| match address.to_canonical() {
+                IpAddr::V4(address) => key_hash(&address.octets()),
+                IpAddr::V6(address) => key_hash(&address.octets()),
+            }),
+        }
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn address(extensions: &http::Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+    if let Some(address) = extensions.get::<PeerInfo>().and_then(|peer| peer.addr) {
+        return Some(address.ip());
+    }
+    let field = headers.get("x-forwarded-for")?.to_str().ok()?;
+    field.split(',').next()?.trim().parse().ok()
+}
+
+impl UpstreamPolicy {
+    /// The hash of what this policy looks at in a request.
+    pub(super) fn key<B>(&self, request: &Request<B>) -> Option<u64> {
+        match self {
+            Self::ConsistentHash(_, key) => key.hash(request.extensions(), request.headers()),
+            _ => None,
+        }
+    }
+}
+
+impl Pick<Member> for UpstreamPolicy {
+    fn pick(&self, candidates: &[Candidate<'_, Member>], choice: &Choice) -> usize {
+        match self {
+            Self::RoundRobin(policy) => policy.pick(candidates, choice),
+            Self::WeightedRandom(policy) => policy.pick(candidates, choice),
+            Self::LeastPending(policy) => policy.pick(candidates, choice),
+            Self::PeakEwma(policy) => policy.pick(candidates, choice),
+            Self::ConsistentHash(policy, _) => policy.pick(candidates, choice),
+            Self::PickFirst => PickFirst.pick(candidates, choice),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn key(key: HashKey, request: &Request<()>) -> Option<u64> {
+        UpstreamPolicy::ConsistentHash(ConsistentHash::new(), key).key(request)
+    }
+
+    #[test]
+    fn keys_are_found_where_they_stand() {
+        let request = Request::builder()
+            .header("x-user", "ann")
+            .header("cookie", "a=1; session=ann")
+            .header("cookie", "xsession=bob")
+            .header("x-forwarded-for", "192.0.2.1, 192.0.2.2")
+            .body(())
+            .unwrap();
+        let ann = Some(key_hash(b"ann"));
+        assert_eq!(
+            key(HashKey::Header(HeaderName::from_static("x-user")), &request),
+            ann
+        );
+        assert_eq!(key(HashKey::Cookie("session".into()), &request), ann);
+        assert_eq!(key(HashKey::Cookie("essio".into()), &request), None);
+        assert_eq!(key(HashKey::Address, &request), Some(key_hash(&[192, 0, 2, 1])));
+        assert_eq!(UpstreamPolicy::default().key(&request), None);
+    }
+
+    #[test]
+    fn the_address_is_that_of_the_connection_where_there_is_one() {
+        let mut request = Request::new(());
+        assert_eq!(key(HashKey::Address, &request), None);
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:1".parse().unwrap();
+        request.extensions_mut().insert(PeerInfo::plaintext(mapped));
+        assert_eq!(key(HashKey::Address, &request), Some(key_hash(&[192, 0, 2, 7])));
+    }
+}

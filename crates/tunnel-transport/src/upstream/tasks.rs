@@ -1,0 +1,73 @@
+//! What drives the connections of an upstream.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// Finished ones are forgotten when there are as many as this, or twice as many as ran the last time.
+const FIRST_SWEEP: usize = 32;
+
+/// Tasks that end all at once when they have to. It costs nothing while they run.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    handles: Vec<AbortHandle>,
+    sweep_at: usize,
+    aborted: bool,
+}
+
+impl Tasks {
+    pub(super) fn add(&self, handle: AbortHandle) {
+        let mut state = self.lock();
+        if state.aborted {
+            handle.abort();
+            return;
+        }
+        if state.handles.len() >= state.sweep_at.max(FIRST_SWEEP) {
+            state.handles.retain(|handle| !handle.is_finished());
+            state.sweep_at = state.handles.len() * 2;
+        }
+        state.handles.push(handle);
+    }
+
+    /// Ends them, and those that are added from now on.
+    pub(super) fn abort(&self) {
+        let handles = {
+            let mut state = self.lock();
+            state.aborted = true;
+            std::mem::take(&mut state.handles)
+        };
+        for handle in handles {
+            handle.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn finished_tasks_are_forgotten_and_late_ones_end_too() {
+        let tasks = Tasks::default();
+        for _ in 0..1_000 {
+            let task = tokio::spawn(async {});
+            tasks.add(task.abort_handle());
+            task.await.unwrap();
+        }
+        assert!(tasks.lock().handles.len() <= FIRST_SWEEP + 1);
+        let endless = || tokio::spawn(std::future::pending::<()>());
+        let (early, late) = (endless(), endless());
+        tasks.add(early.abort_handle());
+        tasks.abort();
+        tasks.add(late.abort_handle());
+        assert!(early.await.unwrap_err().is_cancelled());
+        assert!(late.await.unwrap_err().is_cancelled());
+    }
+}
