@@ -21,7 +21,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Parser;
 use tokio::sync::oneshot;
 use tower::{ServiceBuilder, util::MapRequestLayer};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
     Reloads, Shutdown,
@@ -32,7 +32,7 @@ use tunnel_layers::{
     balance::BalanceLayer, chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer,
     rescue::RescueLayer, route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
 };
-use tunnel_transport::files::Files;
+use tunnel_transport::{Gateway, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -62,6 +62,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     }
 
     let gateway = config.gateway.clone();
+    push(&gateway, &config);
     let stack = |config: &GatewayConfig| {
         let policy = Arc::new(config.policy.clone());
         let grpc_web = match config.cors.clone() {
@@ -117,6 +118,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     let reloads = Reloads::new(file, files, config)?.run(|config| {
         newest.replace(stack(config));
         gateway.replace_agent_auth(config.agent_auth.clone());
+        push(&gateway, config);
     });
     println!("ready listen={listen} agents={agents_listen}");
     tokio::select! {
@@ -129,5 +131,12 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             warn!("forced to stop");
             Ok(code)
         }
+    }
+}
+
+/// Has the agents of some groups get what the file says for them.
+fn push(gateway: &Gateway, config: &GatewayConfig) {
+    if let Err(error) = gateway.agent_configs().replace(config.pushed.clone()) {
+        error!(%error, "the agents keep the configuration that they have");
     }
 }

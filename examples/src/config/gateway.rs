@@ -1,6 +1,12 @@
 //! A gateway's file.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -30,6 +36,7 @@ use super::{
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
     limits::{Limits, PortLimits},
+    pushed::{self, RawPushed},
     rates::{self, RawRate},
     reload::RawReload,
     rules::{self, GroupUse, RawRule},
@@ -84,6 +91,8 @@ pub struct GatewayConfig {
     pub access: Access,
     /// Who may connect as an agent: what `gateway` was built with.
     pub agent_auth: Arc<dyn AgentAuth>,
+    /// What is pushed to the agents of some groups.
+    pub pushed: Vec<(GroupName, String)>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -152,6 +161,8 @@ struct RawAgents {
     recheck: Option<Time>,
     #[serde(default)]
     route_services: bool,
+    #[serde(default)]
+    push: BTreeMap<String, Spanned<RawPushed>>,
 }
 
 #[derive(Deserialize)]
@@ -175,9 +186,15 @@ enum RawBalance {
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<GatewayConfig, ConfigError> {
     let raw: RawGateway = yaml::read(file, text)?;
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker).map(|config| GatewayConfig {
-        document: Document::parse(text),
-        ..config
+    let document = Document::parse(text);
+    let config = raw.check(around, &mut checker).and_then(|config| {
+        let groups: Vec<_> = config.pushed.iter().map(|(group, _)| group.clone()).collect();
+        let texts = pushed::texts(&groups, &document);
+        Some(GatewayConfig {
+            pushed: checker.take(raw.agents.referenced, texts)?,
+            document,
+            ..config
+        })
     });
     checker.finish(config)
 }
@@ -266,6 +283,7 @@ impl RawGateway {
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
         let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
+        let pushed = pushed::check(&agents.push, around, checker);
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
         let (agent_auth, access): (Arc<dyn AgentAuth>, _) = match (tokens?, agents_auth) {
             (Some(tokens), Some(auth)) => (
@@ -305,6 +323,8 @@ impl RawGateway {
             has_auth: self.auth.is_some(),
             access,
             agent_auth,
+            // What they say is in the document.
+            pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),
             document: Document::default(),
         })

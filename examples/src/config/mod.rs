@@ -19,6 +19,7 @@ mod key;
 mod limits;
 mod pairs;
 mod protocol;
+mod pushed;
 mod rates;
 mod reload;
 mod rules;
@@ -38,8 +39,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tunnel_transport::files::Files;
+use tunnel_transport::{files::Files, upstream::AllowList};
 
+pub(crate) use self::pushed::Pushed;
 pub use self::{
     agent::AgentConfig,
     document::Changes,
@@ -60,6 +62,8 @@ struct Surroundings<'a> {
     directory: &'a Path,
     /// Where what is read is noted, so that changes are noticed.
     files: Option<&'a Files>,
+    /// Where upstreams may be, if somebody else has named them; then they name no files either.
+    allow: Option<&'a AllowList>,
 }
 
 impl Surroundings<'_> {
@@ -126,6 +130,7 @@ fn load<T>(
         env: &|name| std::env::var(name).ok(),
         directory: path.parent().unwrap_or(Path::new("")),
         files: Some(files),
+        allow: None,
     };
     parse(&file, &text, &around)
 }

@@ -218,6 +218,7 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 
 fn unix(text: &str) -> Result<AllowedUpstream, InvalidAllowed> {
     let (path, is_directory) = match text.strip_suffix("/*") {
+        Some("") => ("/", true),
         Some(path) => (path, true),
         None => (text, false),
     };

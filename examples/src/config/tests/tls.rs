@@ -245,6 +245,7 @@ fn the_commented_samples_are_good() {
         env: &|_| Some(SECRET.to_owned()),
         directory: &files.0,
         files: None,
+        allow: None,
     };
     let gateway = sample("gateway.yaml").replace("listen: 127.0.0.1:8080\n", "");
     let gateway = uncommented(&uncommented(&gateway, "# listen:"), "  # tls:");
