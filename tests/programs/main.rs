@@ -11,6 +11,7 @@ mod files;
 mod guards;
 mod hosts;
 mod program;
+mod pushed;
 mod reload;
 mod run;
 mod teaching;
