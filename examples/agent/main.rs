@@ -26,7 +26,6 @@ use tunnel_examples::{
     config::AgentConfig,
     program::{self, Options},
 };
-use tunnel_layers::swap::Swap;
 use tunnel_transport::files::Files;
 
 fn main() -> ExitCode {
@@ -50,10 +49,11 @@ async fn start(options: Options) -> ExitCode {
 async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
-    let (upstreams, newest) = Swap::new(config.upstreams.clone());
-    let reloads = Reloads::new(file, files, config)?.run(|config| newest.replace(config.upstreams.clone()));
+    let routing = config.routing.clone();
+    let reloads =
+        Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
     let serve = agent
-        .serve(upstreams)
+        .serve(routing.service())
         .with_graceful_shutdown(shutdown.clone().asked());
     let announce = async {
         agent.connected().await;

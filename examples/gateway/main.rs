@@ -22,7 +22,7 @@ use std::{fmt::Write as _, io, path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Parser;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tower::{Layer as _, ServiceBuilder, util::MapRequestLayer};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
     Reloads, Shutdown,
@@ -33,7 +33,7 @@ use tunnel_layers::{
     chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer, rescue::RescueLayer,
     route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
 };
-use tunnel_transport::{TokioRuntime, files::Files};
+use tunnel_transport::{Gateway, TokioRuntime, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -67,6 +67,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     }
 
     let gateway = config.gateway.clone();
+    push(&gateway, &config);
     let stack = |config: &GatewayConfig, listener: &Listener| {
         let policy = Arc::new(config.policy.clone());
         let grpc_web = match config.cors.clone() {
@@ -141,6 +142,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         }
         config.upstreams.start();
         gateway.replace_agent_auth(config.agent_auth.clone());
+        push(&gateway, config);
     });
     println!("{ready}");
     tokio::select! {
@@ -167,4 +169,11 @@ fn ready(outside: &[TcpListener], agents: Option<&TcpListener>) -> io::Result<St
         write!(line, " agents={}", agents.local_addr()?).map_err(io::Error::other)?;
     }
     Ok(line)
+}
+
+/// Has the agents of some groups get what the file says for them.
+fn push(gateway: &Gateway, config: &GatewayConfig) {
+    if let Err(error) = gateway.agent_configs().replace(config.pushed.clone()) {
+        error!(%error, "the agents keep the configuration that they have");
+    }
 }

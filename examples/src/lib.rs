@@ -8,11 +8,13 @@ mod fields;
 pub mod greeter;
 pub mod program;
 mod reload;
+mod routing;
 mod shutdown;
 mod upstreams;
 
 pub use self::{
     reload::{Reloaded, Reloads},
+    routing::Routing,
     shutdown::Shutdown,
     upstreams::Upstreams,
 };

@@ -1,16 +1,18 @@
 //! Several upstreams behind one agent.
 
 use std::{
+    future::{Ready, ready},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use http::{Request, Response, header};
 use http_body::Body;
 use tower::Service;
 use tunnel_core::{
-    BoxError, TunnelError,
+    BoxError, Cause, Initiator, Sent, TunnelError,
     admit::{Policy, canonical_path},
 };
 use tunnel_transport::{
@@ -18,15 +20,15 @@ use tunnel_transport::{
     upstream::{ResponseFuture, UpstreamBody},
 };
 
-/// A default upstream, and others for some hosts and paths. Clones share the connections.
+/// A default upstream, if there is one, and others for some hosts and paths. Clones share the connections.
 ///
-/// The first route that matches is taken. It is always ready, like each [`Upstream`].
-#[derive(Clone, Debug)]
+/// What no route matches, and for which there is no default, is an error, 502 to the caller. The first route that matches is taken. It is always ready, like each [`Upstream`].
+#[derive(Clone, Debug, Default)]
 pub struct Upstreams(Arc<Inner>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
-    default: Upstream,
+    default: Option<Upstream>,
     routes: Vec<Route>,
 }
 
@@ -42,8 +44,20 @@ impl Upstreams {
     /// Everything goes to this one.
     #[must_use]
     pub fn new(default: Upstream) -> Self {
-        let routes = Vec::new();
-        Self(Arc::new(Inner { default, routes }))
+        Self(Arc::new(Inner {
+            default: Some(default),
+            routes: Vec::new(),
+        }))
+    }
+
+    /// These, and behind them `others`: their routes, and their default if there is none here.
+    #[must_use]
+    pub fn over(&self, others: &Self) -> Self {
+        let routes = self.0.routes.iter().chain(&others.0.routes);
+        Self(Arc::new(Inner {
+            default: self.0.default.as_ref().or(others.0.default.as_ref()).cloned(),
+            routes: routes.cloned().collect(),
+        }))
     }
 
     /// Sends what comes for `host` (without a port) and below the path `prefix` to `upstream`.
@@ -74,29 +88,40 @@ impl Upstreams {
     /// How many upstreams there are, with the default one.
     #[must_use]
     pub fn count(&self) -> usize {
-        1 + self.0.routes.len()
+        self.all().count()
+    }
+
+    /// Takes those of `old` of which the same was said: both with what was said of each, the default first.
+    pub(crate) fn keep<T: PartialEq>(&mut self, said: &[T], old: &Self, old_said: &[T]) {
+        let known: Vec<_> = old_said.iter().zip(old.all()).collect();
+        for (said, upstream) in said.iter().zip(self.all_mut()) {
+            if let Some((_, kept)) = known.iter().find(|(old, _)| *old == said) {
+                *upstream = (*kept).clone();
+            }
+        }
     }
 
     /// The default upstream, then those of the routes in their order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Upstream> {
-        std::iter::once(&self.0.default).chain(self.0.routes.iter().map(|route| &route.upstream))
+    fn all(&self) -> impl Iterator<Item = &Upstream> {
+        let routes = self.0.routes.iter();
+        self.0.default.iter().chain(routes.map(|route| &route.upstream))
     }
 
-    /// The same, to be replaced.
-    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Upstream> {
         let Inner { default, routes } = Arc::make_mut(&mut self.0);
-        std::iter::once(default).chain(routes.iter_mut().map(|route| &mut route.upstream))
+        let routes = routes.iter_mut();
+        default.iter_mut().chain(routes.map(|route| &mut route.upstream))
     }
 
-    fn choose<B>(&self, request: &Request<B>) -> &Upstream {
+    fn choose<B>(&self, request: &Request<B>) -> Option<&Upstream> {
         if self.0.routes.is_empty() {
-            return &self.0.default;
+            return self.0.default.as_ref();
         }
         let host = host_of(request);
         let path = canonical_path(request.uri().path(), &Policy::new());
         let path = path.as_deref().unwrap_or(request.uri().path());
         let found = self.0.routes.iter().find(|route| route.matches(&host, path));
-        found.map_or(&self.0.default, |route| &route.upstream)
+        found.map(|route| &route.upstream).or(self.0.default.as_ref())
     }
 }
 
@@ -116,15 +141,23 @@ where
 {
     type Response = Response<UpstreamBody>;
     type Error = TunnelError;
-    type Future = ResponseFuture;
+    type Future = Either<ResponseFuture, Ready<Result<Self::Response, TunnelError>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.choose(&request).clone().call(request)
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.choose(&request) {
+            Some(upstream) => Either::Left(upstream.clone().call(request)),
+            None => Either::Right(ready(Err(nowhere()))),
+        }
     }
+}
+
+fn nowhere() -> TunnelError {
+    let text = "the agent has no upstream for this host and path";
+    TunnelError::new(Cause::Upstream, Initiator::Peer, text).with_sent(Sent::No)
 }
 
 /// The host that was asked for, in small letters, without port and final dot.
@@ -182,7 +215,7 @@ mod tests {
             .header(header::HOST, host)
             .body(())
             .unwrap();
-        let text = format!("{:?}", upstreams.choose(&request));
+        let text = format!("{:?}", upstreams.choose(&request).unwrap());
         ["api", "admin", "default"]
             .into_iter()
             .find(|name| text.contains(name))

@@ -12,6 +12,7 @@ mod guards;
 mod hosts;
 mod program;
 mod proxy;
+mod pushed;
 mod reload;
 mod run;
 mod teaching;

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
@@ -11,6 +12,7 @@ use super::{
     Changes, ConfigError, Surroundings,
     document::Document,
     error::Checker,
+    pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
     text_or::TextOr,
@@ -19,7 +21,7 @@ use super::{
     upstream::RawUpstream,
     yaml,
 };
-use crate::upstreams::Upstreams;
+use crate::{routing::Routing, upstreams::Upstreams};
 
 /// The most exchanges at one time that the two ends agree on.
 const MAX_EXCHANGES: u32 = 1_000_000;
@@ -33,8 +35,10 @@ pub struct AgentConfig {
     pub gateway: String,
     /// Its groups, for people.
     pub groups: Vec<String>,
-    /// Who answers.
+    /// Who answers, by the agent's own file.
     pub upstreams: Upstreams,
+    /// Who answers, with what the gateway has pushed.
+    pub routing: Routing,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -60,7 +64,9 @@ struct RawAgent {
     drain: Option<Time>,
     #[serde(default)]
     reload: RawReload,
-    upstream: Spanned<RawUpstream>,
+    #[serde(default, deserialize_with = "tls::present")]
+    pushed: Option<RawTaken>,
+    upstream: Option<Spanned<RawUpstream>>,
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
 }
@@ -75,7 +81,7 @@ struct RawGateway {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawRoute {
+pub(super) struct RawRoute {
     host: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     upstream: Spanned<RawUpstream>,
@@ -105,6 +111,7 @@ const FIXED: &[&str] = &[
     "weight",
     "max_exchanges",
     "drain",
+    "pushed",
 ];
 
 impl AgentConfig {
@@ -122,25 +129,58 @@ impl AgentConfig {
 
     /// Takes the upstreams of which the file still says the same from the configuration that was in use, with their connections.
     pub fn keep(&mut self, old: &Self) {
-        let known: Vec<_> = specs(&old.document)
-            .into_iter()
-            .zip(old.upstreams.all())
-            .collect();
-        let specs = specs(&self.document).into_iter();
-        for (spec, upstream) in specs.zip(self.upstreams.all_mut()) {
-            if let Some((_, kept)) = known.iter().find(|(old, _)| *old == spec) {
-                *upstream = (*kept).clone();
-            }
-        }
+        let said = |config: &Self| vec![config.document.clone()];
+        let (documents, old_documents) = (said(self), said(old));
+        self.upstreams
+            .keep(&specs(&documents), &old.upstreams, &specs(&old_documents));
     }
 }
 
-/// What the file says of each upstream: the default one first, then those of the routes.
-fn specs(document: &Document) -> Vec<&serde_json::Value> {
-    let routes = document.at("routes").as_array().into_iter().flatten();
-    std::iter::once(document.at("upstream"))
-        .chain(routes.map(|route| &route["upstream"]))
+/// What documents say of each upstream: the default one first, as far as there is one, then those of the routes.
+pub(super) fn specs(documents: &[Document]) -> Vec<&Value> {
+    let default = documents.iter().map(|document| document.at("upstream"));
+    let routes = documents.iter().flat_map(|document| {
+        let routes = document.at("routes").as_array().into_iter().flatten();
+        routes.map(|route| &route["upstream"])
+    });
+    default
+        .filter(|spec| !spec.is_null())
+        .take(1)
+        .chain(routes)
         .collect()
+}
+
+/// A default upstream, and others for some hosts and paths.
+pub(super) fn upstreams(
+    default: Option<&Spanned<RawUpstream>>,
+    routes: &[Spanned<RawRoute>],
+    around: &Surroundings<'_>,
+    checker: &mut Checker<'_>,
+) -> Option<Upstreams> {
+    let mut upstreams = match default {
+        Some(default) => default
+            .value
+            .build(default.referenced, around, checker)
+            .map(Upstreams::new),
+        None => Some(Upstreams::default()),
+    };
+    for route in routes {
+        let (place, route) = (route.referenced, &route.value);
+        let upstream = route
+            .upstream
+            .value
+            .build(route.upstream.referenced, around, checker);
+        upstreams = upstreams.zip(upstream).and_then(|(upstreams, upstream)| {
+            let (host, path) = (route.host.as_ref(), route.path.as_ref());
+            let added = upstreams.route(
+                host.map(|host| host.value.as_str()),
+                path.map(|path| path.value.as_str()),
+                upstream,
+            );
+            checker.take(route.place(place), added)
+        });
+    }
+    upstreams
 }
 
 impl RawAgent {
@@ -189,6 +229,9 @@ impl RawAgent {
         if let Some(drain) = self.drain {
             builder = builder.drain_timeout(drain.0);
         }
+        let upstreams = upstreams?;
+        let routing = Routing::new(upstreams.clone());
+        builder = self.taking(builder, &routing, around, checker)?;
         Some(AgentConfig {
             agent: checker.take(place, builder.build())?,
             gateway: url.to_owned(),
@@ -198,7 +241,8 @@ impl RawAgent {
                 .iter()
                 .map(|group| group.value.clone())
                 .collect(),
-            upstreams: upstreams?,
+            upstreams,
+            routing,
             reload: self.reload.interval(),
             document: Document::default(),
         })
@@ -267,28 +311,32 @@ impl RawAgent {
     }
 
     fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        let mut upstreams = self
-            .upstream
-            .value
-            .build(self.upstream.referenced, around, checker)
-            .map(Upstreams::new);
-        for route in &self.routes {
-            let (place, route) = (route.referenced, &route.value);
-            let upstream = route
-                .upstream
-                .value
-                .build(route.upstream.referenced, around, checker);
-            upstreams = upstreams.zip(upstream).and_then(|(upstreams, upstream)| {
-                let (host, path) = (route.host.as_ref(), route.path.as_ref());
-                let added = upstreams.route(
-                    host.map(|host| host.value.as_str()),
-                    path.map(|path| path.value.as_str()),
-                    upstream,
-                );
-                checker.take(route.place(place), added)
-            });
+        if self.upstream.is_none() && self.pushed.is_none() {
+            checker.wrong(
+                Location::UNKNOWN,
+                "the key `upstream` is missing: write `upstream:` with the key `url`, or `pushed:` to get them from the gateway",
+            );
         }
-        upstreams
+        upstreams(self.upstream.as_ref(), &self.routes, around, checker)
+    }
+
+    /// An agent that takes what its gateway pushes, if it is to.
+    fn taking(
+        &self,
+        builder: AgentBuilder,
+        routing: &Routing,
+        around: &Surroundings<'_>,
+        checker: &mut Checker<'_>,
+    ) -> Option<AgentBuilder> {
+        let Some(pushed) = &self.pushed else {
+            return Some(builder);
+        };
+        let (allow, routing) = (pushed.allow(checker)?, routing.clone());
+        let builder = builder.on_config(move |config| Ok(routing.push(config, &allow)?));
+        Some(match pushed.cache() {
+            Some(path) => builder.config_cache(around.directory.join(path)),
+            None => builder,
+        })
     }
 }
 

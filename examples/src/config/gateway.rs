@@ -1,6 +1,12 @@
 //! A gateway's file.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
@@ -28,6 +34,7 @@ use super::{
     limits::{Limits, PortLimits},
     listener::{self, Context, Listener, Port, RawListener},
     pairs::Pairs,
+    pushed::{self, RawPushed},
     rates::{self, RawRate},
     reload::RawReload,
     rules::{GroupUse, RawRule},
@@ -79,6 +86,8 @@ pub struct GatewayConfig {
     pub access: Access,
     /// Who may connect as an agent: what `gateway` was built with.
     pub agent_auth: Arc<dyn AgentAuth>,
+    /// What is pushed to the agents of some groups.
+    pub pushed: Vec<(GroupName, String)>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -144,6 +153,8 @@ struct RawAgents {
     recheck: Option<Time>,
     #[serde(default)]
     route_services: bool,
+    #[serde(default)]
+    push: BTreeMap<String, Spanned<RawPushed>>,
 }
 
 #[derive(Deserialize)]
@@ -159,9 +170,20 @@ struct RawToken {
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<GatewayConfig, ConfigError> {
     let raw: RawGateway = yaml::read(file, text)?;
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker).map(|config| GatewayConfig {
-        document: Document::parse(text),
-        ..config
+    let document = Document::parse(text);
+    let config = raw.check(around, &mut checker).and_then(|config| {
+        let groups: Vec<_> = config.pushed.iter().map(|(group, _)| group.clone()).collect();
+        let texts = pushed::texts(&groups, &document);
+        Some(GatewayConfig {
+            pushed: checker.take(
+                raw.agents
+                    .as_ref()
+                    .map_or(Location::UNKNOWN, |agents| agents.referenced),
+                texts,
+            )?,
+            document,
+            ..config
+        })
     });
     checker.finish(config)
 }
@@ -290,6 +312,10 @@ impl RawGateway {
         );
         let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
+        let pushed = match agents {
+            Some(agents) => pushed::check(&agents.value.push, around, checker),
+            None => Some(Vec::new()),
+        };
         let (agent_auth, access, _) = agent_auth?;
         let gateway = Gateway::builder().agent_auth(agent_auth.clone());
         let gateway = match agents.and_then(|agents| agents.value.recheck) {
@@ -313,6 +339,8 @@ impl RawGateway {
             has_auth: self.auth.is_some(),
             access,
             agent_auth,
+            // What they say is in the document.
+            pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),
             document: Document::default(),
         })

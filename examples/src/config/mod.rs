@@ -24,6 +24,7 @@ mod listener;
 mod outliers;
 mod pairs;
 mod protocol;
+mod pushed;
 mod rates;
 mod reload;
 mod retry;
@@ -45,8 +46,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tunnel_transport::files::Files;
+use tunnel_transport::{files::Files, upstream::AllowList};
 
+pub(crate) use self::pushed::Pushed;
 pub use self::{
     agent::AgentConfig,
     balance::Balance,
@@ -69,6 +71,8 @@ struct Surroundings<'a> {
     directory: &'a Path,
     /// Where what is read is noted, so that changes are noticed.
     files: Option<&'a Files>,
+    /// Where upstreams may be, if somebody else has named them; then they name no files either.
+    allow: Option<&'a AllowList>,
 }
 
 impl Surroundings<'_> {
@@ -135,6 +139,7 @@ fn load<T>(
         env: &|name| std::env::var(name).ok(),
         directory: path.parent().unwrap_or(Path::new("")),
         files: Some(files),
+        allow: None,
     };
     parse(&file, &text, &around)
 }

@@ -111,7 +111,16 @@ impl RawUpstream {
             });
         }
         if let Some(tls) = &self.tls {
+            if around.allow.is_some() {
+                let message =
+                    "`tls` names files, and what a gateway pushes may name none of its agents': leave it out";
+                checker.wrong(tls.referenced, message);
+                return None;
+            }
             builder = builder.tls(tls.value.check(tls.referenced, around, checker)?);
+        }
+        if let Some(allow) = around.allow {
+            builder = builder.allow(allow.clone());
         }
         if let Some(balance) = &self.balance {
             builder = share(balance, builder, checker)?;

@@ -1,5 +1,6 @@
 //! A real gateway against scripted agents.
 
+mod config;
 mod exchange;
 mod flood;
 mod foreign;

@@ -144,6 +144,19 @@ impl RawAgent {
         Ok(RawStream::new(outgoing, response.into_inner()))
     }
 
+    /// Calls `ConfigSync`.
+    ///
+    /// # Errors
+    ///
+    /// The gateway refuses the call.
+    pub async fn config_sync(
+        &self,
+        request: pb::ConfigSyncRequest,
+    ) -> Result<pb::ConfigSyncResponse, Status> {
+        let response = self.client().config_sync(request).await?;
+        Ok(response.into_inner())
+    }
+
     /// Calls `method` with messages of a type of the script's own: what another revision, or no revision at all, would send.
     ///
     /// # Errors

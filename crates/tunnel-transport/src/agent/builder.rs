@@ -9,6 +9,7 @@ use tunnel_core::{AgentId, BoxError, CreditBudget, GroupName, InstanceId, Settin
 
 use super::{
     Agent, AgentError, AgentToken, Backoff, Shared, Status,
+    config::{Apply, Configs},
     token::{TokenSource, bearer},
 };
 #[cfg(feature = "tls")]
@@ -55,6 +56,8 @@ pub struct AgentBuilder {
     drain: Duration,
     #[cfg(feature = "tls")]
     tls: Option<ClientTlsBuilder>,
+    pub(super) on_config: Option<Apply>,
+    pub(super) config_cache: Option<PathBuf>,
 }
 
 impl AgentBuilder {
@@ -76,6 +79,8 @@ impl AgentBuilder {
             drain: DEFAULT_DRAIN,
             #[cfg(feature = "tls")]
             tls: None,
+            on_config: None,
+            config_cache: None,
         }
     }
 
@@ -298,6 +303,7 @@ impl AgentBuilder {
             connect_timeout: self.connect_timeout,
             drain: self.drain,
             status: watch::Sender::new(Status::Connecting),
+            configs: Configs::new(self.on_config, self.config_cache),
         })))
     }
 }

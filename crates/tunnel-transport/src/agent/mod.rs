@@ -12,6 +12,7 @@
 
 mod backoff;
 mod builder;
+mod config;
 mod connect;
 mod error;
 mod in_process;
@@ -34,6 +35,7 @@ use self::token::TokenSource;
 pub use self::{
     backoff::Backoff,
     builder::AgentBuilder,
+    config::PushedConfig,
     error::AgentError,
     run::Serve,
     serve::{AgentService, ServedRequest},
@@ -64,6 +66,7 @@ struct Shared {
     connect_timeout: Duration,
     drain: Duration,
     status: watch::Sender<Status>,
+    configs: config::Configs,
 }
 
 /// What an agent is about.

@@ -85,6 +85,7 @@ where
         let session = accepted.send.session().clone();
         session.spawn(Box::pin(service.clone().handle(accepted)));
     });
+    shared.configs.start().await;
     let (mut failures, mut was_connected) = (0_u32, false);
     loop {
         shared.status.send_replace(Status::Connecting);

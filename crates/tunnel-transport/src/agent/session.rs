@@ -9,7 +9,7 @@ use tunnel_core::{
     Cause, Direction, Features, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError,
 };
 
-use super::{AgentError, Shared, Status, connect::Connection, lanes, token::Shown};
+use super::{AgentError, Shared, Status, config::Updates, connect::Connection, lanes, token::Shown};
 use crate::{
     dispatch::{
         Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings,
@@ -40,6 +40,7 @@ pub(super) struct OpenSession {
     pub(super) heartbeat: Heartbeat,
     control: ControlStream,
     shown: Shown,
+    updates: Updates,
     gateway_id: String,
     lanes: u32,
 }
@@ -140,6 +141,7 @@ fn build(
         heartbeat,
         control,
         shown,
+        updates: Updates::new(&agent.configs),
         gateway_id: answer.gateway_id.clone(),
         lanes,
     })
@@ -166,7 +168,7 @@ impl OpenSession {
         );
         agent.status.send_replace(Status::Connected(self.session.clone()));
         tokio::select! {
-            error = watch(&self.session, &mut self.control, &mut self.shown) => Ok(End::Lost(error)),
+            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates) => Ok(End::Lost(error)),
             () = stop => {
                 self.drain(agent, keepers).await;
                 Ok(End::Drained)
@@ -186,7 +188,7 @@ impl OpenSession {
         let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
         tokio::select! {
             () = idle => {}
-            error = watch(&self.session, &mut self.control, &mut self.shown) => warn!(%error, "the session ended before it was drained"),
+            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates) => warn!(%error, "the session ended before it was drained"),
             () = tokio::time::sleep(agent.drain) => {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
             }
@@ -202,7 +204,12 @@ impl OpenSession {
 }
 
 /// Watches a session until it is lost, and shows the gateway the newest token.
-async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown) -> AgentError {
+async fn watch(
+    session: &Session,
+    control: &mut ControlStream,
+    shown: &mut Shown,
+    updates: &mut Updates,
+) -> AgentError {
     loop {
         let event = tokio::select! {
             event = control.next() => event,
@@ -215,6 +222,10 @@ async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown
                 }
                 continue;
             }
+            state = updates.done() => {
+                control.say(Payload::ConfigSyncResponse(state));
+                continue;
+            }
             error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
                 return AgentError::lost("the session ended").with_source(error);
             }
@@ -222,6 +233,11 @@ async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown
         match event {
             Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
             Event::Said(Payload::Drain(_)) => session.drain(),
+            Event::Said(Payload::ConfigSync(update)) => {
+                if let Some(state) = updates.came(update) {
+                    control.say(Payload::ConfigSyncResponse(state));
+                }
+            }
             Event::Said(_) | Event::Suspect(_) => {}
             Event::Silent => return AgentError::lost("the gateway was silent for too long"),
             Event::Ended(None) => return AgentError::lost("the gateway closed the session"),

@@ -13,7 +13,7 @@ pub(crate) const PROXY: &str = "/tunnel.v1.TunnelService/Proxy";
 
 pub(crate) use self::{
     codec::{LaneCodec, ToLane},
-    control::{ControlStream, Event, channel},
+    control::{ControlStream, Event, Replies, channel},
     reader::{LaneReader, OnAccept},
     setup::{REVISION, control, session_settings, wire_settings},
     writer::{Control, LaneWriter, Messages, Opened},

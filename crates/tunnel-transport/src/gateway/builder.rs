@@ -133,6 +133,7 @@ impl GatewayBuilder {
             auth: ArcSwap::from_pointee(auth),
             looked: watch::Sender::new(0),
             registry,
+            configs: super::AgentConfigs::new(),
             settings,
             heartbeat,
             budget,

@@ -23,6 +23,7 @@ use tunnel_core::{
 
 use super::{
     AgentCredentials, AgentIdentity, Gateway,
+    configs::{Pushes, StatusCell},
     names::{self, Names},
     recheck::revoked,
     registry::{Entry, Life, Registered},
@@ -76,7 +77,7 @@ impl Refusal {
 
 impl ControlTask {
     pub(super) async fn run(mut self) {
-        let (registered, session, suspect) = match self.open().await {
+        let (registered, entry) = match self.open().await {
             Ok(open) => open,
             Err(Refusal {
                 code,
@@ -103,7 +104,9 @@ impl ControlTask {
             replies,
             ..
         } = self;
+        let (session, suspect) = (entry.session, entry.suspect);
         let (agent, id) = (session.agent().clone(), session.id());
+        let mut pushes = Pushes::new(&gateway.0.configs, entry.groups, replies.clone(), entry.config);
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
         let newest = watch::Sender::new(credentials);
         let mut revoked = pin!(revoked(&gateway, newest.subscribe(), looked, certificate, id));
@@ -123,6 +126,7 @@ impl ControlTask {
                     }));
                     break format!("its credentials were taken back: {rejection}");
                 }
+                never = pushes.run() => match never {},
                 () = std::future::poll_fn(|cx| session.poll_changed(&mut seen, cx)) => {
                     gateway.0.registry.touch();
                     continue;
@@ -150,6 +154,10 @@ impl ControlTask {
                 Event::Said(Payload::ErrorMessage(error)) => {
                     warn!(agent.id = %agent, session.id = %id, error = %error.message, "an agent reports an error");
                 }
+                Event::Said(Payload::ConfigSyncResponse(state)) => {
+                    tell(&agent, &state);
+                    pushes.answered(state);
+                }
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
                 Event::Suspect(is_suspect) => {
@@ -166,7 +174,7 @@ impl ControlTask {
     }
 
     /// Takes the first message, and registers the session that it asks for.
-    async fn open(&mut self) -> Result<(Registered, Session, Arc<AtomicBool>), Refusal> {
+    async fn open(&mut self) -> Result<(Registered, Entry), Refusal> {
         let first = match timeout(OPEN_TIMEOUT, self.stream.message()).await {
             Ok(Ok(Some(message))) => message.payload,
             Ok(_) => {
@@ -207,7 +215,6 @@ impl ControlTask {
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
         });
-        let suspect = Arc::new(AtomicBool::new(false));
         if shared.registry.list().len() >= shared.max_sessions {
             let text = "the gateway has as many agents as it takes";
             return Err(Refusal::new(Code::Overloaded, text).after(Duration::from_secs(5)));
@@ -223,9 +230,10 @@ impl ControlTask {
             zone: names.zone,
             stats: Arc::new(Stats::new(session.runtime().now())),
             control: self.replies.clone(),
-            suspect: suspect.clone(),
+            suspect: Arc::new(AtomicBool::new(false)),
+            config: StatusCell::default(),
         };
-        let registered = shared.registry.register(entry).map_err(|_| {
+        let registered = shared.registry.register(entry.clone()).map_err(|_| {
             let text =
                 "this process of the agent is connected already; if it is not, its old session ends soon";
             Refusal::new(Code::AlreadyConnected, text).after(shared.heartbeat.interval)
@@ -242,7 +250,7 @@ impl ControlTask {
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,
             hosts = ?open.hosts, version = %open.version, "an agent connected"
         );
-        Ok((registered, session, suspect))
+        Ok((registered, entry))
     }
 
     fn answer(&self, session: &Session, lane_key: &LaneKey) -> pb::StreamOpenResponse {
@@ -258,6 +266,16 @@ impl ControlTask {
             heartbeat_timeout_ms: millis(shared.heartbeat.timeout),
             max_lanes: shared.max_lanes,
             gateway_id: shared.id.clone(),
+        }
+    }
+}
+
+fn tell(agent: &AgentId, state: &pb::ConfigState) {
+    let running = state.applied_version;
+    match state.refused_version {
+        0 => info!(agent.id = %agent, version = running, "an agent runs its configuration"),
+        version => {
+            warn!(agent.id = %agent, version, running, error = ?state.error, "an agent refuses its configuration");
         }
     }
 }

@@ -65,24 +65,23 @@ pub(super) async fn run(
     .await;
 }
 
-/// Finds the session that a lane belongs to. The key is what proves it; the session's name is no secret.
+/// Finds a session by its key, which is what proves that a call belongs to it; the session's name is no secret.
+pub(super) fn of_key(gateway: &Gateway, session_id: &str, lane_key: &[u8]) -> Result<Entry, Status> {
+    let entry = session_id.parse().ok().and_then(|id| gateway.0.registry.find(id));
+    let is_key = |entry: &Entry| bool::from(entry.lane_key.as_bytes().as_slice().ct_eq(lane_key));
+    entry
+        .filter(is_key)
+        .ok_or_else(|| Status::permission_denied("no session has this session_id and lane_key"))
+}
+
+/// Finds the session that a lane belongs to.
 fn admit(gateway: &Gateway, first: Option<Payload>) -> Result<(Entry, u32), Status> {
     let Some(Payload::StreamOpen(open)) = first else {
         return Err(Status::invalid_argument(
             "the first message of a Proxy stream must be stream_open",
         ));
     };
-    let entry = open
-        .session_id
-        .parse()
-        .ok()
-        .and_then(|id| gateway.0.registry.find(id));
-    let is_key = |entry: &Entry| bool::from(entry.lane_key.as_bytes().as_slice().ct_eq(&open.lane_key));
-    let Some(entry) = entry.filter(is_key) else {
-        return Err(Status::permission_denied(
-            "no session has this session_id and lane_key",
-        ));
-    };
+    let entry = of_key(gateway, &open.session_id, &open.lane_key)?;
     if open.lane_index >= gateway.0.max_lanes {
         return Err(Status::invalid_argument(format!(
             "lane_index must be below {}",

@@ -7,6 +7,7 @@
 mod auth;
 mod authenticator;
 mod builder;
+mod configs;
 mod control;
 mod health;
 mod lanes;
@@ -28,6 +29,7 @@ pub use self::{
     },
     authenticator::AgentAuthenticator,
     builder::{GatewayBuilder, NeedsAuth},
+    configs::{AgentConfigs, ConfigRefusal, ConfigStatus, ConfigTooLarge, MAX_CONFIG_BYTES},
     health::GROUP_PREFIX,
     listen::ServeAgents,
     registry::{AgentStatus, Registry},
@@ -51,6 +53,7 @@ struct Shared {
     /// Counts how often agents' credentials had to be looked at again at once.
     looked: watch::Sender<u64>,
     registry: Registry,
+    configs: AgentConfigs,
     settings: Settings,
     heartbeat: Heartbeat,
     budget: CreditBudget,

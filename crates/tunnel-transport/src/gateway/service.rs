@@ -17,7 +17,7 @@ use tonic::{
 };
 use tunnel_core::{Direction, PeerInfo};
 
-use super::{AgentCredentials, AgentIdentity, Gateway, control::ControlTask, lanes};
+use super::{AgentCredentials, AgentIdentity, Gateway, configs, control::ControlTask, lanes};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
     dispatch::{Control, LaneCodec, LaneWriter, PROXY, ToLane, channel},
@@ -177,9 +177,16 @@ impl Rpc for Service {
 
     async fn config_sync(
         &self,
-        _request: Request<pb::ConfigSyncRequest>,
+        request: Request<pb::ConfigSyncRequest>,
     ) -> Result<Response<pb::ConfigSyncResponse>, Status> {
-        Err(Status::unimplemented("this gateway does not push configuration"))
+        let pb::ConfigSyncRequest {
+            session_id,
+            lane_key,
+            state,
+        } = request.into_inner();
+        let entry = lanes::of_key(&self.gateway, &session_id, &lane_key)?;
+        let update = configs::answer(&self.gateway.0.configs, &entry.groups, state);
+        Ok(Response::new(pb::ConfigSyncResponse { update }))
     }
 }
 

@@ -471,14 +471,15 @@ pub struct ConfigSyncResponse {
     #[prost(message, optional, tag = "1")]
     pub update: ::core::option::Option<ConfigUpdate>,
 }
-/// A configuration for an agent. One message holds all of it: at most 64 KiB.
+/// A configuration for an agent. One message holds all of it: at most 64 KiB. A gateway sends the next one when the agent has said
+/// what it has made of the last.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct ConfigUpdate {
     /// Grows with every change; an agent ignores what is not newer than the newest that it has been sent in this session.
     #[prost(uint64, tag = "1")]
     pub version: u64,
-    /// The configuration, as YAML.
+    /// The configuration, as YAML: a document, which begins with a line `---`, for each of the agent's groups that has one.
     #[prost(bytes = "bytes", tag = "2")]
     pub config: ::prost::bytes::Bytes,
 }

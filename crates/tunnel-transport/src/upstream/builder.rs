@@ -7,7 +7,7 @@ use crate::tls::{ClientTls, ClientTlsBuilder};
 use crate::{
     Backoff,
     upstream::{
-        HashKey, HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint,
+        AllowList, HashKey, HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint,
         cluster::{Cluster, Parts},
         line::OpenCount,
         node::Maker,
@@ -97,6 +97,7 @@ pub struct UpstreamBuilder {
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) preserve_host: bool,
+    pub(super) allowed: Option<AllowList>,
     pub(super) max_connections: MaxConnections,
     /// Whether there may be more.
     pub(super) elastic: bool,
@@ -157,6 +158,7 @@ impl UpstreamBuilder {
             tls: None,
             settings: Settings {
                 preserve_host: true,
+                allowed: None,
                 max_connections: MaxConnections {
                     http1: DEFAULT_HTTP1_CONNECTIONS,
                     http2: DEFAULT_H2C_CONNECTIONS,
@@ -278,6 +280,13 @@ impl UpstreamBuilder {
         self
     }
 
+    /// Where its endpoints may be: others are refused when it is built, and addresses that their names turn out to have are not
+    /// dialled. By default they may be everywhere.
+    pub fn allow(mut self, list: AllowList) -> Self {
+        self.settings.allowed = Some(list);
+        self
+    }
+
     /// Whether the upstream sees the authority that the outside client asked for (default), or its own address.
     pub fn preserve_host(mut self, preserve: bool) -> Self {
         self.settings.preserve_host = preserve;
@@ -344,6 +353,9 @@ impl UpstreamBuilder {
         let mut endpoints = Vec::with_capacity(self.endpoints.len());
         for endpoint in self.endpoints {
             let target = Target::parse(&endpoint.uri)?;
+            if let Some(allowed) = &self.settings.allowed {
+                allowed.check(&target)?;
+            }
             endpoints.push((endpoint, target));
         }
         let is_tls = check_endpoints(&endpoints)?;

@@ -10,7 +10,7 @@ use crate::{
     Backoff,
     net::{MaybeTls, SocketOptions},
     upstream::{
-        error,
+        AllowList, error,
         failures::Failures,
         line::{Kind, Line, OpenCount},
         target::{Address, Target},
@@ -23,9 +23,10 @@ pub(super) type Io = MaybeTls<Line>;
 /// How connections to an upstream are made. Clones differ only in what they offer by ALPN.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
-    #[cfg(feature = "tls")]
+    /// The name, or the address, as it was configured.
     host: Arc<str>,
     address: Address,
+    allowed: Option<AllowList>,
     timeout: Duration,
     failures: Arc<Failures>,
     /// Whether nobody dials while it had better wait. Where there are others to go to, who chooses sees to it.
@@ -48,9 +49,9 @@ impl Connector {
     /// Without TLS.
     pub(super) fn new(target: &Target, timeout: Duration) -> Self {
         Self {
-            #[cfg(feature = "tls")]
             host: target.host.as_str().into(),
             address: target.address.clone(),
+            allowed: None,
             timeout,
             failures: Arc::new(Failures::new(None)),
             waits: false,
@@ -75,8 +76,13 @@ impl Connector {
 
     async fn dial(&self, deadline: Instant) -> io::Result<Io> {
         let socket = match &self.address {
-            Address::Name(host, port) => Kind::Tcp(dial_name(host, *port, deadline).await?),
-            Address::Socket(address) => Kind::Tcp(dial_all(&[*address], deadline).await?),
+            Address::Name(host, port) => {
+                let found = timeout_at(deadline, lookup_host((&**host, *port))).await??;
+                Kind::Tcp(dial_all(self.permitted(found)?, deadline).await?)
+            }
+            Address::Socket(address) => {
+                Kind::Tcp(dial_all(self.permitted([*address].into_iter())?, deadline).await?)
+            }
             #[cfg(unix)]
             Address::Unix(path) => {
                 Kind::Unix(timeout_at(deadline, tokio::net::UnixStream::connect(path)).await??)
@@ -93,6 +99,26 @@ impl Connector {
             return tls.handshake(&self.host, line, deadline).await;
         }
         Ok(Io::Plain(line))
+    }
+
+    /// Those of the addresses that may be dialled.
+    fn permitted(&self, found: impl Iterator<Item = SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+        let Some(list) = &self.allowed else {
+            return Ok(found.collect());
+        };
+        let (good, bad): (Vec<_>, Vec<_>) = found.partition(|address| list.permits(&self.host, *address));
+        match bad.first() {
+            Some(address) if good.is_empty() => Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("{} is at {address}, which is not an allowed upstream", self.host),
+            )),
+            _ => Ok(good),
+        }
+    }
+
+    /// The same, which dials no other addresses than these.
+    pub(super) fn allowed(self, allowed: Option<AllowList>) -> Self {
+        Self { allowed, ..self }
     }
 
     /// The same, which lets an endpoint be after failed dials. With `waits` it is not dialled until then.
@@ -165,13 +191,8 @@ impl Tls {
     }
 }
 
-async fn dial_name(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = timeout_at(deadline, lookup_host((host, port))).await??.collect();
-    dial_all(&addresses, deadline).await
-}
-
 /// Tries the addresses one after the other; each gets its share of the time that is left.
-async fn dial_all(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+async fn dial_all(addresses: Vec<SocketAddr>, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (index, address) in addresses.iter().enumerate() {
         let now = Instant::now();
@@ -184,4 +205,33 @@ async fn dial_all(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Tcp
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_dialled_only_where_it_may_be() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = Target::parse(&format!("http://localhost:{port}")).unwrap();
+        let dial = async |entries: &[&str]| {
+            let list = AllowList::parse(entries.iter().copied()).unwrap();
+            assert!(list.check(&target).is_ok(), "it may be built");
+            let connector = Connector::new(&target, Duration::from_secs(5)).allowed(Some(list));
+            connector.connect().await.map(drop).map_err(|error| {
+                let source = std::error::Error::source(&error).expect("why");
+                source.to_string()
+            })
+        };
+        assert!(
+            dial(&["10.0.0.0/8"])
+                .await
+                .unwrap_err()
+                .contains("not an allowed upstream")
+        );
+        assert_eq!(dial(&["127.0.0.0/8"]).await, Ok(()));
+        assert_eq!(dial(&["localhost"]).await, Ok(()));
+    }
 }

@@ -72,6 +72,7 @@
 //! - Each direction ends by itself. If either fails, or the body of the 101 is dropped before its end, the connection is reset
 //!   (HTTP/2: the stream; hyper sends END_STREAM before, and shows a reset with CANCEL as an end).
 
+mod allow;
 mod body;
 mod builder;
 mod cluster;
@@ -108,6 +109,7 @@ mod upload;
 mod tests;
 
 pub use self::{
+    allow::{AllowList, AllowedUpstream, InvalidAllowed},
     body::UpstreamBody,
     builder::{UpstreamBuilder, UpstreamProtocol},
     endpoint::UpstreamEndpoint,

@@ -71,7 +71,9 @@ pub(super) struct Maker {
 
 impl Maker {
     pub(super) fn node(&self, target: Target, endpoint: &UpstreamEndpoint, name: String) -> Arc<Node> {
-        let connector = Connector::new(&target, self.settings.dial_timeout).counted(self.open.clone());
+        let connector = Connector::new(&target, self.settings.dial_timeout)
+            .allowed(self.settings.allowed.clone())
+            .counted(self.open.clone());
         #[cfg(feature = "tls")]
         let connector = match &self.tls {
             Some(tls) => connector.with_tls(tls.clone()),

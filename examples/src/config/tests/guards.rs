@@ -76,6 +76,7 @@ impl Files {
             },
             directory: &self.0,
             files: None,
+            allow: None,
         };
         parse_gateway("gateway.yaml", text, &around).map_err(|error| error.to_string())
     }

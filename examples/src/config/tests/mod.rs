@@ -41,6 +41,7 @@ fn around() -> Surroundings<'static> {
         env: &|name| (name == "WEB_TOKEN").then(|| SECRET.to_owned()),
         directory: Path::new("/nowhere"),
         files: None,
+        allow: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn the_sample_files_are_good() {
         env: &|_| Some(SECRET.to_owned()),
         directory: &directory,
         files: None,
+        allow: None,
     };
     let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
     parse_gateway("gateway.yaml", &text("gateway.yaml"), &around).unwrap();

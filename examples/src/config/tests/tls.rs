@@ -245,12 +245,16 @@ fn the_commented_samples_are_good() {
         env: &|_| Some(SECRET.to_owned()),
         directory: &files.0,
         files: None,
+        allow: None,
     };
     let gateway = sample("gateway.yaml").replace("listen: 127.0.0.1:8080\n", "");
     let gateway = uncommented(&uncommented(&gateway, "# listen:"), "  # tls:");
+    let gateway = uncommented(&gateway, "# reload:\n");
     let config = parse_gateway("gateway.yaml", &gateway, &around).unwrap();
     assert!(config.listeners[0].has_tls && config.agents_tls.is_some());
     let agent = sample("agent.yaml").replace("gateway: http://127.0.0.1:7000\n", "");
+    let agent = uncommented(&(agent + "\n\n"), "# pushed:\n");
+    let agent = uncommented(&agent, "# reload:\n");
     parse_agent("agent.yaml", &uncommented(&agent, "# gateway:\n"), &around).unwrap();
 }
 

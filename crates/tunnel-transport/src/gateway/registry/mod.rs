@@ -26,6 +26,7 @@ use self::{
     services::Owners,
     snapshot::{Group, Snapshot},
 };
+use super::{ConfigStatus, configs::StatusCell};
 use crate::{
     dispatch::control,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
@@ -89,6 +90,8 @@ pub(super) struct Entry {
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// Whether the ControlStream has been silent for an interval.
     pub(super) suspect: Arc<AtomicBool>,
+    /// What the agent has made of its configuration.
+    pub(super) config: StatusCell,
 }
 
 impl Entry {
@@ -120,6 +123,8 @@ pub struct AgentStatus {
     pub stats: Arc<Stats>,
     /// Whether it has been silent for a heartbeat.
     pub suspect: bool,
+    /// Which version of its configuration runs, and why another one was refused.
+    pub config: ConfigStatus,
 }
 
 /// The same process of an agent is connected already.
@@ -148,6 +153,7 @@ impl Registry {
             zone: entry.zone.clone(),
             stats: entry.stats.clone(),
             suspect: entry.suspect.load(Ordering::Relaxed),
+            config: entry.config.status(),
         };
         let mut list: Vec<_> = self.state().sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));

@@ -34,6 +34,7 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         weight: 1,
         control: mpsc::channel(1).0,
         suspect: Arc::default(),
+        config: StatusCell::default(),
     }
 }
 
