@@ -75,8 +75,8 @@ mod tests;
 mod watch;
 
 pub use tunnel_core::balance::{
-    AnyPick, Candidate, Choice, ConsistentHash, LeastPending, Outliers, PeakEwma, Pick, PickFirst, RoundRobin,
-    WeightedRandom, ZonePreference,
+    AnyPick, Candidate, Choice, ConsistentHash, LeastPending, Outliers, PeakEwma, Pick, PickFirst,
+    RoundRobin, WeightedRandom, ZonePreference,
 };
 
 pub use self::{

@@ -163,7 +163,9 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
         let members = members(&self.agents, extensions).ok()?;
         let routed = routed(extensions).ok()?;
         let head = (&self.parts.headers, extensions);
-        choose(&members, self.shared.of(routed), head, tried).ok().cloned()
+        choose(&members, self.shared.of(routed), head, tried)
+            .ok()
+            .cloned()
     }
 
     fn go(mut self, member: &Member) -> Option<Next<A, P, B>> {
