@@ -28,8 +28,8 @@ use tunnel_layers::{
 use crate::{
     body::TestBody,
     http::{auth, balance, concurrency, rate_limit, request, route},
-    session::{Fixed, pair, routed},
 };
+use tunnel_tests::pair::{Fixed, pair, routed};
 
 /// A tonic service, as the generators make them: named, and infallible.
 #[derive(Clone, Debug)]

@@ -30,8 +30,8 @@ use tunnel_layers::{
 use crate::{
     body::{SECRET, TestBody},
     inner::{Answer, Inner, Seen},
-    session::{Fixed, pair, routed},
 };
+use tunnel_tests::pair::{Fixed, pair, routed};
 
 /// A request that every layer takes, full of secrets.
 pub(crate) fn request() -> Request<TestBody> {

@@ -7,4 +7,3 @@ mod http;
 mod inner;
 mod order;
 mod seam;
-mod session;

@@ -25,8 +25,8 @@ use crate::{
     body::{SECRET, TestBody},
     http::{auth, concurrency, rate_limit, request, route},
     inner::{Answer, Inner},
-    session::{Fixed, Pair, pair},
 };
+use tunnel_tests::pair::{Fixed, Pair, pair};
 
 /// An agent that gives back what it gets.
 fn echo() -> Pair {

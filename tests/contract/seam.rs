@@ -27,8 +27,8 @@ use tunnel_transport::TunnelTransport;
 use crate::{
     body::{SECRET, TestBody},
     http::{assert_silent, request},
-    session::{Fixed, Pair, pair},
 };
+use tunnel_tests::pair::{Fixed, Pair, pair};
 
 /// Becomes ready at the second poll, and panics when it is called before; its clones are not ready.
 #[derive(Debug, Default)]

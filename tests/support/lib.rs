@@ -8,6 +8,8 @@
 //! * [`pki`]: a certificate authority, and clients that speak TLS by an implementation of their own choice.
 //! * [`raw`]: scripted peers, which speak the wire and nothing else, and break its rules when told to.
 //! * [`call`]: requests through a session, without the layers.
+//! * [`pair`]: sessions without sockets, whose two ends are in one process.
+//! * [`shares`]: which agent gets how much, by which policy.
 //! * [`websocket`]: WebSocket frame by frame, with either end in the test's hands.
 //! * [`wait`]: waiting for events, and a bound for every test.
 
@@ -16,8 +18,10 @@ pub mod browser;
 pub mod call;
 pub mod client;
 pub mod origin;
+pub mod pair;
 pub mod pki;
 pub mod raw;
+pub mod shares;
 pub mod tunnel;
 pub mod wait;
 pub mod websocket;

@@ -28,13 +28,13 @@ pub struct Balance {
 
 impl Balance {
     /// The layer that balances so over these agents.
-    pub fn layer<A: Agents>(self, agents: A) -> BalanceLayer<A, AnyPick> {
-        let mut layer = BalanceLayer::balancing(agents, self.all);
-        for (group, balancing) in self.groups {
-            layer = layer.group(group, balancing);
+    pub fn layer<A: Agents>(&self, agents: A) -> BalanceLayer<A, AnyPick> {
+        let mut layer = BalanceLayer::balancing(agents, self.all.clone());
+        for (group, balancing) in &self.groups {
+            layer = layer.group(group.clone(), balancing.clone());
         }
-        for (rule, balancing) in self.rules {
-            layer = layer.rule(rule, balancing);
+        for (rule, balancing) in &self.rules {
+            layer = layer.rule(rule.as_str(), balancing.clone());
         }
         layer
     }

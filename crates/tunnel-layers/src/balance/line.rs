@@ -35,17 +35,26 @@ impl Lines {
         self.waiting.load(Ordering::Acquire) > 0 && self.lock().contains_key(&key())
     }
 
-    /// Joins a line; `None` if `most` stand there already.
+    /// Joins a line; `None` if `most` stand there already. Whoever is first looks again: agents that have come wake nobody.
     pub(super) fn join(self: &Arc<Self>, key: LineKey, most: usize) -> Option<Turn> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        {
+        let (first, is_in) = {
             let mut lines = self.lock();
-            if lines.get(&key).map_or(0, VecDeque::len) >= most {
-                return None;
+            let first = lines
+                .get_mut(&key)
+                .and_then(|line| line.front_mut()?.waker.take());
+            if lines.get(&key).map_or(0, VecDeque::len) < most {
+                let waiting = Waiting { ticket, waker: None };
+                lines.entry(key.clone()).or_default().push_back(waiting);
+                self.waiting.fetch_add(1, Ordering::Release);
+                (first, true)
+            } else {
+                (first, false)
             }
-            let waiting = Waiting { ticket, waker: None };
-            lines.entry(key.clone()).or_default().push_back(waiting);
-            self.waiting.fetch_add(1, Ordering::Release);
+        };
+        first.into_iter().for_each(Waker::wake);
+        if !is_in {
+            return None;
         }
         Some(Turn {
             lines: self.clone(),
@@ -74,11 +83,12 @@ impl Turn {
         let line = lines.get_mut(&self.key).into_iter().flatten();
         for (index, waiting) in line.enumerate() {
             if waiting.ticket == self.ticket {
-                if index == 0 {
-                    return Poll::Ready(());
-                }
                 waiting.waker = Some(cx.waker().clone());
-                break;
+                return if index == 0 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                };
             }
         }
         Poll::Pending

@@ -125,19 +125,14 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
 
     /// Another attempt after this failure: where nothing had been sent always, else if the rule wants one.
     pub(super) fn after_error(self, error: &TunnelError) -> Option<Next<A, P, B>> {
-        if error.sent() == Sent::Yes {
-            let policy = self.policy.as_ref()?;
-            return if policy.wants_error(error) {
-                self.by_policy()
-            } else {
-                None
-            };
+        if error.sent() != Sent::Yes
+            && self.tried.len() <= MAX_RETRIES
+            && let Some(member) = self.choose(&self.tried)
+        {
+            return self.go(&member);
         }
-        if self.tried.len() > MAX_RETRIES {
-            return None;
-        }
-        let member = self.choose(&self.tried)?;
-        self.go(&member)
+        let policy = self.policy.as_ref()?;
+        if policy.wants_error(error) { self.by_policy() } else { None }
     }
 
     fn by_policy(self) -> Option<Next<A, P, B>> {

@@ -26,6 +26,9 @@ pub(super) struct Wait {
     pub(super) timer: BoxTask,
 }
 
+/// A request on its way, and what is kept to send it once more.
+pub(super) type Sent<S, A, P, B> = (<S as Service<Request<Lent<B>>>>::Future, Again<S, A, P, B>);
+
 /// A request in line, and what sends it when its turn has come. Dropping it leaves the line.
 pub(super) struct Standing<S, A, P, B> {
     request: Option<Request<B>>,
@@ -84,7 +87,7 @@ where
     }
 
     /// Sends the request to `member`. The place in line is held until that has taken it, so that nobody comes in between.
-    pub(super) fn send(mut self, member: &Member) -> Option<(S::Future, Again<S, A, P, B>)> {
+    pub(super) fn send(mut self, member: &Member) -> Option<Sent<S, A, P, B>> {
         let request = self.request.take()?;
         let policy = Policy::of(&request);
         let (request, watch, retry) = Retry::first(request, member, policy, self.agents, self.shared);

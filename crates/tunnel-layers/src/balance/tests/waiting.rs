@@ -130,3 +130,38 @@ async fn without_an_agent_nobody_waits() {
     assert_eq!(cause(&ask(layer(&[]), Duration::ZERO).await), "no-agent");
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
+
+/// Agents that come and go.
+#[derive(Clone, Debug)]
+struct Changing(Arc<Mutex<Group>>);
+
+impl Agents for Changing {
+    fn members(&self, name: &tunnel_core::GroupName) -> Arc<[Member]> {
+        self.0.lock().unwrap().members(name)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_comes_is_found_by_those_who_wait() {
+    let (full, fresh) = (session(1, 1), session(2, 1));
+    let _open = fill(&full);
+    let agents = Changing(Arc::new(Mutex::new(group(&[&full]))));
+    let balancing = Balancing::new(RoundRobin::new()).wait(WAIT);
+    let service = BalanceLayer::balancing(agents.clone(), balancing);
+    let service =
+        ServiceBuilder::new()
+            .layer(service)
+            .service(service_fn(async |_: Request<Lent<Full<Bytes>>>| {
+                Ok::<_, TunnelError>(Response::new(Full::new(Bytes::new())))
+            }));
+    let mut first = task::spawn(service.clone().oneshot(request(b"")));
+    assert_pending!(first.poll());
+    *agents.0.lock().unwrap() = group(&[&full, &fresh]);
+    let start = Instant::now();
+    let second = tokio::spawn(service.oneshot(request(b"")));
+    tokio::task::yield_now().await;
+    assert!(first.is_woken());
+    assert_eq!(status(first.await), 200);
+    assert_eq!(status(second.await.unwrap()), 200);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}

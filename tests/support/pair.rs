@@ -36,14 +36,21 @@ impl Runtime for Tokio {
 
 /// One agent: its session at the gateway and at itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
-    pub(crate) gateway: Session,
-    pub(crate) agent: Session,
-    pub(crate) lane: Lane,
+pub struct Pair {
+    /// The gateway's end.
+    pub gateway: Session,
+    /// The agent's end.
+    pub agent: Session,
+    /// The gateway's end of the one lane.
+    pub lane: Lane,
 }
 
 /// An agent with this name that serves `service`.
-pub(crate) fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
+///
+/// # Panics
+///
+/// If the name is none.
+pub fn pair(name: &str, service: impl AgentService + Sync) -> Pair {
     let end = |opens| {
         Session::new(SessionConfig {
             id: SessionId::from_random(random()),
@@ -84,16 +91,23 @@ fn carry<S: AgentService + Sync>(from: Lane, session: Session, to: Lane, service
 
 /// Agents that are always the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Fixed(Arc<[Member]>);
+pub struct Fixed(Arc<[Member]>);
 
 impl Fixed {
-    pub(crate) fn new<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Self {
+    /// The agents of these sessions, all of the same weight.
+    pub fn new<'a>(sessions: impl IntoIterator<Item = &'a Session>) -> Self {
         Self(
             sessions
                 .into_iter()
                 .map(|session| Member::new(session.clone(), 1))
                 .collect(),
         )
+    }
+}
+
+impl FromIterator<Member> for Fixed {
+    fn from_iter<T: IntoIterator<Item = Member>>(members: T) -> Self {
+        Self(members.into_iter().collect())
     }
 }
 
@@ -104,7 +118,12 @@ impl Agents for Fixed {
 }
 
 /// What a request that goes to a group has in its extensions.
-pub(crate) fn routed() -> Routed {
+///
+/// # Panics
+///
+/// Never.
+#[must_use]
+pub fn routed() -> Routed {
     let target = Target::Group("app".parse().expect("a valid name"));
     Routed::new("all", target)
 }
