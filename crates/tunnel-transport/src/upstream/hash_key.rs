@@ -55,10 +55,6 @@ mod tests {
 
     use super::*;
 
-    fn key(key: HashKey, request: &Request<()>) -> Option<u64> {
-        key.hash(request)
-    }
-
     #[test]
     fn keys_are_found_where_they_stand() {
         let request = Request::builder()
@@ -70,20 +66,20 @@ mod tests {
             .unwrap();
         let ann = Some(key_hash(b"ann"));
         assert_eq!(
-            key(HashKey::Header(HeaderName::from_static("x-user")), &request),
+            HashKey::Header(HeaderName::from_static("x-user")).hash(&request),
             ann
         );
-        assert_eq!(key(HashKey::Cookie("session".into()), &request), ann);
-        assert_eq!(key(HashKey::Cookie("essio".into()), &request), None);
-        assert_eq!(key(HashKey::Address, &request), Some(key_hash(&[192, 0, 2, 1])));
+        assert_eq!(HashKey::Cookie("session".into()).hash(&request), ann);
+        assert_eq!(HashKey::Cookie("essio".into()).hash(&request), None);
+        assert_eq!(HashKey::Address.hash(&request), Some(key_hash(&[192, 0, 2, 1])));
     }
 
     #[test]
     fn the_address_is_that_of_the_connection_where_there_is_one() {
         let mut request = Request::new(());
-        assert_eq!(key(HashKey::Address, &request), None);
+        assert_eq!(HashKey::Address.hash(&request), None);
         let mapped: SocketAddr = "[::ffff:192.0.2.7]:1".parse().unwrap();
         request.extensions_mut().insert(PeerInfo::plaintext(mapped));
-        assert_eq!(key(HashKey::Address, &request), Some(key_hash(&[192, 0, 2, 7])));
+        assert_eq!(HashKey::Address.hash(&request), Some(key_hash(&[192, 0, 2, 7])));
     }
 }

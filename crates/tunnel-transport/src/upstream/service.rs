@@ -178,6 +178,10 @@ type OnIdle<F> = (F, Lease, Arc<Http1Pool>);
 impl Node {
     /// The way that most exchanges go: over HTTP/1.1, on a connection that is idle. None of it has to wait, so that the request
     /// goes to the connection at once, and through no future. Gives the request back if there is none.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the request goes on, and a box would be paid for by each that finds no idle connection"
+    )]
     pub(super) fn on_idle(
         &self,
         mut request: Request<Upload>,

@@ -107,9 +107,8 @@ impl Call {
                     Err(_) => Event::Ended(Verdict::Failing),
                 };
             }
-            let frame = match self.body.frame().await {
-                Some(Ok(frame)) => frame,
-                Some(Err(_)) | None => return Event::Ended(Verdict::Failing),
+            let Some(Ok(frame)) = self.body.frame().await else {
+                return Event::Ended(Verdict::Failing);
             };
             match frame.into_data() {
                 Ok(data) if self.read.len() + data.len() <= MAX_BYTES => self.read.put(data),

@@ -68,7 +68,7 @@ async fn a_status_says_whether_an_endpoint_is_well() {
     upstream.start();
     soon(async {
         while !asked.load(Ordering::SeqCst) {
-            settle().await
+            settle().await;
         }
     })
     .await;
@@ -131,7 +131,7 @@ async fn a_service_says_whether_it_serves() {
         // The connection of the check.
         soon(async {
             while upstream.connections() == 0 {
-                settle().await
+                settle().await;
             }
         })
         .await;
@@ -152,7 +152,7 @@ async fn a_service_says_whether_it_serves() {
         drop(upstream);
         soon(async {
             while count.get() > 0 {
-                settle().await
+                settle().await;
             }
         })
         .await;
@@ -186,7 +186,7 @@ async fn a_server_without_the_service_is_well_and_not_asked_again() {
         upstream.start();
         soon(async {
             while calls.load(Ordering::SeqCst) == 0 {
-                settle().await
+                settle().await;
             }
         })
         .await;

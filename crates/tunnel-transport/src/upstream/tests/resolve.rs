@@ -55,7 +55,7 @@ async fn all_addresses_are_endpoints_and_the_old_ones_go() {
     let wanted = [b.to_string(), c.to_string()].into();
     soon(async {
         while names(&upstream) != wanted {
-            settle().await
+            settle().await;
         }
     })
     .await;
@@ -90,7 +90,7 @@ async fn what_runs_at_an_address_that_goes_is_finished() {
         let running = tokio::spawn(upstream.clone().oneshot(get()));
         soon(async {
             while old.accepted() == 0 {
-                settle().await
+                settle().await;
             }
         })
         .await;
@@ -98,7 +98,7 @@ async fn what_runs_at_an_address_that_goes_is_finished() {
         let wanted = [new.addr.to_string()].into();
         soon(async {
             while names(&upstream) != wanted {
-                settle().await
+                settle().await;
             }
         })
         .await;
@@ -107,7 +107,7 @@ async fn what_runs_at_an_address_that_goes_is_finished() {
         // And nothing of it is left.
         soon(async {
             while upstream.connections() > 0 {
-                settle().await
+                settle().await;
             }
         })
         .await;

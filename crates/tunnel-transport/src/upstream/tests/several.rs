@@ -164,7 +164,7 @@ async fn an_upgrade_goes_to_the_endpoint_that_is_there() {
     drop((response, sender));
     soon(async {
         while upstream.endpoints()[1].pending > 0 {
-            settle().await
+            settle().await;
         }
     })
     .await;
@@ -220,7 +220,7 @@ async fn one_that_fails_is_ejected_and_taken_back() {
     failing.store(false, Ordering::SeqCst);
     soon(async {
         while ask(&upstream).await != "flaky" {
-            settle().await
+            settle().await;
         }
     })
     .await;
