@@ -93,7 +93,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             .layer(grpc_web)
             .layer(RescueLayer::new())
             .layer(route)
-            .layer(config.guards.clone().deadline(listener.deadline.clone()))
+            .layer(config.guards.clone().deadline(listener.deadline))
             // From here on, requests for the gateway's own upstreams go another way.
             .layer(split)
             .layer(config.balance.clone().layer(gateway.agents()))
