@@ -217,7 +217,8 @@ async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown
         match event {
             Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
             Event::Said(Payload::Drain(_)) => session.drain(),
-            Event::Said(_) | Event::Suspect(_) => {}
+            Event::Suspect(is_suspect) => session.suspect(is_suspect),
+            Event::Said(_) => {}
             Event::Silent => return AgentError::lost("the gateway was silent for too long"),
             Event::Ended(None) => return AgentError::lost("the gateway closed the session"),
             Event::Ended(Some(status)) => {

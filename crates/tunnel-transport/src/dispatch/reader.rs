@@ -44,7 +44,9 @@ impl LaneReader {
         let error = loop {
             tokio::select! {
                 message = self.stream.message() => {
-                    pulse.heard();
+                    if pulse.heard() {
+                        self.session.suspect_lane(self.guard.lane(), false);
+                    }
                     match message {
                         Ok(Some(message)) => {
                             if let Err(error) = self.take(message, &limits, &mut pulse) {
@@ -59,7 +61,10 @@ impl LaneReader {
                     tokio::task::coop::consume_budget().await;
                 }
                 beat = pulse.beat() => match beat {
-                    Beat::Ping(nonce) => self.guard.lane().signal(signal(Payload::Ping(nonce))),
+                    Beat::Ping(nonce) => {
+                        self.guard.lane().signal(signal(Payload::Ping(nonce)));
+                        self.session.suspect_lane(self.guard.lane(), pulse.is_suspect());
+                    }
                     Beat::Lost => break lost("the lane was silent for too long"),
                 }
             }

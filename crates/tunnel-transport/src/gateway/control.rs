@@ -1,14 +1,6 @@
 //! The task behind one ControlStream: registration, heartbeat, drain.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -73,7 +65,7 @@ impl Refusal {
 
 impl ControlTask {
     pub(super) async fn run(mut self) {
-        let (registered, session, suspect) = match self.open().await {
+        let (registered, session) = match self.open().await {
             Ok(open) => open,
             Err(Refusal {
                 code,
@@ -149,8 +141,11 @@ impl ControlTask {
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
                 Event::Suspect(is_suspect) => {
-                    suspect.store(is_suspect, Ordering::Relaxed);
-                    gateway.0.registry.touch();
+                    if is_suspect != session.is_suspect() {
+                        info!(agent.id = %agent, session.id = %id, is_suspect, "an agent fell silent, or is heard again");
+                    }
+                    // Who watches the session hears of it.
+                    session.suspect(is_suspect);
                 }
                 Event::Silent => break "it was silent for too long".to_owned(),
                 Event::Ended(None) => break "it closed its stream".to_owned(),
@@ -162,7 +157,7 @@ impl ControlTask {
     }
 
     /// Takes the first message, and registers the session that it asks for.
-    async fn open(&mut self) -> Result<(Registered, Session, Arc<AtomicBool>), Refusal> {
+    async fn open(&mut self) -> Result<(Registered, Session), Refusal> {
         let first = match timeout(OPEN_TIMEOUT, self.stream.message()).await {
             Ok(Ok(Some(message))) => message.payload,
             Ok(_) => {
@@ -203,7 +198,6 @@ impl ControlTask {
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
         });
-        let suspect = Arc::new(AtomicBool::new(false));
         if shared.registry.list().len() >= shared.max_sessions {
             let text = "the gateway has as many agents as it takes";
             return Err(Refusal::new(Code::Overloaded, text).after(Duration::from_secs(5)));
@@ -217,7 +211,6 @@ impl ControlTask {
             hosts: names.hosts,
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
-            suspect: suspect.clone(),
         };
         let registered = shared.registry.register(entry).map_err(|_| {
             let text =
@@ -236,7 +229,7 @@ impl ControlTask {
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,
             hosts = ?open.hosts, version = %open.version, "an agent connected"
         );
-        Ok((registered, session, suspect))
+        Ok((registered, session))
     }
 
     fn answer(&self, session: &Session, lane_key: &LaneKey) -> pb::StreamOpenResponse {

@@ -7,10 +7,7 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
@@ -72,8 +69,6 @@ struct Snapshot {
 /// A group that is known.
 struct Group {
     members: Arc<[Member]>,
-    /// Whether each of them has been silent.
-    suspects: Vec<Arc<AtomicBool>>,
     /// Those of them that have registered a host, by the host.
     hosts: HashMap<Arc<str>, Arc<[Member]>>,
 }
@@ -93,8 +88,6 @@ pub(super) struct Entry {
     pub(super) hosts: Vec<Arc<str>>,
     pub(super) weight: u32,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
-    /// Whether the ControlStream has been silent for an interval.
-    pub(super) suspect: Arc<AtomicBool>,
 }
 
 impl Entry {
@@ -120,7 +113,7 @@ pub struct AgentStatus {
     pub hosts: Vec<Arc<str>>,
     /// Its share of new exchanges.
     pub weight: u32,
-    /// Whether it has been silent for a heartbeat.
+    /// Whether its ControlStream, or every lane, has been silent for a heartbeat.
     pub suspect: bool,
 }
 
@@ -147,7 +140,7 @@ impl Registry {
             services: entry.services.clone(),
             hosts: entry.hosts.clone(),
             weight: entry.weight,
-            suspect: entry.suspect.load(Ordering::Relaxed),
+            suspect: entry.session.is_suspect(),
         };
         let mut list: Vec<_> = self.state().sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
@@ -164,7 +157,7 @@ impl Registry {
                 .sessions
                 .values()
                 .find(same)
-                .map(|old| (old.session.id(), old.suspect.load(Ordering::Relaxed)));
+                .map(|old| (old.session.id(), old.session.is_suspect()));
             let replaced = match old {
                 Some((_, false)) => return Err(AlreadyConnected),
                 Some((old, true)) => Some(old),
@@ -212,11 +205,9 @@ impl Registry {
     /// Whether an agent of `group` could take an exchange now; `None` for a group that nobody has registered yet.
     pub(super) fn can_carry(&self, group: &GroupName) -> Option<bool> {
         let snapshot = self.0.snapshot.load();
-        let Group {
-            members, suspects, ..
-        } = snapshot.groups.get(group)?;
-        let mut each = members.iter().zip(suspects);
-        Some(each.any(|(member, suspect)| member.session.is_available() && !suspect.load(Ordering::Relaxed)))
+        let can_carry = |session: &Session| session.is_available() && !session.is_suspect();
+        let members = &snapshot.groups.get(group)?.members;
+        Some(members.iter().any(|member| can_carry(&member.session)))
     }
 
     pub(super) fn life(&self) -> Life {
@@ -295,7 +286,6 @@ impl State {
 #[derive(Default)]
 struct Making {
     members: Vec<Member>,
-    suspects: Vec<Arc<AtomicBool>>,
     hosts: HashMap<Arc<str>, Vec<Member>>,
 }
 
@@ -309,14 +299,12 @@ impl Making {
             self.hosts.entry(host.clone()).or_default().push(member.clone());
         }
         self.members.push(member);
-        self.suspects.push(entry.suspect.clone());
     }
 
     fn done(self) -> Group {
         let hosts = self.hosts.into_iter();
         Group {
             members: self.members.into(),
-            suspects: self.suspects,
             hosts: hosts.map(|(host, members)| (host, members.into())).collect(),
         }
     }
