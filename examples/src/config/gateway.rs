@@ -24,6 +24,7 @@ use super::{
     error::Checker,
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
+    heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     rates::{self, RawRate},
     rules::{self, GroupUse, RawRule},
@@ -35,6 +36,9 @@ use super::{
     websocket::WebSocket,
     yaml,
 };
+
+/// How long a gateway that was told to stop still takes connections, so that balancers see that it is not ready any more.
+const DEFAULT_LAME_DUCK: Duration = Duration::from_secs(5);
 
 /// How long exchanges may go on when the gateway stops.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
@@ -58,6 +62,8 @@ pub struct GatewayConfig {
     pub has_tls: bool,
     /// The limits of heads, and the peers whose forwarding headers are believed.
     pub policy: Policy,
+    /// How long it is a lame duck before.
+    pub lame_duck: Duration,
     /// How long exchanges may go on when the gateway stops.
     pub drain: Duration,
     /// How an agent is chosen.
@@ -105,6 +111,7 @@ struct RawGateway {
     agents: Spanned<RawAgents>,
     #[serde(default)]
     limits: Limits,
+    lame_duck: Option<Time>,
     drain: Option<Time>,
     #[serde(default)]
     trusted_peers: Vec<Spanned<String>>,
@@ -137,6 +144,7 @@ struct RawAgents {
     #[serde(default, deserialize_with = "tls::present")]
     auth: Option<Spanned<RawAgentsAuth>>,
     recheck: Option<Time>,
+    heartbeat: Option<Spanned<RawHeartbeat>>,
     #[serde(default)]
     route_services: bool,
 }
@@ -205,6 +213,11 @@ impl RawGateway {
         let agents_limits = self.limits.agents();
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
+        let lame_duck = self.lame_duck.map_or(DEFAULT_LAME_DUCK, |time| time.0);
+        let heartbeat = agents
+            .heartbeat
+            .as_ref()
+            .map(|heartbeat| heartbeat.value.check(heartbeat.referenced, checker));
         let (gateway, access) = match (tokens?, agents_auth) {
             (Some(tokens), Some(auth)) => (
                 Gateway::builder().agent_auth(Both(tokens, auth?)),
@@ -220,6 +233,10 @@ impl RawGateway {
             Some(time) => gateway.recheck_agents(time.0),
             None => gateway,
         };
+        let gateway = match heartbeat {
+            Some(heartbeat) => gateway.heartbeat(heartbeat?),
+            None => gateway,
+        };
         let tls = tls?;
         let has_tls = tls.is_some();
         let entry = match tls {
@@ -232,9 +249,10 @@ impl RawGateway {
             agents_tls: agents_tls?,
             agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
-            entry: entry.drain(drain),
+            entry: entry.lame_duck(lame_duck).drain(drain),
             has_tls,
             policy: policy.trusted_peers(trusted?),
+            lame_duck,
             drain,
             balance: self.balance.into(),
             rules: rules?,

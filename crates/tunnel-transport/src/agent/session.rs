@@ -216,7 +216,9 @@ async fn watch(session: &Session, control: &mut ControlStream, shown: &mut Shown
         };
         match event {
             Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
-            Event::Said(Payload::Drain(_)) => session.drain(),
+            Event::Said(Payload::Drain(drain)) => {
+                info!(session.id = %session.id(), reason = %drain.reason, "the gateway leaves");
+            }
             Event::Suspect(is_suspect) => session.suspect(is_suspect),
             Event::Said(_) => {}
             Event::Silent => return AgentError::lost("the gateway was silent for too long"),

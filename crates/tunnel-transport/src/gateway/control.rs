@@ -212,7 +212,7 @@ impl ControlTask {
             weight: open.weight.clamp(1, 1_000),
             control: self.replies.clone(),
         };
-        let registered = shared.registry.register(entry).map_err(|_| {
+        let registered = shared.registry.register(entry.clone()).map_err(|_| {
             let text =
                 "this process of the agent is connected already; if it is not, its old session ends soon";
             Refusal::new(Code::AlreadyConnected, text).after(shared.heartbeat.interval)
@@ -224,6 +224,7 @@ impl ControlTask {
                 "the stream ended while it was opened",
             ));
         }
+        self.gateway.tell_late(&entry);
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,

@@ -10,6 +10,7 @@ mod builder;
 mod control;
 mod health;
 mod lanes;
+mod leave;
 mod listen;
 mod names;
 mod recheck;

@@ -14,7 +14,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
-    Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
+    AgentId, Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId,
+    TunnelError,
 };
 
 use self::services::Owners;
@@ -46,7 +47,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Serving,
-    /// It takes no new agents, and its sessions drain.
+    /// It takes no new agents, and tells those that it has to connect elsewhere. It still serves.
+    Leaving,
+    /// Its sessions drain.
     Stopping,
     /// Its sessions have ended.
     Stopped,
@@ -58,6 +61,8 @@ struct State {
     owners: Owners,
     /// The groups that were ever registered, within the bound.
     known: HashSet<GroupName>,
+    /// The agents that the operator gives a rest.
+    drained: HashSet<AgentId>,
 }
 
 #[derive(Default)]
@@ -115,6 +120,8 @@ pub struct AgentStatus {
     pub weight: u32,
     /// Whether its ControlStream, or every lane, has been silent for a heartbeat.
     pub suspect: bool,
+    /// Whether it gets nothing new, because the operator [drains](super::Gateway::drain_agent) it.
+    pub drained: bool,
 }
 
 /// The same process of an agent is connected already.
@@ -134,6 +141,7 @@ impl Registry {
     /// The agents that are connected, by the name of the agent.
     #[must_use]
     pub fn list(&self) -> Vec<AgentStatus> {
+        let state = self.state();
         let status = |entry: &Entry| AgentStatus {
             session: entry.session.clone(),
             groups: entry.groups.clone(),
@@ -141,8 +149,9 @@ impl Registry {
             hosts: entry.hosts.clone(),
             weight: entry.weight,
             suspect: entry.session.is_suspect(),
+            drained: state.drained.contains(entry.session.agent()),
         };
-        let mut list: Vec<_> = self.state().sessions.values().map(status).collect();
+        let mut list: Vec<_> = state.sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
         list
     }
@@ -214,6 +223,29 @@ impl Registry {
         *self.0.life.borrow()
     }
 
+    /// From serving to leaving; tells whether it was serving.
+    pub(super) fn begin_to_leave(&self) -> bool {
+        self.0.life.send_if_modified(|life| {
+            let is_serving = *life == Life::Serving;
+            if is_serving {
+                *life = Life::Leaving;
+            }
+            is_serving
+        })
+    }
+
+    /// Says whether an agent gets nothing new; tells whether it got nothing before.
+    pub(super) fn set_drained(&self, agent: &AgentId, is_drained: bool) -> bool {
+        let mut state = self.state();
+        let was_drained = if is_drained {
+            !state.drained.insert(agent.clone())
+        } else {
+            state.drained.remove(agent)
+        };
+        self.publish(&mut state);
+        was_drained
+    }
+
     pub(super) fn set_life(&self, life: Life) {
         self.0.life.send_replace(life);
     }
@@ -259,7 +291,8 @@ impl State {
     fn snapshot(&mut self) -> Snapshot {
         let mut groups = HashMap::<GroupName, Making>::new();
         // In one order everywhere, so that a rotation goes round.
-        let mut entries: Vec<_> = self.sessions.values().collect();
+        let takes_new = |entry: &&Entry| !self.drained.contains(entry.session.agent());
+        let mut entries: Vec<_> = self.sessions.values().filter(takes_new).collect();
         entries.sort_by_cached_key(|entry| (entry.session.agent().clone(), entry.session.id().to_string()));
         for entry in entries {
             for group in &entry.groups {
