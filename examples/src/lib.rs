@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod config;
+mod fields;
 pub mod greeter;
 pub mod program;
 mod shutdown;

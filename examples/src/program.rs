@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, runtime::Builder};
 use tracing_subscriber::EnvFilter;
 use tunnel_transport::net;
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, fields::Fields};
 
 /// The command line of `gateway` and `agent`. A wrong one ends the process with the code 2.
 #[derive(Clone, Debug, Parser)]
@@ -104,6 +104,7 @@ pub fn log(default: &str) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
+        .fmt_fields(Fields)
         .init();
 }
 

@@ -77,12 +77,15 @@ impl Upstreams {
         1 + self.0.routes.len()
     }
 
-    fn choose<B>(&self, request: &Request<B>) -> Upstream {
+    fn choose<B>(&self, request: &Request<B>) -> &Upstream {
+        if self.0.routes.is_empty() {
+            return &self.0.default;
+        }
         let host = host_of(request);
         let path = canonical_path(request.uri().path(), &Policy::new());
         let path = path.as_deref().unwrap_or(request.uri().path());
         let found = self.0.routes.iter().find(|route| route.matches(&host, path));
-        found.map_or(&self.0.default, |route| &route.upstream).clone()
+        found.map_or(&self.0.default, |route| &route.upstream)
     }
 }
 
@@ -109,7 +112,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        self.choose(&request).call(request)
+        self.choose(&request).clone().call(request)
     }
 }
 

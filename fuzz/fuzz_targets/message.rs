@@ -2,10 +2,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
-use tunnel_transport::wire::{Limits, TunnelMessage, decode};
+use tunnel_transport::wire::{Encoded, Limits, TunnelMessage, decode};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(message) = TunnelMessage::decode(bytes) {
-        let _ = decode(message, &Limits::MAX);
+    let ours = decode(&Encoded::take(&mut &*bytes), &Limits::MAX);
+    if let Ok(Some(_)) = ours {
+        assert!(TunnelMessage::decode(bytes).is_ok(), "what is no message was taken for one");
     }
 });

@@ -78,7 +78,7 @@ where
         data: Bytes::new(),
         end: None,
         credit,
-        trace_id: String::new(),
+        trace_id: None,
     }));
     let pump = Pump::new(start, body, send, TunnelTransport::new());
     // Whatever it fails with reaches the receiving half as well.

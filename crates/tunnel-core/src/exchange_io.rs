@@ -3,7 +3,7 @@
 use crate::{
     body::TunnelBody,
     head::{Protocol, RequestHead, ResponseHead},
-    id::RequestId,
+    id::{RequestId, TraceId},
     session::Session,
 };
 
@@ -18,8 +18,8 @@ pub struct ExchangeRequest<B> {
     pub head: RequestHead,
     /// The body.
     pub body: B,
-    /// The trace that it belongs to, or empty.
-    pub trace_id: String,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
 }
 
 /// The response of an exchange.

@@ -1,6 +1,11 @@
 //! Names of things.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -8,8 +13,15 @@ use uuid::Uuid;
 pub const MAX_NAME_BYTES: usize = 253;
 
 /// The name of one exchange: a UUID (version 7, RFC 9562) in text form on the wire, never reused in a session.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(Uuid);
+
+impl Hash for RequestId {
+    /// As one number, which is all that the maps of a session want to see.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.as_u128());
+    }
+}
 
 impl RequestId {
     /// The id of messages that belong to no exchange; empty on the wire.
@@ -19,6 +31,23 @@ impl RequestId {
     #[must_use]
     pub fn from_parts(unix_millis: u64, random: [u8; 10]) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_millis, &random).into_uuid())
+    }
+
+    /// The bytes of the text form.
+    pub const TEXT_LEN: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// The text form, as it stands on the wire, written into `text`.
+    pub fn text<'a>(&self, text: &'a mut [u8; Self::TEXT_LEN]) -> &'a str {
+        self.0.hyphenated().encode_lower(text)
+    }
+
+    /// The id with this text form.
+    ///
+    /// # Errors
+    ///
+    /// If it is that of no UUID.
+    pub fn from_text(text: &[u8]) -> Result<Self, InvalidId> {
+        Uuid::try_parse_ascii(text).map(Self).map_err(|_| InvalidId)
     }
 
     /// Whether this is [`NIL`](Self::NIL).
@@ -94,6 +123,40 @@ random_id! {
     SessionId;
     /// The name of one agent process, made at its start.
     InstanceId;
+}
+
+/// The `trace-id` of a W3C `traceparent`: 32 hexadecimal digits in lower case (Trace Context, section 3.2.2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 32]);
+
+impl TraceId {
+    /// The trace id with this text; `None` for any other text.
+    #[must_use]
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        let digits: [u8; 32] = text.try_into().ok()?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() | (b'a'..=b'f').contains(&byte);
+        // Without a branch for each digit.
+        let are_digits = digits.iter().fold(true, |all, byte| all & is_digit(*byte));
+        are_digits.then_some(Self(digits))
+    }
+
+    /// The 32 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The secret that every lane of a session must show. `Debug` does not print it.
@@ -183,6 +246,27 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.0.get_version_num(), 7);
         assert_eq!("".parse::<RequestId>(), Err(InvalidId));
+    }
+
+    #[test]
+    fn a_trace_id_is_32_digits_in_lower_case() {
+        let text = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let id = TraceId::from_text(text.as_bytes()).unwrap();
+        assert_eq!(
+            (id.as_str(), format!("{id} {id:?}")),
+            (text, format!("{text} {text}"))
+        );
+        let bad = [
+            "",
+            "4bf92f3577b34da6a3ce929d0e0e473",
+            "4BF92F3577B34DA6A3CE929D0E0E4736",
+            "4bf92f3577b34da6a3ce929d0e0e473g",
+            "4bf92f3577b34da6a3ce929d0e0e47360",
+            "4bf92f3577b34da6a3ce929d0e0e473\u{7f}",
+        ];
+        for bad in bad {
+            assert_eq!(TraceId::from_text(bad.as_bytes()), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -15,9 +15,11 @@ pub mod body;
 pub mod error;
 pub mod exchange;
 pub mod exchange_io;
+mod fifo;
 pub mod flow;
 pub mod head;
 pub mod id;
+mod id_map;
 pub mod lane;
 pub mod lifetime;
 pub mod limits;
@@ -44,7 +46,7 @@ pub use crate::{
     exchange_io::{ExchangeRequest, ExchangeResponse},
     flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
-    id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId},
+    id::{AgentId, GroupName, InstanceId, LaneKey, RequestId, SessionId, TraceId},
     lane::Lane,
     lifetime::Lifetime,
     limits::{Limit, Limits, Rate},

@@ -32,7 +32,30 @@ use http::Extensions;
 /// assert_eq!(released.try_recv(), Ok("released"));
 /// ```
 #[derive(Clone, Default)]
-pub struct Lifetime(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+pub struct Lifetime(Arc<Mutex<Held>>);
+
+type Guard = Box<dyn Any + Send>;
+
+/// The guards, in the order in which they came, and are dropped.
+#[derive(Default)]
+struct Held {
+    /// As many as most exchanges have: a span and a place.
+    first: [Option<Guard>; 2],
+    more: Vec<Guard>,
+}
+
+impl Held {
+    fn push(&mut self, guard: Guard) {
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(guard),
+            None => self.more.push(guard),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.iter().flatten().count() + self.more.len()
+    }
+}
 
 impl Lifetime {
     /// The lifetime of the request with these extensions; puts one there if there is none yet.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::{
     head::{Protocol, RequestHead, ResponseHead},
-    id::RequestId,
+    id::{RequestId, TraceId},
     reason::ResetReason,
     ws::WsFrame,
 };
@@ -70,8 +70,8 @@ pub struct RequestStart {
     pub end: Option<End>,
     /// The credit for the response's body, in bytes.
     pub credit: u32,
-    /// The trace this belongs to, for the far end's log: the `trace-id` of a W3C `traceparent`, or empty.
-    pub trace_id: String,
+    /// The trace this belongs to, for the far end's log.
+    pub trace_id: Option<TraceId>,
 }
 
 /// The head of a response, with the body or its beginning if that is there already.
@@ -97,8 +97,8 @@ pub struct Data {
 /// The end of one direction.
 #[derive(Clone, Default)]
 pub struct End {
-    /// The trailers, if there are any.
-    pub trailers: Option<HeaderMap>,
+    /// The trailers, if there are any. Boxed, because few messages have them, and every message has room for an end.
+    pub trailers: Option<Box<HeaderMap>>,
 }
 
 /// The end of an exchange, before its time.
@@ -173,7 +173,7 @@ impl fmt::Debug for ResponseStart {
 
 impl fmt::Debug for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let trailers = self.trailers.as_ref().map(HeaderMap::len);
+        let trailers = self.trailers.as_deref().map(HeaderMap::len);
         f.debug_struct("End").field("trailers", &trailers).finish()
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     error::{Cause, Initiator, TunnelError},
     exchange::Exchange,
-    lane::Ticket,
+    lane::{Class, Ticket},
     message::TunnelMessage,
     reason::ResetReason,
     session::Session,
@@ -27,16 +27,27 @@ use crate::{
 pub struct Outgoing {
     missing: Missing,
     message: TunnelMessage,
+    weight: usize,
 }
 
 impl Outgoing {
-    pub(crate) fn new(session: Session, exchange: Arc<Exchange>, message: TunnelMessage) -> Self {
+    /// `weight` is what the lane counts for the message.
+    pub(crate) fn new(
+        session: Session,
+        exchange: Arc<Exchange>,
+        message: TunnelMessage,
+        weight: usize,
+    ) -> Self {
         let missing = Missing {
             session,
             exchange,
             is_queued: false,
         };
-        Self { missing, message }
+        Self {
+            missing,
+            message,
+            weight,
+        }
     }
 
     /// The session that the message belongs to.
@@ -53,10 +64,14 @@ impl Outgoing {
 
     /// Queues the message on its exchange's lane, waiting for room there.
     pub fn enqueue(self) -> Enqueue {
-        let Self { missing, message } = self;
+        let Self {
+            missing,
+            message,
+            weight,
+        } = self;
         Enqueue {
             missing,
-            ticket: Ticket::default(),
+            ticket: Ticket::new(Class::of(&message.payload), weight),
             message: Some(message),
         }
     }

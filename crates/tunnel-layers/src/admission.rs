@@ -1,22 +1,43 @@
 //! What each of our layers does first.
 
-use http::Request;
+use std::mem;
+
+use http::{Request, request::Parts};
 use tunnel_core::{TunnelError, admit};
 
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
-pub(crate) fn admit<B>(request: Request<B>) -> Result<Request<B>, TunnelError> {
-    if request.extensions().get::<admit::Canonical>().is_some() {
-        return Ok(request);
+pub(crate) fn admit<B>(mut request: Request<B>) -> Result<Request<B>, TunnelError> {
+    ensure(&mut request).map(|()| request)
+}
+
+/// The same in place; a request that is refused is as it was. Nothing is moved where a layer further out has admitted it.
+pub(crate) fn ensure<B>(request: &mut Request<B>) -> Result<(), TunnelError> {
+    if admit::is_admitted(request.extensions()) {
+        return Ok(());
     }
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, ()) = Request::new(()).into_parts();
+    swap(request, &mut parts);
+    let admitted = admit_new(&mut parts);
+    swap(request, &mut parts);
+    admitted
+}
+
+fn swap<B>(request: &mut Request<B>, parts: &mut Parts) {
+    mem::swap(request.method_mut(), &mut parts.method);
+    mem::swap(request.uri_mut(), &mut parts.uri);
+    mem::swap(request.version_mut(), &mut parts.version);
+    mem::swap(request.headers_mut(), &mut parts.headers);
+    mem::swap(request.extensions_mut(), &mut parts.extensions);
+}
+
+fn admit_new(parts: &mut Parts) -> Result<(), TunnelError> {
     #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
     #[cfg(feature = "deadline")]
     note_arrival(&mut parts.extensions);
     #[cfg(feature = "upgrade")]
     find_protocol(&mut parts.extensions);
-    admit::ensure(&mut parts)?;
-    Ok(Request::from_parts(parts, body))
+    admit::ensure(parts)
 }
 
 /// Behind `axum::serve` the peer is known from `ConnectInfo`, if the app asked for it.
@@ -89,13 +110,16 @@ mod tests {
             .insert("x-forwarded-for", http::HeaderValue::from_static("mine"));
         assert_eq!(admit(admitted).unwrap().headers()["x-forwarded-for"], "mine");
 
-        let mut twice = request("/");
+        let mut twice = request("/a");
         twice
             .headers_mut()
             .append("host", http::HeaderValue::from_static("other"));
+        let refused = ensure(&mut twice).err().map(|error| error.cause());
+        assert_eq!(refused, Some(Cause::Malformed));
         assert_eq!(
-            admit(twice).err().map(|error| error.cause()),
-            Some(Cause::Malformed)
+            (twice.uri().path(), twice.headers().len()),
+            ("/a", 2),
+            "as it was"
         );
     }
 }

@@ -3,26 +3,50 @@
 use std::{
     mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use pin_project::pin_project;
 use tower_service::Service;
 
-/// Waits until its own service is ready, then calls it. For layers that are always ready themselves: under axum nobody
-/// else drives readiness.
+/// Waits until a service is ready, then calls it. For layers that are always ready themselves: under axum nobody else drives
+/// readiness.
 #[pin_project]
-pub(crate) struct Oneshot<S: Service<R>, R>(#[pin] State<S, R, S::Future>);
+pub(crate) struct Oneshot<S: Service<R>, R>(#[pin] State<S, R, S::Future, S::Error>);
 
 #[pin_project(project = StateProj)]
-enum State<S, R, F> {
-    Waiting(S, Option<R>),
+enum State<S, R, F, E> {
     Called(#[pin] F),
+    /// Boxed, because it is rare and large: most services are ready at once.
+    Waiting(Box<(S, Option<R>)>),
+    Unready(Option<E>),
 }
 
 impl<S: Service<R>, R> Oneshot<S, R> {
-    pub(crate) const fn new(service: S, request: R) -> Self {
-        Self(State::Waiting(service, Some(request)))
+    /// Calls the service, now if it is ready, and then without a clone of all that stands behind it. If it is not, the one that
+    /// was asked waits, for it may have a place in a line, and a clone takes its place.
+    pub(crate) fn now(service: &mut S, request: R) -> Self
+    where
+        S: Clone,
+    {
+        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => State::Called(service.call(request)),
+            Poll::Ready(Err(error)) => State::Unready(Some(error)),
+            Poll::Pending => {
+                let spare = service.clone();
+                State::Waiting(Box::new((mem::replace(service, spare), Some(request))))
+            }
+        };
+        Self(state)
+    }
+
+    /// The same for a service of its own, in a future that is being polled.
+    pub(crate) fn polled(mut service: S, request: R, cx: &mut Context<'_>) -> Self {
+        Self(match service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => State::Called(service.call(request)),
+            Poll::Ready(Err(error)) => State::Unready(Some(error)),
+            Poll::Pending => State::Waiting(Box::new((service, Some(request)))),
+        })
     }
 }
 
@@ -32,18 +56,23 @@ impl<S: Service<R>, R> Future for Oneshot<S, R> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().0;
         loop {
-            match state.as_mut().project() {
+            let future = match state.as_mut().project() {
                 StateProj::Called(future) => return future.poll(cx),
-                StateProj::Waiting(service, request) => {
+                StateProj::Unready(error) => {
+                    // Taken once: it is the end of this future.
+                    return mem::take(error).map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+                }
+                StateProj::Waiting(waiting) => {
+                    let (service, request) = &mut **waiting;
                     ready!(service.poll_ready(cx))?;
                     // Taken once: the state changes below, and an error above is the end of this future.
                     let Some(request) = mem::take(request) else {
                         return Poll::Pending;
                     };
-                    let future = service.call(request);
-                    state.set(State::Called(future));
+                    service.call(request)
                 }
-            }
+            };
+            state.set(State::Called(future));
         }
     }
 }

@@ -25,7 +25,14 @@ impl TraceId {
     /// The 32 digits as a header value.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
-        ascii(&self.to_string())
+        ascii(&self.digits())
+    }
+
+    /// The 32 digits.
+    fn digits(self) -> [u8; 32] {
+        let mut digits = [0; 32];
+        write_hex(&self.0.get().to_be_bytes(), &mut digits);
+        digits
     }
 }
 
@@ -35,11 +42,18 @@ impl SpanId {
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
     }
+
+    /// The 16 digits.
+    fn digits(self) -> [u8; 16] {
+        let mut digits = [0; 16];
+        write_hex(&self.0.get().to_be_bytes(), &mut digits);
+        digits
+    }
 }
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(text(&self.digits()))
     }
 }
 
@@ -51,7 +65,7 @@ impl fmt::Debug for TraceId {
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(text(&self.digits()))
     }
 }
 
@@ -120,10 +134,11 @@ impl TraceContext {
     /// The value of a `traceparent`, version 00.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
-        ascii(&format!(
-            "00-{}-{}-{:02x}",
-            self.trace_id, self.span_id, self.flags
-        ))
+        let mut value = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        value[3..35].copy_from_slice(&self.trace_id.digits());
+        value[36..52].copy_from_slice(&self.span_id.digits());
+        write_hex(&[self.flags], &mut value[53..]);
+        ascii(&value)
     }
 
     /// The name of the trace.
@@ -172,9 +187,23 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
+/// Writes the two lower case digits of each byte. A request has its ids written five times, so this goes past `core::fmt`.
+fn write_hex(bytes: &[u8], to: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(to.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+}
+
+/// Digits are always text.
+fn text(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
 /// Digits and dashes are always a valid value.
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+fn ascii(value: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(value).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

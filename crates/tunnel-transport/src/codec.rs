@@ -101,7 +101,7 @@ impl<T: Message> Encoder for TunnelEncoder<T> {
     }
 }
 
-fn buffers() -> BufferSettings {
+pub(crate) fn buffers() -> BufferSettings {
     BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)
 }
 

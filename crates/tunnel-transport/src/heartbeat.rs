@@ -1,6 +1,10 @@
 //! Whether the other end of a stream is still there.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -90,18 +94,23 @@ impl Pulse {
 
     /// The next thing to do. Cancel safe.
     pub(crate) async fn beat(&mut self) -> Beat {
-        self.ticks.tick().await;
+        poll_fn(|cx| self.poll_beat(cx)).await
+    }
+
+    /// The next thing to do.
+    pub(crate) fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Beat> {
+        ready!(self.ticks.poll_tick(cx));
         if std::mem::take(&mut self.heard) {
             self.silent = Duration::ZERO;
         } else {
             self.silent += self.heartbeat.interval;
         }
         if self.silent >= self.heartbeat.timeout {
-            return Beat::Lost;
+            return Poll::Ready(Beat::Lost);
         }
         self.next += 1;
         self.asked = Some((self.next, Instant::now()));
-        Beat::Ping(self.next)
+        Poll::Ready(Beat::Ping(self.next))
     }
 }
 

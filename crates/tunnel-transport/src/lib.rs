@@ -44,6 +44,6 @@ pub mod wire {
     pub use crate::{
         codec::{MAX_CHUNK_BYTES, MAX_FIELDS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES, TunnelCodec},
         generated::*,
-        pb::{DecodeError, Limits, decode, encode},
+        pb::{DecodeError, Encoded, Limits, Parts, Writer, decode},
     };
 }

@@ -53,6 +53,10 @@ impl KeyExtractor for By {
             Self::Header(by) => by.key(parts),
         }
     }
+
+    fn is_for_nobody(&self) -> bool {
+        matches!(self, Self::Nobody)
+    }
 }
 
 fn limits(parts: &Parts) -> Option<&Limits> {

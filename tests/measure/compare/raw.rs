@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::targets::AUTHORIZATION;
@@ -21,7 +21,18 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects.
     pub(crate) async fn connect(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(to).await?;
+        Self::new(TcpStream::connect(to).await?)
+    }
+
+    /// The same with a receive buffer of 16 KiB, so that whoever sends soon has to wait, and does not keep a processor from who
+    /// would read the first byte.
+    pub(crate) async fn connect_narrow(to: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(16 << 10)?;
+        Self::new(socket.connect(to).await?)
+    }
+
+    fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,

@@ -7,11 +7,11 @@ use std::{fmt, net::Ipv6Addr};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Uri, Version, header,
+    HeaderMap, HeaderValue, Version, header, request,
     uri::{Authority, Scheme},
 };
 
-use super::fault::Fault;
+use super::{fault::Fault, found::Found};
 
 /// The longest host name that the DNS can hold.
 const MAX_HOST_BYTES: usize = 253;
@@ -22,6 +22,14 @@ pub(crate) struct HostPort {
     pub(crate) authority: Authority,
     pub(super) host_len: usize,
     pub(super) port: Option<u16>,
+}
+
+impl HostPort {
+    /// The value of a field that names this host.
+    pub(crate) fn to_value(&self) -> Result<HeaderValue, Fault> {
+        // An authority has only bytes that a value may have.
+        HeaderValue::from_str(self.authority.as_str()).map_err(|_| Fault::malformed("the host is malformed"))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,24 +47,39 @@ struct Parsed<'a> {
     port: Option<u16>,
 }
 
+/// The text that names the host of a request, if it is the only one that does.
+pub(super) fn only(parts: &request::Parts, found: Found) -> Option<&[u8]> {
+    match parts.uri.authority() {
+        Some(authority) if !found.has(Found::HOST) && parts.version > Version::HTTP_11 => {
+            Some(authority.as_str().as_bytes())
+        }
+        Some(_) => None,
+        None => {
+            let mut hosts = parts.headers.get_all(header::HOST).iter();
+            let first = hosts.next()?;
+            hosts.next().is_none().then(|| first.as_bytes())
+        }
+    }
+}
+
 /// The one authority of a request: that of the target (absolute form, `:authority`), else `Host`. None for HTTP/1.0 without
 /// either.
 pub(super) fn choose(
-    version: Version,
-    uri: &Uri,
-    headers: &HeaderMap,
+    parts: &request::Parts,
+    found: Found,
     scheme: &Scheme,
 ) -> Result<Option<HostPort>, Fault> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts
-        .next()
-        .map(|value| parse(value.as_bytes(), scheme))
-        .transpose()?;
-    if hosts.next().is_some() {
-        return Err(Fault::malformed(
-            "the request has more than one Host field: send one",
-        ));
-    }
+    let request::Parts {
+        version,
+        uri,
+        headers,
+        ..
+    } = parts;
+    let version = *version;
+    let host = match found.has(Found::HOST) {
+        true => host_field(headers, scheme)?,
+        false => None,
+    };
     let target = uri
         .authority()
         .map(|authority| parse(authority.as_str().as_bytes(), scheme))
@@ -75,6 +98,21 @@ pub(super) fn choose(
         (None, Some(host)) => host.canonical(None).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// What the one `Host` field says.
+fn host_field<'a>(headers: &'a HeaderMap, scheme: &Scheme) -> Result<Option<Parsed<'a>>, Fault> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts
+        .next()
+        .map(|value| parse(value.as_bytes(), scheme))
+        .transpose()?;
+    if hosts.next().is_some() {
+        return Err(Fault::malformed(
+            "the request has more than one Host field: send one",
+        ));
+    }
+    Ok(host)
 }
 
 /// The canonical form of `authority`.

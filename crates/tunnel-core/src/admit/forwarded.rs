@@ -4,12 +4,14 @@
 //! that the policy trusts is a proxy that did the same: what it says is kept, and continued with its own address. Many
 //! proxies speak only one of the two dialects; only that one is then continued, so that the upstream never gets two stories.
 
-use std::{fmt::Write, net::IpAddr};
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, uri::Scheme};
 
-use super::{authority::HostPort, policy::Policy};
+use super::{
+    found::Found,
+    origin::{Origin, proto},
+    policy::Policy,
+};
 use crate::peer::PeerInfo;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -38,39 +40,53 @@ const SPOOFABLE: &[&str] = &[
 const FRAMING: &[&str] = &["content-length", "transfer-encoding"];
 
 /// Drops what is not to be believed and says what the socket says.
-pub(super) fn apply(headers: &mut HeaderMap, peer: &PeerInfo, host: Option<&HostPort>, policy: &Policy) {
-    let addr = peer.addr.map(|addr| addr.ip().to_canonical());
-    if addr.is_some_and(|addr| policy.trusts(addr)) {
+pub(super) fn apply(
+    headers: &mut HeaderMap,
+    found: Found,
+    origin: &Origin,
+    peer: &PeerInfo,
+    policy: &Policy,
+) {
+    let is_trusted = peer.addr.is_some_and(|addr| policy.trusts(addr.ip()));
+    if found.has(Found::SPOOFABLE) && is_trusted {
         remove(headers, |name| name.contains('_') && is_spoofable(name));
-    } else {
+        go_on(headers, origin, &peer.scheme);
+        return;
+    }
+    if found.has(Found::SPOOFABLE) {
         remove_untrusted(headers);
     }
-    // After the removal, whatever is left is from a trusted peer.
+    headers.insert(FORWARDED, origin.element.clone());
+    if let Some(addr) = &origin.addr {
+        headers.insert(X_FORWARDED_FOR, addr.clone());
+    }
+    if let Some(host) = &origin.host {
+        headers.insert(X_FORWARDED_HOST, host.value.clone());
+    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto(&peer.scheme)));
+}
+
+/// Continues what a trusted peer says, in the dialect that it speaks.
+fn go_on(headers: &mut HeaderMap, origin: &Origin, scheme: &Scheme) {
     let speaks_forwarded = headers.contains_key(FORWARDED);
     let speaks_x = [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO]
         .iter()
         .any(|name| headers.contains_key(name));
     if speaks_forwarded || !speaks_x {
-        append(headers, FORWARDED, &element(addr, host, &peer.scheme));
+        append(headers, FORWARDED, &origin.element);
     }
     if speaks_x || !speaks_forwarded {
-        apply_x(headers, addr, host, &peer.scheme);
-    }
-}
-
-fn apply_x(headers: &mut HeaderMap, addr: Option<IpAddr>, host: Option<&HostPort>, scheme: &Scheme) {
-    if let Some(addr) = addr {
-        append(headers, X_FORWARDED_FOR, &addr.to_string());
-    }
-    if let Some(host) = host
-        && !headers.contains_key(X_FORWARDED_HOST)
-        && let Ok(value) = HeaderValue::from_str(host.authority.as_str())
-    {
-        headers.insert(X_FORWARDED_HOST, value);
-    }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        let value = if *scheme == Scheme::HTTPS { "https" } else { "http" };
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(value));
+        if let Some(addr) = &origin.addr {
+            append(headers, X_FORWARDED_FOR, addr);
+        }
+        if let Some(host) = &origin.host {
+            headers
+                .entry(X_FORWARDED_HOST)
+                .or_insert_with(|| host.value.clone());
+        }
+        headers
+            .entry(X_FORWARDED_PROTO)
+            .or_insert(HeaderValue::from_static(proto(scheme)));
     }
 }
 
@@ -80,7 +96,6 @@ pub(super) fn remove_untrusted(headers: &mut HeaderMap) {
 }
 
 fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
-    // Mostly there is none, and nothing is allocated.
     let unwanted: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_unwanted(name.as_str()))
@@ -93,14 +108,13 @@ fn remove(headers: &mut HeaderMap, is_unwanted: impl Fn(&str) -> bool) {
 
 /// Whether this name, in lower case, tells where a request came from: with hyphens, or with underscores, which CGI-like
 /// servers cannot tell from hyphens.
-fn is_spoofable(name: &str) -> bool {
+pub(super) fn is_spoofable(name: &str) -> bool {
     if !matches!(name.as_bytes().first(), Some(b'x' | b'f' | b't' | b'c')) {
         return false;
     }
     let same = |one: &str, other: &str| {
-        one.bytes()
-            .map(|byte| if byte == b'_' { b'-' } else { byte })
-            .eq(other.bytes())
+        let hyphens = one.bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+        one.len() == other.len() && hyphens.eq(other.bytes())
     };
     let prefix = "x-forwarded-";
     name.get(..prefix.len()).is_some_and(|start| same(start, prefix))
@@ -108,27 +122,8 @@ fn is_spoofable(name: &str) -> bool {
         || (name.contains('_') && FRAMING.iter().any(|other| same(name, other)))
 }
 
-/// One element of `Forwarded`. What is not a token has to be quoted: an IPv6 address, a host with a port.
-fn element(addr: Option<IpAddr>, host: Option<&HostPort>, scheme: &Scheme) -> String {
-    let mut text = String::with_capacity(64);
-    // Writing to a `String` cannot fail.
-    let _ = match addr {
-        None => write!(text, "for=unknown"),
-        Some(IpAddr::V4(addr)) => write!(text, "for={addr}"),
-        Some(IpAddr::V6(addr)) => write!(text, "for=\"[{addr}]\""),
-    };
-    if let Some(host) = host {
-        let authority = host.authority.as_str();
-        let quote = if authority.contains([':', '[']) { "\"" } else { "" };
-        let _ = write!(text, ";host={quote}{authority}{quote}");
-    }
-    let proto = if *scheme == Scheme::HTTPS { "https" } else { "http" };
-    let _ = write!(text, ";proto={proto}");
-    text
-}
-
 /// Makes one field of all the lists under `name` and this member.
-fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, member: &HeaderValue) {
     let mut list = Vec::with_capacity(member.len());
     for value in headers.get_all(&name) {
         list.extend_from_slice(value.as_bytes());

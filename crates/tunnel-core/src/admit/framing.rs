@@ -5,15 +5,20 @@
 
 use http::{HeaderMap, HeaderValue, Version, header, request};
 
-use super::fault::Fault;
+use super::{fault::Fault, found::Found};
 
 /// Checks `Transfer-Encoding`, `Content-Length` and `Expect` of a request.
-pub(super) fn check(parts: &request::Parts) -> Result<(), Fault> {
-    if parts.version <= Version::HTTP_11 {
+pub(super) fn check(parts: &request::Parts, found: Found) -> Result<(), Fault> {
+    if found.has(Found::TRANSFER_ENCODING) && parts.version <= Version::HTTP_11 {
         check_transfer_encoding(&parts.headers, parts.version)?;
     }
-    check_content_length(&parts.headers)?;
-    check_expect(&parts.headers)
+    if found.has(Found::CONTENT_LENGTH) {
+        check_content_length(&parts.headers)?;
+    }
+    if found.has(Found::EXPECT) {
+        check_expect(&parts.headers)?;
+    }
+    Ok(())
 }
 
 fn check_transfer_encoding(headers: &HeaderMap, version: Version) -> Result<(), Fault> {
@@ -94,13 +99,15 @@ pub(crate) fn fold_content_length(headers: &mut HeaderMap) {
 }
 
 /// Puts the fields into the form in which they travel. `Transfer-Encoding` is left to the hop-by-hop rules.
-pub(super) fn clean(parts: &mut request::Parts) {
-    fold_content_length(&mut parts.headers);
+pub(super) fn clean(parts: &mut request::Parts, found: Found) {
+    if found.has(Found::CONTENT_LENGTH) {
+        fold_content_length(&mut parts.headers);
+    }
     // A server ignores the expectation of an HTTP/1.0 client, who could not read a 100 (RFC 9110, section 10.1.1).
-    if parts.version < Version::HTTP_11 {
+    if found.has(Found::EXPECT) && parts.version < Version::HTTP_11 {
         parts.headers.remove(header::EXPECT);
     }
-    if parts.version > Version::HTTP_11 {
+    if found.has(Found::COOKIE) && parts.version > Version::HTTP_11 {
         join_cookies(&mut parts.headers);
     }
 }

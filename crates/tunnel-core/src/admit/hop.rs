@@ -2,13 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
-use super::{forwarded, framing};
+use super::{forwarded, found::Found, framing};
 
-/// Always for one hop, nominated or not. `TE` has a rule of its own.
-static FIXED: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+/// Always for one hop, nominated or not, beside those that [`strip`] names. `TE` has a rule of its own.
+static OTHER: [HeaderName; 6] = [
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     HeaderName::from_static("keep-alive"),
@@ -70,7 +67,15 @@ const PROTECTED_PREFIXES: &[&str] = &[
 /// Removes what was for this hop from a request's fields. `te: trailers` stays, because it is a wish of the far client that
 /// HTTP/2 passes on (RFC 9113, section 8.2.2).
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    strip(headers);
+    strip_found(headers, Found::of(headers));
+}
+
+/// The same, for whoever knows already what is there.
+pub(super) fn strip_found(headers: &mut HeaderMap, found: Found) {
+    strip(headers, found);
+    if !found.has(Found::TE) {
+        return;
+    }
     let mut te = headers.get_all(header::TE).iter();
     match (te.next(), te.next()) {
         (None, _) => {}
@@ -101,21 +106,30 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 /// ```
 pub fn clean_response(parts: &mut response::Parts) {
     let headers = &mut parts.headers;
-    let was_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    let found = Found::of(headers);
     let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    let upgrade = if switches {
+    let upgrade = if switches && found.has(Found::UPGRADE) {
         headers.remove(header::UPGRADE)
     } else {
         None
     };
-    strip(headers);
+    strip(headers, found);
     if let Some(protocol) = upgrade {
         headers.insert(header::UPGRADE, protocol);
     }
-    headers.remove(header::TE);
+    if found.has(Found::TE) {
+        headers.remove(header::TE);
+    }
+    if found.has(Found::CONTENT_LENGTH) {
+        clean_length(headers, parts.status, found);
+    }
+}
+
+fn clean_length(headers: &mut HeaderMap, status: StatusCode, found: Found) {
     // RFC 9110, section 8.6: these have no content, and no length of it.
-    let has_no_length = parts.status.is_informational() || parts.status == StatusCode::NO_CONTENT;
+    let has_no_length = status.is_informational() || status == StatusCode::NO_CONTENT;
     // A length beside a transfer coding, or one that contradicts itself, says nothing (RFC 9112, section 6.3).
+    let was_chunked = found.has(Found::TRANSFER_ENCODING);
     if has_no_length || was_chunked || framing::check_content_length(headers).is_err() {
         headers.remove(header::CONTENT_LENGTH);
     } else {
@@ -136,20 +150,33 @@ pub fn clean_trailers(trailers: &mut HeaderMap) {
         header::SET_COOKIE,
         header::EXPECT,
     ];
-    strip(trailers);
-    for name in &BARRED {
-        trailers.remove(name);
+    let found = Found::of(trailers);
+    strip(trailers, found);
+    if found.has(Found::BARRED) {
+        for name in &BARRED {
+            trailers.remove(name);
+        }
     }
-    forwarded::remove_untrusted(trailers);
+    if found.has(Found::SPOOFABLE) {
+        forwarded::remove_untrusted(trailers);
+    }
 }
 
-fn strip(headers: &mut HeaderMap) {
-    if headers.is_empty() {
-        return;
+fn strip(headers: &mut HeaderMap, found: Found) {
+    if found.has(Found::CONNECTION) {
+        strip_nominated(headers);
+        headers.remove(header::CONNECTION);
     }
-    strip_nominated(headers);
-    for name in &FIXED {
-        headers.remove(name);
+    if found.has(Found::TRANSFER_ENCODING) {
+        headers.remove(header::TRANSFER_ENCODING);
+    }
+    if found.has(Found::UPGRADE) {
+        headers.remove(header::UPGRADE);
+    }
+    if found.has(Found::OTHER_HOP) {
+        for name in &OTHER {
+            headers.remove(name);
+        }
     }
 }
 

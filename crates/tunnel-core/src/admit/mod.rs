@@ -27,9 +27,11 @@ mod authority;
 mod canonical;
 mod fault;
 mod forwarded;
+mod found;
 mod framing;
 mod hop;
 mod limits;
+mod origin;
 mod path;
 mod policy;
 mod prefix;
@@ -40,12 +42,12 @@ mod upgrade;
 use std::sync::Arc;
 
 use http::{
-    Extensions, HeaderMap, HeaderValue, Method, Uri, Version, header,
+    Extensions, Method, Uri, Version, header,
     request::Parts,
     uri::{PathAndQuery, Scheme},
 };
 
-use self::{authority::HostPort, path::Target};
+use self::{authority::HostPort, found::Found, origin::Origin, path::Target};
 pub(crate) use self::{
     authority::canonical as canonical_authority,
     canonical::CanonicalPath,
@@ -53,6 +55,7 @@ pub(crate) use self::{
     framing::{check_content_length, fold_content_length, is_continue},
     hop::strip_request,
     limits::{fields_len, line_len},
+    origin::OriginMemo,
     path::canonical as path_for_matching,
 };
 pub use self::{
@@ -97,13 +100,20 @@ use crate::{
 /// [`Cause::Malformed`], [`Cause::HeadTooLarge`], [`Cause::UriTooLong`] or [`Cause::MethodNotServed`], from the caller, with
 /// nothing sent. The head is then as it was.
 pub fn admit(parts: &mut Parts, peer: &PeerInfo, policy: &Policy) -> Result<(), TunnelError> {
-    let (host, target) = check(parts, peer, policy).map_err(Fault::by_caller)?;
-    if let Some(upgrade) = upgrade::requested(parts) {
+    let found = Found::of(&parts.headers);
+    let (origin, target) = check(parts, found, peer, policy).map_err(Fault::by_caller)?;
+    if let Some(upgrade) = upgrade::requested(parts, found) {
         parts.extensions.insert(upgrade);
     }
-    framing::clean(parts);
-    strip_request(&mut parts.headers);
-    forwarded::apply(&mut parts.headers, peer, host.as_ref(), policy);
+    framing::clean(parts, found);
+    hop::strip_found(&mut parts.headers, found);
+    forwarded::apply(&mut parts.headers, found, &origin, peer, policy);
+    let host = origin.host.as_ref().map(|host| {
+        if parts.headers.get(header::HOST) != Some(&host.value) {
+            parts.headers.insert(header::HOST, host.value.clone());
+        }
+        host.port.clone()
+    });
     place(parts, &peer.scheme, host, target.path_and_query, target.canonical).map_err(Fault::by_caller)
 }
 
@@ -132,18 +142,23 @@ pub fn is_admitted(extensions: &Extensions) -> bool {
 }
 
 /// All that can fail, before anything is changed.
-fn check(parts: &Parts, peer: &PeerInfo, policy: &Policy) -> Result<(Option<HostPort>, Target), Fault> {
+fn check(
+    parts: &Parts,
+    found: Found,
+    peer: &PeerInfo,
+    policy: &Policy,
+) -> Result<(Arc<Origin>, Target), Fault> {
     check_method(parts)?;
     limits::check(parts, policy)?;
     check_scheme(&parts.uri)?;
-    check_names(&parts.headers, policy)?;
+    check_names(found, policy)?;
     if parts.version < Version::HTTP_10 {
         return Err(Fault::malformed("HTTP/0.9 is not served: use HTTP/1.1"));
     }
     let target = path::check(parts, policy)?;
-    let host = authority::choose(parts.version, &parts.uri, &parts.headers, &peer.scheme)?;
-    framing::check(parts)?;
-    Ok((host, target))
+    let origin = Origin::of(parts, found, peer)?;
+    framing::check(parts, found)?;
+    Ok((origin, target))
 }
 
 fn check_method(parts: &Parts) -> Result<(), Fault> {
@@ -171,8 +186,8 @@ fn check_scheme(uri: &Uri) -> Result<(), Fault> {
     }
 }
 
-fn check_names(headers: &HeaderMap, policy: &Policy) -> Result<(), Fault> {
-    if policy.reject_underscores && headers.keys().any(|name| name.as_str().contains('_')) {
+fn check_names(found: Found, policy: &Policy) -> Result<(), Fault> {
+    if policy.reject_underscores && found.has(Found::UNDERSCORE) {
         return Err(Fault::malformed(
             "the name of a field has an underscore: write a hyphen",
         ));
@@ -180,7 +195,7 @@ fn check_names(headers: &HeaderMap, policy: &Policy) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Writes what was found: the URI, one `host`, and [`Canonical`].
+/// Writes what was found, but for `host`: the URI, and [`Canonical`].
 pub(crate) fn place(
     parts: &mut Parts,
     scheme: &Scheme,
@@ -193,12 +208,6 @@ pub(crate) fn place(
     if let Some(host) = &host {
         uri.scheme = Some(scheme.clone());
         uri.authority = Some(host.authority.clone());
-        let name = host.authority.as_str();
-        if parts.headers.get(header::HOST).is_none_or(|value| value != name) {
-            // An authority has only bytes that a value may have.
-            let value = HeaderValue::from_str(name).map_err(|_| Fault::malformed("the host is malformed"))?;
-            parts.headers.insert(header::HOST, value);
-        }
     }
     parts.uri = Uri::from_parts(uri).map_err(|_| Fault::malformed("the request target is malformed"))?;
     parts

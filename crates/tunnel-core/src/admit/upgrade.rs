@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Method, Version, header, request};
 
-use super::hop;
+use super::{found::Found, hop};
 
 /// Says that a CONNECT has a `:protocol` (RFC 8441, section 4). The entry puts it into the extensions, because the type in
 /// which its codec shows `:protocol` is unknown here. A CONNECT without it is answered 501.
@@ -74,10 +74,13 @@ const fn is_of_protocol(byte: u8) -> bool {
 
 /// What `parts` asks to switch to. A server may ignore any such wish (RFC 9110, section 7.8); we ignore what names no protocol, a choice of several
 /// protocols, and `h2c`, which would take whoever grants it out of our sight.
-pub(super) fn requested(parts: &request::Parts) -> Option<UpgradeRequest> {
+pub(super) fn requested(parts: &request::Parts, found: Found) -> Option<UpgradeRequest> {
     if let (&Method::CONNECT, Some(connect)) = (&parts.method, parts.extensions.get::<ExtendedConnect>()) {
         let protocol = connect.protocol.clone();
         return is_protocol_name(protocol.as_bytes()).then_some(UpgradeRequest { protocol });
+    }
+    if !found.has(Found::UPGRADE) {
+        return None;
     }
     let mut fields = parts.headers.get_all(header::UPGRADE).iter();
     let protocol = fields.next()?;

@@ -17,6 +17,13 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Looks at a request. It must not wait, and must not panic whatever the head says.
     fn authenticate(&self, request: &AuthRequest<'_>) -> Self::Future;
 
+    /// The answer, at once if it takes no more than a look at the head; by default later, by
+    /// [`authenticate`](Self::authenticate). For whoever asks this authenticator alone: one that knows at once overrides it,
+    /// so that its answer needs no future, and as an object no box.
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
+        Decision::Later(self.authenticate(request))
+    }
+
     /// The same authenticator as an object, for lists of different ones.
     fn boxed(self) -> BoxAuthenticator
     where
@@ -26,11 +33,24 @@ pub trait Authenticator: Send + Sync + 'static {
     }
 }
 
+/// What [`Authenticator::decide`] gives.
+#[derive(Debug)]
+pub enum Decision<F> {
+    /// The answer.
+    Now(Result<Principal, Rejection>),
+    /// It has to be waited for.
+    Later(F),
+}
+
 impl<A: Authenticator> Authenticator for Arc<A> {
     type Future = A::Future;
 
     fn authenticate(&self, request: &AuthRequest<'_>) -> Self::Future {
         (**self).authenticate(request)
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
+        (**self).decide(request)
     }
 }
 

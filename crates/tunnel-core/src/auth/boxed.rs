@@ -1,22 +1,31 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
-use super::{AuthRequest, Authenticator, Principal, Rejection};
+use super::{AuthRequest, Authenticator, Decision, Principal, Rejection};
 
 /// The answer of a [`BoxAuthenticator`].
 pub type BoxAuthFuture = Pin<Box<dyn Future<Output = Result<Principal, Rejection>> + Send>>;
 
 /// Any [`Authenticator`], as an object: for those that a configuration names, and for lists of different ones. It costs one
-/// allocation a request. Clones are the same authenticator.
+/// allocation a request, unless the authenticator [knows at once](Authenticator::decide). Clones are the same authenticator.
 #[derive(Clone)]
 pub struct BoxAuthenticator(Arc<dyn Erased>);
 
 trait Erased: Send + Sync {
     fn authenticate(&self, request: &AuthRequest<'_>) -> BoxAuthFuture;
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<BoxAuthFuture>;
 }
 
 impl<A: Authenticator> Erased for A {
     fn authenticate(&self, request: &AuthRequest<'_>) -> BoxAuthFuture {
         Box::pin(Authenticator::authenticate(self, request))
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<BoxAuthFuture> {
+        match Authenticator::decide(self, request) {
+            Decision::Now(answer) => Decision::Now(answer),
+            Decision::Later(future) => Decision::Later(Box::pin(future)),
+        }
     }
 }
 
@@ -32,6 +41,10 @@ impl Authenticator for BoxAuthenticator {
 
     fn authenticate(&self, request: &AuthRequest<'_>) -> BoxAuthFuture {
         self.0.authenticate(request)
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<BoxAuthFuture> {
+        self.0.decide(request)
     }
 
     fn boxed(self) -> BoxAuthenticator {

@@ -29,7 +29,7 @@ mod request;
 mod tls;
 
 pub use self::{
-    authenticator::{AuthFn, Authenticator, auth_fn},
+    authenticator::{AuthFn, Authenticator, Decision, auth_fn},
     boxed::{BoxAuthFuture, BoxAuthenticator},
     principal::Principal,
     rejection::{Refusal, Rejection},

@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 /// Who calls, as an [`Authenticator`](super::Authenticator) found out. It stands in the request's extensions; a clone costs a
 /// reference count.
@@ -21,7 +27,20 @@ struct Inner {
     scheme: &'static str,
     claims: BTreeMap<Box<str>, Box<[Box<str>]>>,
     expires: Option<SystemTime>,
+    fingerprint: Fingerprint,
 }
+
+/// Worked out when it is first asked for. What it is made of is compared, so it is not.
+#[derive(Clone, Default)]
+struct Fingerprint(OnceLock<[u64; 2]>);
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Fingerprint {}
 
 impl Principal {
     /// The claim that holds what the caller may do (RFC 6749, section 3.3), a scope each.
@@ -36,6 +55,7 @@ impl Principal {
             scheme,
             claims: BTreeMap::new(),
             expires: None,
+            fingerprint: Fingerprint::default(),
         }))
     }
 
@@ -70,6 +90,19 @@ impl Principal {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         self.0.scheme
+    }
+
+    /// 128 bits that stand for the name and the scheme in this process, keyed at random when it starts, so that nobody can find
+    /// two principals with the same. Tables of those who call keep it in the place of the name. It is worked out once for a
+    /// principal and its clones.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u64; 2] {
+        static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
+        let Inner { name, scheme, .. } = &*self.0;
+        *self.0.fingerprint.0.get_or_init(|| {
+            let hashers = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
+            hashers.each_ref().map(|hasher| hasher.hash_one((scheme, name)))
+        })
     }
 
     /// What this claim says; empty if there is none.
@@ -120,6 +153,21 @@ mod tests {
         assert!(first.has("c", "1") && !first.has("c", "2"));
         assert!(second.has("c", "3") && !second.has("c", "1"));
         assert_eq!(second.claims().count(), 1);
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_name_and_scheme_alone() {
+        let fingerprint = |name: &str, scheme| Principal::new(name, scheme).fingerprint();
+        let first = Principal::new("a", "test");
+        assert_eq!(first.fingerprint(), fingerprint("a", "test"));
+        assert_ne!(first.fingerprint(), fingerprint("b", "test"));
+        assert_ne!(first.fingerprint(), fingerprint("a", "other"));
+        assert_ne!(first.fingerprint(), fingerprint("ta", "tes"));
+        let [one, other] = first.fingerprint();
+        assert_ne!(one, other);
+        assert_eq!(first.clone().with_claim("c", ["1"]).fingerprint(), [one, other]);
+        // Whether it was asked for makes no difference.
+        assert_eq!(first, Principal::new("a", "test"));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl RecvHalf {
                     return Poll::Ready(None);
                 }
             }
-            if let Some(bytes) = state.queue.pop_front() {
+            if let Some(bytes) = state.queue.pop() {
                 state.recv_credit.read(bytes.len() + MESSAGE_COST);
                 return_credit(session, state, effects);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -111,7 +111,7 @@ impl RecvHalf {
                 Receiving::Failed(error) => Poll::Ready(Some(Err(error.clone()))),
                 Receiving::Ended => {
                     let trailers = state.end.as_mut().and_then(|End { trailers }| trailers.take());
-                    Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
+                    Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(*fields))))
                 }
                 Receiving::Head | Receiving::Open => {
                     return_credit(session, state, effects);

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
     head::Protocol,
+    lane::weight,
     message::Payload,
     outgoing::Outgoing,
     reason::ResetReason,
@@ -27,6 +28,15 @@ pub enum SendClosed {
     Stopped,
     /// The exchange failed.
     Failed(TunnelError),
+}
+
+impl SendClosed {
+    pub(crate) fn into_result(self) -> Result<(), TunnelError> {
+        match self {
+            Self::Stopped => Ok(()),
+            Self::Failed(error) => Err(error),
+        }
+    }
 }
 
 /// The sending half of an exchange: the request's at the side that opened it, the response's at the other.
@@ -83,11 +93,19 @@ impl SendHalf {
     /// A message of this exchange, for the transport.
     #[must_use]
     pub fn outgoing(&self, payload: Payload) -> Outgoing {
-        Outgoing::new(
-            self.session.clone(),
-            self.exchange.clone(),
-            self.exchange.message(payload),
-        )
+        let weight = weight(&payload);
+        self.weighed(payload, weight)
+    }
+
+    /// A message of this exchange whose weight is known.
+    pub(crate) fn weighed(&self, payload: Payload, weight: usize) -> Outgoing {
+        let message = self.exchange.message(payload);
+        Outgoing::new(self.session.clone(), self.exchange.clone(), message, weight)
+    }
+
+    /// Whether, and why, nothing more can be sent.
+    pub(crate) fn closed(&self) -> Option<SendClosed> {
+        self.with(|state| closed(state))
     }
 
     /// Ready when nothing more can be sent. Remembers the waker of the last task that polled any of the `poll` functions.

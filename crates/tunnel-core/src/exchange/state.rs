@@ -7,7 +7,7 @@
 //!                 ╰──reset, loss─▶ Failed
 //! ```
 
-use std::{collections::VecDeque, task::Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,6 +15,7 @@ use http::StatusCode;
 use super::{Action, Effects, Place, frames::Frames};
 use crate::{
     error::{Cause, Initiator, TunnelError},
+    fifo::Fifo,
     flow::{RecvCredit, SendCredit},
     head::{Protocol, ResponseHead},
     message::{Data, End, MESSAGE_COST, Reset, ResponseStart},
@@ -84,7 +85,7 @@ pub(crate) struct State {
     pub(super) send_waker: Option<Waker>,
     pub(super) receiving: Receiving,
     pub(super) head: Option<ResponseHead>,
-    pub(super) queue: VecDeque<Bytes>,
+    pub(super) queue: Fifo<Bytes>,
     /// What stands in the place of `queue` where frames come. Boxed, because few exchanges have it.
     pub(super) frames: Option<Box<Frames>>,
     pub(super) upgrade: Upgrade,
@@ -107,7 +108,7 @@ impl State {
             send_waker: None,
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,
-            queue: VecDeque::new(),
+            queue: Fifo::default(),
             frames: None,
             upgrade: Upgrade::NotAsked,
             end: None,
@@ -179,7 +180,7 @@ impl State {
                 return Err(Violation::protocol("bytes came where frames must"));
             }
             if self.take_cost(data.data.len(), effects)? {
-                self.queue.push_back(data.data);
+                self.queue.push(data.data);
             }
         }
         if let Some(end) = data.end {

@@ -77,7 +77,10 @@ impl RequestHead {
             let protocol = *protocol;
             parts.extensions.insert(UpgradeRequest { protocol });
         }
-        parts.headers.remove(header::HOST);
+        match &host {
+            Some(host) => parts.headers.insert(header::HOST, host.to_value()?),
+            None => parts.headers.remove(header::HOST),
+        };
         admit::fold_content_length(&mut parts.headers);
         admit::strip_request(&mut parts.headers);
         admit::place(&mut parts, &self.scheme, host, self.path, path)?;

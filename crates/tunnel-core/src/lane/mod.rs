@@ -25,10 +25,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use self::{
-    queue::{Class, Queue},
-    waiters::WaiterId,
-};
+pub(crate) use self::queue::{Class, weight, weight_with};
+use self::{queue::Queue, waiters::WaiterId};
 use crate::{
     error::TunnelError,
     exchange::{Exchange, Place},
@@ -80,9 +78,23 @@ impl State {
     }
 }
 
-/// A message's place in the line for room. Dropping it leaves the line.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket(Option<(Lane, Class, WaiterId)>);
+/// What a message needs of a lane, and its place in the line for that. Dropping it leaves the line.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    class: Class,
+    weight: usize,
+    place: Option<(Lane, WaiterId)>,
+}
+
+impl Ticket {
+    pub(crate) const fn new(class: Class, weight: usize) -> Self {
+        Self {
+            class,
+            weight,
+            place: None,
+        }
+    }
+}
 
 impl Lane {
     pub(crate) fn new(index: u32, max_chunk: usize) -> Self {
@@ -192,20 +204,20 @@ impl Lane {
             if exchange.is_queue_closed() {
                 return Poll::Ready(Err(TunnelError::canceled()));
             }
-            let Some(waiting) = message.as_ref() else {
+            if message.is_none() {
                 return Poll::Ready(Ok(0));
-            };
-            let (class, weight) = (Class::of(&waiting.payload), queue::weight(&waiting.payload));
-            let place = ticket.0.as_ref().map(|(_, _, id)| *id);
+            }
+            let (class, weight) = (ticket.class, ticket.weight);
+            let place = ticket.place.as_ref().map(|(_, id)| *id);
             if !queue.has_room(class, weight, place) {
                 let id = queue.wait(class, place, cx.waker());
-                ticket.0 = Some((self.clone(), class, id));
+                ticket.place = Some((self.clone(), id));
                 return Poll::Pending;
             }
-            ticket.0 = None;
+            ticket.place = None;
             let next = queue.leave(class, place);
             let refund = message.take().map_or(0, |message| {
-                queue.push(exchange, class, message, self.0.max_chunk)
+                queue.push(exchange, (class, weight), message, self.0.max_chunk)
             });
             (refund, writer.take(), next)
         };
@@ -219,7 +231,8 @@ impl Lane {
         self.change(|queue| {
             if !exchange.is_queue_closed() {
                 exchange.close_queue();
-                queue.push(exchange, Class::Small, message, 0);
+                let weight = weight(&message.payload);
+                queue.push(exchange, (Class::Small, weight), message, 0);
             }
         });
     }
@@ -316,8 +329,8 @@ impl fmt::Debug for Lane {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some((lane, class, id)) = self.0.take() {
-            let next = lane.change(|queue| queue.leave(class, Some(id)));
+        if let Some((lane, id)) = self.place.take() {
+            let next = lane.change(|queue| queue.leave(self.class, Some(id)));
             wake(next.flatten());
         }
     }

@@ -5,7 +5,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Lane, MAX_BULK_BYTES, MAX_SIGNALS, MAX_SMALL_BYTES, SMALL_BURST, SMALL_MESSAGE, Ticket};
+use super::{
+    Class, Lane, MAX_BULK_BYTES, MAX_SIGNALS, MAX_SMALL_BYTES, SMALL_BURST, SMALL_MESSAGE, Ticket, weight,
+};
 use crate::{
     error::{Cause, TunnelError},
     exchange::{Exchange, Place, State},
@@ -99,7 +101,7 @@ impl Pushing {
     fn new(exchange: &Arc<Exchange>, payload: Payload) -> Self {
         Self {
             exchange: exchange.clone(),
-            ticket: Ticket::default(),
+            ticket: Ticket::new(Class::of(&payload), weight(&payload)),
             message: Some(exchange.message(payload)),
             flag: Flag::new(),
         }
@@ -369,7 +371,7 @@ fn trailers_count_like_headers() {
         Payload::Data(Data {
             data: bytes::Bytes::new(),
             end: Some(End {
-                trailers: Some(trailers),
+                trailers: Some(Box::new(trailers)),
             }),
         }),
     );

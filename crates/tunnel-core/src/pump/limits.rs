@@ -8,8 +8,9 @@ use crate::{
     settings::Settings,
 };
 
-/// Holds the head and the trailers of a message against the settings of the end that is to get it.
-pub(super) fn check(payload: &Payload, is_request: bool, settings: &Settings) -> Result<(), TunnelError> {
+/// Holds the head and the trailers of a message against the settings of the end that is to get it, and says how many bytes the
+/// head has.
+pub(super) fn check(payload: &Payload, is_request: bool, settings: &Settings) -> Result<usize, TunnelError> {
     let max_bytes = settings.max_head_bytes as usize;
     let max_fields = settings.max_fields as usize;
     let (head, end) = match payload {
@@ -22,16 +23,16 @@ pub(super) fn check(payload: &Payload, is_request: bool, settings: &Settings) ->
             &start.end,
         ),
         Payload::Data(data) => (None, &data.end),
-        _ => return Ok(()),
+        _ => return Ok(0),
     };
     if head.is_some_and(|(bytes, fields)| bytes > max_bytes || fields > max_fields) {
         return Err(too_large(is_request, "head"));
     }
-    let trailers = end.as_ref().and_then(|End { trailers }| trailers.as_ref());
+    let trailers = end.as_ref().and_then(|End { trailers }| trailers.as_deref());
     if trailers.is_some_and(|trailers| fields_len(trailers) > max_bytes || trailers.len() > max_fields) {
         return Err(too_large(is_request, "trailer section"));
     }
-    Ok(())
+    Ok(head.map_or(0, |(bytes, _)| bytes))
 }
 
 fn too_large(is_request: bool, what: &str) -> TunnelError {
@@ -87,7 +88,7 @@ mod tests {
         Payload::Data(Data {
             data: bytes::Bytes::new(),
             end: Some(End {
-                trailers: Some(fields),
+                trailers: Some(Box::new(fields)),
             }),
         })
     }

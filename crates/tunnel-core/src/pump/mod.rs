@@ -23,6 +23,7 @@ use crate::{
     error::{BoxError, Cause, Initiator, TunnelError},
     exchange::{SendClosed, SendHalf},
     head::Protocol,
+    lane::weight_with,
     message::{Data, End, Payload},
     outgoing::Outgoing,
     reason::ResetReason,
@@ -50,13 +51,12 @@ pub struct Pump<B, S: Service<Outgoing>> {
     /// Stands before what holds a message: when this drops midway, the exchange is over before its message is missed.
     send: Option<SendHalf>,
     #[pin]
-    sending: Option<S::Future>,
+    step: Step<S::Future>,
     start: Option<Start>,
     /// Polled from the body and not yet sent.
     rest: Bytes,
     /// Set once the body has been given in full.
     end: Option<End>,
-    next: Option<Outgoing>,
     /// Whether the message that is being sent is the last.
     is_last: bool,
     /// Whether the head has already waited one turn for a body that is about to come.
@@ -65,6 +65,16 @@ pub struct Pump<B, S: Service<Outgoing>> {
     protocol: Protocol,
     /// What cuts the body into frames of WebSocket. Boxed, because few exchanges have it.
     frames: Option<Box<Decoder>>,
+}
+
+/// Where the pump is with a message.
+#[pin_project(project = StepProj, project_replace = StepOwned)]
+enum Step<F> {
+    /// It has none.
+    Idle,
+    /// The transport was not ready for it yet.
+    Made(Outgoing),
+    Sending(#[pin] F),
 }
 
 /// What the body had to give.
@@ -89,12 +99,11 @@ where
         Self {
             body,
             transport,
-            sending: None,
+            step: Step::Idle,
             send: Some(send),
             start: Some(start),
             rest: Bytes::new(),
             end: None,
-            next: None,
             is_last: false,
             has_yielded: false,
             max_chunk,
@@ -107,8 +116,7 @@ where
     fn finish(self: Pin<&mut Self>, result: Result<(), TunnelError>) -> Poll<Result<(), TunnelError>> {
         let mut this = self.project();
         *this.send = None;
-        *this.next = None;
-        this.sending.set(None);
+        this.step.set(Step::Idle);
         Poll::Ready(result)
     }
 
@@ -131,27 +139,27 @@ where
 
     /// Makes the next message, and sends it. `None` when that was the last.
     fn poll_step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<()>, TunnelError>> {
-        if self.sending.is_none() {
-            if self.next.is_none() {
-                let next = if self.frames.is_some() {
-                    ready!(self.as_mut().poll_make_framed(cx))?
-                } else {
-                    ready!(self.as_mut().poll_make(cx))?
-                };
-                *self.as_mut().project().next = Some(next);
-            }
-            let mut this = self.as_mut().project();
+        let mut this = self.as_mut().project();
+        if matches!(*this.step, Step::Idle) {
+            let next = if this.frames.is_some() {
+                ready!(self.as_mut().poll_make_framed(cx))?
+            } else {
+                ready!(self.as_mut().poll_make(cx))?
+            };
+            this = self.as_mut().project();
+            this.step.set(Step::Made(next));
+        }
+        if matches!(*this.step, Step::Made(_)) {
             ready!(this.transport.poll_ready(cx)).map_err(into_tunnel_error)?;
-            if let Some(next) = this.next.take() {
+            if let StepOwned::Made(next) = this.step.as_mut().project_replace(Step::Idle) {
                 let future = this.transport.call(next);
-                this.sending.set(Some(future));
+                this.step.set(Step::Sending(future));
             }
         }
-        let mut this = self.project();
-        if let Some(sending) = this.sending.as_mut().as_pin_mut() {
+        if let StepProj::Sending(sending) = this.step.as_mut().project() {
             // On an error the future stays: what it still holds is dropped once the exchange has this error.
             ready!(sending.poll(cx)).map_err(into_tunnel_error)?;
-            this.sending.set(None);
+            this.step.set(Step::Idle);
         }
         Poll::Ready(Ok((!*this.is_last).then_some(())))
     }
@@ -186,8 +194,9 @@ where
             None => Payload::Data(Data { data, end }),
             Some(start) => start.into_payload(Data { data, end }),
         };
-        limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
-        Poll::Ready(Ok(send.outgoing(payload)))
+        let head = limits::check(&payload, send.is_request(), &send.session().remote_settings())?;
+        let weight = weight_with(&payload, head);
+        Poll::Ready(Ok(send.weighed(payload, weight)))
     }
 
     /// Polls the body if there is nothing of it here, and there is credit for what it may give.
@@ -256,13 +265,20 @@ where
         loop {
             match &self.send {
                 None => return Poll::Ready(Ok(())),
-                Some(send) => match send.poll_closed(cx) {
-                    Poll::Ready(SendClosed::Stopped) => return self.finish(Ok(())),
-                    Poll::Ready(SendClosed::Failed(error)) => return self.finish(Err(error)),
-                    Poll::Pending => {}
-                },
+                Some(send) => {
+                    if let Some(closed) = send.closed() {
+                        return self.finish(closed.into_result());
+                    }
+                }
             }
-            let step = ready!(self.as_mut().poll_step(cx));
+            let Poll::Ready(step) = self.as_mut().poll_step(cx) else {
+                // Most are done when they are first polled, and need not be woken.
+                let closed = self.send.as_ref().map(|send| send.poll_closed(cx));
+                return match closed {
+                    Some(Poll::Ready(closed)) => self.finish(closed.into_result()),
+                    _ => Poll::Pending,
+                };
+            };
             let send = self.as_mut().project().send;
             match step {
                 Ok(Some(())) => {}
@@ -309,7 +325,7 @@ fn split(frame: Frame<Bytes>, protocol: Protocol) -> Result<Bytes, End> {
             clean_trailers(fields);
         }
         End {
-            trailers: trailers.filter(|fields| !fields.is_empty()),
+            trailers: trailers.filter(|fields| !fields.is_empty()).map(Box::new),
         }
     })
 }

@@ -11,7 +11,7 @@ use crate::{
     exchange::{Exchange, Place, RecvHalf, SendHalf, State, Violation},
     flow::{RecvCredit, SendCredit},
     head::{Protocol, RequestHead},
-    id::RequestId,
+    id::{RequestId, TraceId},
     lane::Lane,
     message::{Data, Direction, Payload, RequestStart, Reset, TunnelMessage},
     reason::ResetReason,
@@ -26,8 +26,8 @@ pub struct Accepted {
     pub protocol: Protocol,
     /// The head of the request.
     pub head: RequestHead,
-    /// The trace that it belongs to, or empty.
-    pub trace_id: String,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
     /// Sends the response.
     pub send: SendHalf,
     /// Receives the request's body.

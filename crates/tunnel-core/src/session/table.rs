@@ -1,9 +1,9 @@
 //! The exchanges of a session that may still carry a message.
 
-use std::{collections::HashMap, sync::Arc, task::Waker};
+use std::{sync::Arc, task::Waker};
 
 use super::late::Late;
-use crate::{error::TunnelError, exchange::Exchange, id::RequestId, lane::Lane};
+use crate::{error::TunnelError, exchange::Exchange, id_map::IdMap, lane::Lane};
 
 /// Where a session is on its way to the end.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) phase: Phase,
-    pub(super) exchanges: HashMap<RequestId, Arc<Exchange>>,
+    pub(super) exchanges: IdMap<Arc<Exchange>>,
     pub(super) lanes: Vec<Lane>,
     pub(super) late: Late,
     /// Who waits for the table to be empty.
@@ -34,7 +34,7 @@ impl Table {
     pub(super) fn new() -> Self {
         Self {
             phase: Phase::Active,
-            exchanges: HashMap::new(),
+            exchanges: IdMap::default(),
             lanes: Vec::new(),
             late: Late::default(),
             idle_watchers: Vec::new(),

@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tunnel_core::auth::{AuthRequest, Authenticator, Principal, Rejection};
+use tunnel_core::auth::{AuthRequest, Authenticator, Decision, Principal, Rejection};
 
 use super::{AuthConfigError, Realm, authorization, challenge::BearerChallenge};
 
@@ -139,5 +139,9 @@ impl Authenticator for BearerTokens {
 
     fn authenticate(&self, request: &AuthRequest<'_>) -> Self::Future {
         ready(self.check(request))
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
+        Decision::Now(self.check(request))
     }
 }

@@ -27,9 +27,8 @@ where
 {
     #[pin]
     state: State<F, S, B>,
-    /// When the credentials expire, if that ends the call.
-    #[pin]
-    end: Option<Sleep>,
+    /// When the credentials expire, if that ends the call. Boxed for its size.
+    end: Option<Pin<Box<Sleep>>>,
     caller: Caller,
 }
 
@@ -38,9 +37,10 @@ enum State<F, S, B>
 where
     S: Service<Request<CleanBody<B>>>,
 {
-    /// With what is called after it; none when that was taken.
-    Checking(#[pin] F, Option<(S, Request<CleanBody<B>>)>, Then),
+    /// With what is called after it, boxed for its size; none when that was taken.
+    Checking(#[pin] F, Option<Box<(S, Request<CleanBody<B>>)>>, Then),
     Called(#[pin] Oneshot<S, Request<CleanBody<B>>>),
+    Refused(Rejection),
     Failed(TunnelError),
 }
 
@@ -63,7 +63,7 @@ impl<A> Settings<A> {
 
 impl Then {
     /// Tells when the call has to be over, if anything but the service says so.
-    fn apply<B>(&self, request: &mut Request<B>, principal: Principal) -> Option<Instant> {
+    pub(super) fn apply<B>(&self, request: &mut Request<B>, principal: Principal) -> Option<Instant> {
         let headers = request.headers_mut();
         if self.strip {
             headers.remove(header::AUTHORIZATION);
@@ -85,30 +85,41 @@ impl<F, S, B> ResponseFuture<F, S, B>
 where
     S: Service<Request<CleanBody<B>>>,
 {
-    const fn new(state: State<F, S, B>, caller: Caller) -> Self {
-        let end = None;
+    fn new(state: State<F, S, B>, end: Option<Instant>, caller: Caller) -> Self {
+        let end = end.map(|end| Box::pin(sleep_until(end)));
         Self { state, end, caller }
     }
 
-    pub(super) const fn checking(
+    pub(super) fn checking(
         check: F,
         service: S,
         request: Request<CleanBody<B>>,
         then: Then,
         caller: Caller,
     ) -> Self {
-        let state = State::Checking(check, Some((service, request)), then);
-        Self::new(state, caller)
+        let state = State::Checking(check, Some(Box::new((service, request))), then);
+        Self::new(state, None, caller)
     }
 
-    pub(super) const fn called(service: S, request: Request<CleanBody<B>>, caller: Caller) -> Self {
-        let state = State::Called(Oneshot::new(service, request));
-        Self::new(state, caller)
+    /// Calls the service; at `end` its call is over.
+    pub(super) fn called(
+        service: &mut S,
+        request: Request<CleanBody<B>>,
+        end: Option<Instant>,
+        caller: Caller,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        Self::new(State::Called(Oneshot::now(service, request)), end, caller)
     }
 
-    pub(super) const fn failed(error: TunnelError, caller: Caller) -> Self {
-        let state = State::Failed(error);
-        Self::new(state, caller)
+    pub(super) fn refused(rejection: Rejection, caller: Caller) -> Self {
+        Self::new(State::Refused(rejection), None, caller)
+    }
+
+    pub(super) fn failed(error: TunnelError, caller: Caller) -> Self {
+        Self::new(State::Failed(error), None, caller)
     }
 }
 
@@ -124,13 +135,13 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called(call) => {
-                    let end = this.end.as_mut().as_pin_mut();
+                    let end = this.end.as_mut();
                     match (call.poll(cx), end) {
                         (Poll::Ready(answer), end) => {
                             let end = end.map(|end| end.deadline());
                             return Poll::Ready(answer.map(|answer| wrap(answer, end, *this.caller)));
                         }
-                        (Poll::Pending, Some(end)) => ready!(end.poll(cx)),
+                        (Poll::Pending, Some(end)) => ready!(end.as_mut().poll(cx)),
                         (Poll::Pending, None) => return Poll::Pending,
                     }
                     // Ends the call before the caller hears of it.
@@ -139,19 +150,17 @@ where
                 StateProj::Failed(error) => {
                     return Poll::Ready(Ok(this.caller.reject(error).map(AuthBody::reply)));
                 }
+                StateProj::Refused(rejection) => return Poll::Ready(Ok(refuse(*this.caller, rejection))),
                 StateProj::Checking(check, call, then) => match ready!(check.poll(cx)) {
-                    Err(rejection) => {
-                        log_rejection(&rejection);
-                        return Poll::Ready(Ok(this.caller.refuse(&rejection).map(AuthBody::reply)));
-                    }
+                    Err(rejection) => return Poll::Ready(Ok(refuse(*this.caller, &rejection))),
                     Ok(principal) => {
                         // Taken once: the state changes below.
-                        let Some((service, mut request)) = call.take() else {
+                        let Some((service, mut request)) = call.take().map(|call| *call) else {
                             return Poll::Pending;
                         };
                         let end = then.apply(&mut request, principal);
-                        this.end.set(end.map(sleep_until));
-                        State::Called(Oneshot::new(service, request))
+                        *this.end = end.map(|end| Box::pin(sleep_until(end)));
+                        State::Called(Oneshot::polled(service, request, cx))
                     }
                 },
             };
@@ -163,6 +172,11 @@ where
 fn wrap<RB>(response: Response<RB>, end: Option<Instant>, caller: Caller) -> Response<AuthBody<RB>> {
     let in_trailers = end.is_some() && caller.takes_trailers(response.headers());
     response.map(|body| AuthBody::inner(body, end, in_trailers))
+}
+
+fn refuse<RB>(caller: Caller, rejection: &Rejection) -> Response<AuthBody<RB>> {
+    log_rejection(rejection);
+    caller.refuse(rejection).map(AuthBody::reply)
 }
 
 /// The span of the exchange learns who calls.

@@ -122,7 +122,9 @@ mod require;
 mod san;
 mod service;
 
-pub use tunnel_core::auth::{AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Rejection, auth_fn};
+pub use tunnel_core::auth::{
+    AuthParts, AuthRequest, Authenticator, BoxAuthenticator, Decision, Rejection, auth_fn,
+};
 
 #[cfg(feature = "auth-basic")]
 pub use self::basic::{Basic, BasicFuture, DEFAULT_REMEMBER, Htpasswd, MAX_USER_BYTES, MAX_USERS};

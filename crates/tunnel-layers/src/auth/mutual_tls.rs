@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use tunnel_core::auth::{AuthRequest, Authenticator, Principal, Rejection, SubjectAltName};
+use tunnel_core::auth::{AuthRequest, Authenticator, Decision, Principal, Rejection, SubjectAltName};
 
 use super::{AuthConfigError, Realm, challenge, san::SanPattern};
 
@@ -82,5 +82,9 @@ impl Authenticator for MutualTls {
 
     fn authenticate(&self, request: &AuthRequest<'_>) -> Self::Future {
         ready(self.check(request))
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
+        Decision::Now(self.check(request))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pin_project::pin_project;
-use tunnel_core::auth::{AuthRequest, Authenticator, Principal, Rejection};
+use tunnel_core::auth::{AuthRequest, Authenticator, Decision, Principal, Rejection};
 
 use super::{AuthConfigError, Realm, challenge::BearerChallenge};
 
@@ -119,6 +119,18 @@ impl<A: Authenticator> Authenticator for Require<A> {
         RequireFuture {
             inner: self.authenticator.authenticate(request),
             demands: self.demands.clone(),
+        }
+    }
+
+    fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
+        match self.authenticator.decide(request) {
+            Decision::Now(answer) => {
+                Decision::Now(answer.and_then(|principal| self.demands.check(principal)))
+            }
+            Decision::Later(inner) => Decision::Later(RequireFuture {
+                inner,
+                demands: self.demands.clone(),
+            }),
         }
     }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response, header};
 use tower_service::Service;
 use tunnel_core::{
     Routed,
-    auth::{AuthRequest, Authenticator},
+    auth::{AuthRequest, Authenticator, Decision},
 };
 
 use super::{AuthBody, CleanBody, future::ResponseFuture, layer::Settings, policies::Choice};
@@ -41,22 +41,29 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        let mut request = match admission::admit(request) {
-            Ok(request) => request,
-            Err(error) => return ResponseFuture::failed(error, caller),
-        };
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::failed(error, caller);
+        }
         self.settings.clean(request.headers_mut());
-        let request = request.map(|body| CleanBody::new(body, self.settings.header.clone()));
+        let mut request = request.map(|body| CleanBody::new(body, self.settings.header.clone()));
         let routed = request.extensions().get::<Routed>();
         match self.settings.policies.choose(routed) {
-            Choice::Nobody => ResponseFuture::called(self.inner.clone(), request, caller),
+            Choice::Nobody => ResponseFuture::called(&mut self.inner, request, None, caller),
             Choice::Ask(authenticator) => {
                 let seen = AuthRequest::new(request.method(), request.headers(), request.extensions());
-                let check = authenticator.authenticate(&seen);
                 let then = self.settings.then();
-                ResponseFuture::checking(check, self.inner.clone(), request, then, caller)
+                match authenticator.decide(&seen) {
+                    Decision::Now(Ok(principal)) => {
+                        let end = then.apply(&mut request, principal);
+                        ResponseFuture::called(&mut self.inner, request, end, caller)
+                    }
+                    Decision::Now(Err(rejection)) => ResponseFuture::refused(rejection, caller),
+                    Decision::Later(check) => {
+                        ResponseFuture::checking(check, self.inner.clone(), request, then, caller)
+                    }
+                }
             }
             Choice::Unknown(error) => ResponseFuture::failed(error, caller),
         }

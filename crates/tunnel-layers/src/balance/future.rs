@@ -24,7 +24,12 @@ pub struct ResponseFuture<S: Service<Request<Lent<B>>>, P, B> {
     caller: Caller,
     #[pin]
     state: State<S::Future, B>,
-    inner: Option<S>,
+    /// What the request can be sent with once more. Boxed, because it is larger than all else, and few need it.
+    again: Option<Box<Again<S, P, B>>>,
+}
+
+struct Again<S, P, B> {
+    inner: S,
     retry: Option<Retry<P, B>>,
 }
 
@@ -93,17 +98,19 @@ impl<S: Service<Request<Lent<B>>>, P, B> ResponseFuture<S, P, B> {
         Self {
             caller,
             state: State::Rejected(Some(error)),
-            inner: None,
-            retry: None,
+            again: None,
         }
     }
 
-    pub(super) const fn new(caller: Caller, future: S::Future, inner: S, retry: Option<Retry<P, B>>) -> Self {
+    pub(super) fn new(caller: Caller, future: S::Future, again: Option<(S, Retry<P, B>)>) -> Self {
+        let boxed = |(inner, retry)| {
+            let retry = Some(retry);
+            Box::new(Again { inner, retry })
+        };
         Self {
             caller,
             state: State::Called(future),
-            inner: Some(inner),
-            retry,
+            again: again.map(boxed),
         }
     }
 }
@@ -128,7 +135,7 @@ where
                     let error = match ready!(future.poll(cx)) {
                         Ok(response) => {
                             // The agent has answered: nothing of the body is needed again.
-                            this.retry.take();
+                            this.again.take();
                             return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                         }
                         Err(error) => error,
@@ -136,15 +143,18 @@ where
                     let may_retry = error
                         .as_tunnel_error()
                         .is_some_and(|error| error.sent() != Sent::Yes);
-                    let retry = this.retry.take().filter(|_| may_retry);
+                    let Some(again) = this.again else {
+                        return Poll::Ready(Err(error));
+                    };
+                    let retry = again.retry.take().filter(|_| may_retry);
                     let Some((request, retry)) = retry.and_then(Retry::next) else {
                         return Poll::Ready(Err(error));
                     };
-                    *this.retry = retry;
+                    again.retry = retry;
                     this.state.set(State::Waiting(Some(Box::new(request))));
                 }
                 StateProj::Waiting(request) => {
-                    let Some(inner) = this.inner.as_mut() else {
+                    let Some(Again { inner, .. }) = this.again.as_deref_mut() else {
                         return Poll::Pending;
                     };
                     ready!(inner.poll_ready(cx))?;

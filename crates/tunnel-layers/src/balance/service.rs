@@ -15,7 +15,7 @@ use tunnel_core::{
 
 use super::{Lent, Pick, ResponseFuture, future::Retry};
 use crate::{
-    admission::admit,
+    admission,
     reject::{Caller, ResponseBody},
 };
 
@@ -45,12 +45,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        let request = match admit(request) {
-            Ok(request) => request,
-            Err(error) => return ResponseFuture::rejected(caller, error),
-        };
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::rejected(caller, error);
+        }
         let members = match members(&self.agents, &request) {
             Ok(members) => members,
             Err(error) => return ResponseFuture::rejected(caller, error),
@@ -59,22 +58,23 @@ where
             Ok(session) => session,
             Err(error) => return ResponseFuture::rejected(caller, error),
         };
-        let (parts, body) = request.into_parts();
         // Alone in its group, a session needs no copy of the head: there is nobody else to try.
-        let (body, retry) = if members.len() > 1 {
-            let (lent, loan) = Lent::lend(body);
-            let retry = Retry::new(parts.clone(), loan, members, self.pick.clone(), session.id());
-            (lent, Some(retry))
-        } else {
-            (Lent::owned(body), None)
-        };
-        let mut request = Request::from_parts(parts, body);
-        request.extensions_mut().insert(session);
+        if members.len() == 1 {
+            request.extensions_mut().insert(session);
+            let future = self.inner.call(request.map(Lent::owned));
+            return ResponseFuture::new(caller, future, None);
+        }
+        let (parts, body) = request.into_parts();
+        let (body, loan) = Lent::lend(body);
         // The clone may not be ready; this one is.
         let spare = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, spare);
+        let id = session.id();
+        let mut request = Request::from_parts(parts.clone(), body);
+        request.extensions_mut().insert(session);
         let future = ready.call(request);
-        ResponseFuture::new(caller, future, ready, retry)
+        let retry = Retry::new(parts, loan, members, self.pick.clone(), id);
+        ResponseFuture::new(caller, future, Some((ready, retry)))
     }
 }
 
@@ -113,17 +113,19 @@ pub(super) fn choose<P: Pick>(
     tried: &[SessionId],
 ) -> Result<Session, TunnelError> {
     let available = || members.iter().filter(|member| member.session.is_available());
-    let candidates: Vec<_> = available()
-        .filter(|member| member.session.has_room() && !tried.contains(&member.session.id()))
-        .collect();
-    match candidates
-        .get(if candidates.len() > 1 {
-            pick.pick(&candidates)
-        } else {
-            0
-        })
-        .or(candidates.last())
-    {
+    let can_take = |member: &&Member| member.session.has_room() && !tried.contains(&member.session.id());
+    let found = match &**members {
+        [_] => available().find(can_take),
+        _ => {
+            let candidates: Vec<_> = available().filter(can_take).collect();
+            let index = match candidates.len() {
+                0 | 1 => 0,
+                _ => pick.pick(&candidates),
+            };
+            candidates.get(index).or(candidates.last()).copied()
+        }
+    };
+    match found {
         Some(member) => Ok(member.session.clone()),
         None if available().next().is_some() => Err(no_room()),
         None => Err(no_agent()),

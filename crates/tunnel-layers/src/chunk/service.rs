@@ -1,11 +1,12 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    ExchangeRequest, ExchangeResponse, Protocol, RequestHead, Session, TunnelBody, TunnelError, body::Chunked,
+    ExchangeRequest, ExchangeResponse, Protocol, RequestHead, Session, TraceId, TunnelBody, TunnelError,
+    body::Chunked,
 };
 
 use super::ResponseFuture;
@@ -54,7 +55,7 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     })?;
     #[cfg(feature = "deadline")]
     crate::grpc_timeout::refresh(&mut parts);
-    let trace_id = trace_id(&parts.headers).to_owned();
+    let trace_id = trace_id(&parts.headers);
     let head = RequestHead::from_parts(parts)?;
     let protocol = Protocol::of_head(&head);
     let body = Chunked::new(body, session.max_chunk());
@@ -67,8 +68,8 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     })
 }
 
-/// The trace id in `traceparent`, or nothing (W3C Trace Context, section 3.2).
-fn trace_id(headers: &HeaderMap) -> &str {
-    let value = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    value.and_then(|value| value.get(3..35)).unwrap_or_default()
+/// The trace id in `traceparent`, if there is one (W3C Trace Context, section 3.2).
+fn trace_id(headers: &HeaderMap) -> Option<TraceId> {
+    static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    TraceId::from_text(headers.get(&TRACEPARENT)?.as_bytes().get(3..35)?)
 }

@@ -31,49 +31,48 @@ pub struct ResponseFuture<S: Service<Request<B>>, B> {
 
 #[pin_project(project = StateProj)]
 enum State<S: Service<Request<B>>, B> {
-    /// Boxed where it waits, because that is rare and large: most find a place at once.
-    Asks(Option<Asks<S, B>>),
+    /// Boxed, because that is rare and large: most find a place at once.
     Waits(Pin<Box<Waits<S, B>>>),
     Called(#[pin] Oneshot<S, Request<B>>, Option<Lifetime>),
     Refused(TunnelError),
 }
 
-/// What is called when there is a place.
-struct Asks<S, B> {
-    service: S,
-    request: Request<B>,
-    limiter: Arc<Limiter>,
-    key: Option<(Key, usize)>,
-}
-
 #[pin_project]
 struct Waits<S, B> {
-    asks: Option<Asks<S, B>>,
+    /// What is called when there is a place.
+    call: Option<(S, Request<B>)>,
+    limiter: Arc<Limiter>,
     line: InLine,
     #[pin]
     sleep: Sleep,
 }
 
-impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
-    pub(super) const fn new(
-        service: S,
-        request: Request<B>,
-        limiter: Arc<Limiter>,
+impl<S: Service<Request<B>> + Clone, B> ResponseFuture<S, B> {
+    pub(super) fn new(
+        service: &mut S,
+        mut request: Request<B>,
+        limiter: &Arc<Limiter>,
         key: Option<(Key, usize)>,
         caller: Caller,
     ) -> Self {
-        let asks = Asks {
-            service,
-            request,
-            limiter,
-            key,
+        let state = match limiter.places.ask(key) {
+            Asked::Place(place) => {
+                let lifetime = hold(&mut request, place);
+                State::Called(Oneshot::now(service, request), Some(lifetime))
+            }
+            Asked::Full => State::Refused(limiter.full()),
+            Asked::Line(line) => State::Waits(Box::pin(Waits {
+                call: Some((service.clone(), request)),
+                limiter: limiter.clone(),
+                line,
+                sleep: sleep(limiter.settings.max_wait),
+            })),
         };
-        Self {
-            state: State::Asks(Some(asks)),
-            caller,
-        }
+        Self { state, caller }
     }
+}
 
+impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
         Self {
             state: State::Refused(error),
@@ -82,24 +81,11 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 }
 
-impl<S: Service<Request<B>>, B> Asks<S, B> {
-    fn ask(self) -> State<S, B> {
-        match self.limiter.places.ask(self.key) {
-            Asked::Place(place) => self.call(place),
-            Asked::Full => State::Refused(self.limiter.full()),
-            Asked::Line(line) => State::Waits(Box::pin(Waits {
-                sleep: sleep(self.limiter.settings.max_wait),
-                asks: Some(self),
-                line,
-            })),
-        }
-    }
-
-    fn call(mut self, place: Place) -> State<S, B> {
-        let lifetime = Lifetime::of(self.request.extensions_mut());
-        lifetime.hold(place);
-        State::Called(Oneshot::new(self.service, self.request), Some(lifetime))
-    }
+/// Keeps the place as long as the exchange lives.
+fn hold<B>(request: &mut Request<B>, place: Place) -> Lifetime {
+    let lifetime = Lifetime::of(request.extensions_mut());
+    lifetime.hold(place);
+    lifetime
 }
 
 impl<S: Service<Request<B>>, B> Waits<S, B> {
@@ -111,12 +97,15 @@ impl<S: Service<Request<B>>, B> Waits<S, B> {
             ready!(this.sleep.poll(cx));
         }
         // Taken once: the state changes with what this gives.
-        let Some(asks) = this.asks.take() else {
+        let Some((service, mut request)) = this.call.take() else {
             return Poll::Pending;
         };
         Poll::Ready(match place {
-            Poll::Ready(place) => asks.call(place),
-            Poll::Pending => State::Refused(asks.limiter.late()),
+            Poll::Ready(place) => {
+                let lifetime = hold(&mut request, place);
+                State::Called(Oneshot::polled(service, request, cx), Some(lifetime))
+            }
+            Poll::Pending => State::Refused(this.limiter.late()),
         })
     }
 }
@@ -131,13 +120,6 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Asks(asks) => {
-                    // Taken once: the state changes below.
-                    let Some(asks) = asks.take() else {
-                        return Poll::Pending;
-                    };
-                    asks.ask()
-                }
                 StateProj::Waits(waits) => ready!(waits.as_mut().poll(cx)),
                 StateProj::Called(call, lifetime) => {
                     let result = ready!(call.poll(cx));
@@ -159,7 +141,6 @@ where
 impl<S: Service<Request<B>>, B> fmt::Debug for ResponseFuture<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Asks(_) => "asks",
             State::Waits(_) => "waits",
             State::Called(..) => "called",
             State::Refused(_) => "refused",

@@ -40,17 +40,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        match admission::admit(request) {
-            Ok(request) => {
-                let (parts, body) = request.into_parts();
-                let key = self.limiter.key(&parts, &self.key);
-                let request = Request::from_parts(parts, body);
-                ResponseFuture::new(self.inner.clone(), request, self.limiter.clone(), key, caller)
-            }
-            Err(error) => ResponseFuture::refused(error, caller),
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::refused(error, caller);
         }
+        let (parts, body) = request.into_parts();
+        let key = self.limiter.key(&parts, &self.key);
+        let request = Request::from_parts(parts, body);
+        ResponseFuture::new(&mut self.inner, request, &self.limiter, key, caller)
     }
 }
 

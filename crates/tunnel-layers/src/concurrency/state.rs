@@ -6,7 +6,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use crate::key::Key;
+use crate::key::{Key, KeyMap};
 
 /// How many places there are, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct State {
     free: usize,
     /// Those who have what they need of their key, and wait for a place of the whole.
     line: BTreeSet<Ticket>,
-    keys: HashMap<Key, OfKey>,
+    keys: KeyMap<OfKey>,
     /// Everybody who has a ticket.
     waiting: HashMap<Ticket, Waiting>,
     /// Those who stand in a line.
@@ -83,7 +83,7 @@ impl State {
             free: bounds.places,
             bounds,
             line: BTreeSet::new(),
-            keys: HashMap::new(),
+            keys: KeyMap::default(),
             waiting: HashMap::new(),
             queued: 0,
             next: 0,
@@ -214,9 +214,10 @@ impl State {
 
     /// A place of this key is free again: whoever is first in its line goes over to the line of the whole.
     fn give_back_of_key(&mut self, key: Key, wake: &mut Wake) {
-        let Some(of_key) = self.keys.get_mut(&key) else {
+        let Entry::Occupied(mut entry) = self.keys.entry(key) else {
             return;
         };
+        let of_key = entry.get_mut();
         of_key.taken -= 1;
         while of_key.taken < of_key.places
             && let Some(ticket) = of_key.line.pop_first()
@@ -228,7 +229,7 @@ impl State {
             }
         }
         if of_key.taken == 0 {
-            self.keys.remove(&key);
+            entry.remove();
         }
         self.serve(wake);
     }

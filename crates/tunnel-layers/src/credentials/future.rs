@@ -72,7 +72,7 @@ where
                         };
                         value.set_sensitive(true);
                         request.headers_mut().insert(header::AUTHORIZATION, value.clone());
-                        State::Called(Oneshot::new(service, request), value)
+                        State::Called(Oneshot::polled(service, request, cx), value)
                     }
                 },
             };

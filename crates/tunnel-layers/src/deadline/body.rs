@@ -20,8 +20,8 @@ pub struct DeadlineBody<B> {
     /// None when a time is over.
     #[pin]
     inner: Option<ResponseBody<B>>,
-    #[pin]
-    watch: Watch,
+    /// Boxed, because most of it is a timer. None if nothing ends it early, or nothing does any more.
+    watch: Option<Pin<Box<Watch>>>,
     in_trailers: bool,
 }
 
@@ -32,26 +32,18 @@ struct Watch {
     sleep: Option<Sleep>,
     idle: Idle,
     upload: Option<Upload>,
-    is_on: bool,
 }
 
 impl Watch {
-    const fn off() -> Self {
-        Self {
-            sleep: None,
-            idle: Idle::new(None),
-            upload: None,
-            is_on: false,
-        }
-    }
-
-    fn new(plan: &Plan, upload: Option<Upload>) -> Self {
-        Self {
-            is_on: plan.end.is_some() || plan.response_idle.is_some() || upload.is_some(),
-            sleep: plan.end.map(sleep_until),
-            idle: Idle::new(plan.response_idle),
-            upload,
-        }
+    fn new(plan: &Plan, upload: Option<Upload>) -> Option<Pin<Box<Self>>> {
+        let is_on = plan.end.is_some() || plan.response_idle.is_some() || upload.is_some();
+        is_on.then(|| {
+            Box::pin(Self {
+                sleep: plan.end.map(sleep_until),
+                idle: Idle::new(plan.response_idle),
+                upload,
+            })
+        })
     }
 
     /// Looks at what does not depend on the body.
@@ -77,10 +69,14 @@ impl<B> DeadlineBody<B> {
         }
     }
 
+    pub(super) const fn unwatched(body: B) -> Self {
+        Self::reply(ResponseBody::inner(body))
+    }
+
     pub(super) const fn reply(body: ResponseBody<B>) -> Self {
         Self {
             inner: Some(body),
-            watch: Watch::off(),
+            watch: None,
             in_trailers: false,
         }
     }
@@ -108,31 +104,34 @@ where
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
+        let Some(watch) = this.watch else {
+            return inner.poll_frame(cx).map_err(Into::into);
+        };
         // The time first: a body that always has more would never come to it.
         if !inner.is_end_stream()
-            && let Poll::Ready(error) = this.watch.as_mut().poll_early(cx)
+            && let Poll::Ready(error) = watch.as_mut().poll_early(cx)
         {
             this.inner.set(None);
             return Poll::Ready(Some(tell(&error, *this.in_trailers)));
         }
         let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
-            if this.watch.project().idle.poll_over(cx).is_pending() {
+            if watch.as_mut().project().idle.poll_over(cx).is_pending() {
                 return Poll::Pending;
             }
             this.inner.set(None);
             return Poll::Ready(Some(tell(&response_idle(), *this.in_trailers)));
         };
-        let stopped = this.watch.upload.as_ref().is_some_and(Upload::has_stopped);
+        let stopped = watch.upload.as_ref().is_some_and(Upload::has_stopped);
         if stopped && matches!(frame, Some(Err(_))) {
             // What the request's body did to it.
             this.inner.set(None);
             return Poll::Ready(Some(tell(&upload_idle(), *this.in_trailers)));
         }
         if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
-            this.watch.project().idle.moved();
+            watch.as_mut().project().idle.moved();
         } else {
             // It has ended, but for the word of it.
-            this.watch.set(Watch::off());
+            *this.watch = None;
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -144,7 +143,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             None => SizeHint::with_exact(0),
-            Some(inner) if self.in_trailers && self.watch.is_on && !inner.is_end_stream() => {
+            Some(inner) if self.in_trailers && self.watch.is_some() && !inner.is_end_stream() => {
                 without_promise(&inner.size_hint())
             }
             Some(inner) => inner.size_hint(),

@@ -20,8 +20,8 @@ use crate::reject::{Caller, ResponseBody};
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
-    #[pin]
-    clocks: Clocks,
+    /// Boxed, because most of it is timers, which many exchanges have none of. None if the exchange has all the time it wants.
+    clocks: Option<Pin<Box<Clocks>>>,
     caller: Caller,
 }
 
@@ -43,13 +43,16 @@ struct Clocks {
 }
 
 impl Clocks {
-    fn new(plan: Plan, upload: Option<Upload>) -> Self {
-        Self {
-            plan,
-            whole: plan.end.map(sleep_until),
-            head: plan.head.map(sleep),
-            upload,
-        }
+    fn new(plan: Plan, upload: Option<Upload>) -> Option<Pin<Box<Self>>> {
+        let is_bound = plan.is_bound() || upload.is_some();
+        is_bound.then(|| {
+            Box::pin(Self {
+                plan,
+                whole: plan.end.map(sleep_until),
+                head: plan.head.map(sleep),
+                upload,
+            })
+        })
     }
 
     fn has_stopped(&self) -> bool {
@@ -100,10 +103,10 @@ impl<F> ResponseFuture<F> {
         }
     }
 
-    pub(super) fn refused(error: TunnelError, caller: Caller) -> Self {
+    pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
         Self {
             state: State::Refused(error),
-            clocks: Clocks::new(Plan::default(), None),
+            clocks: None,
             caller,
         }
     }
@@ -117,21 +120,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let clocks = this.clocks;
         let error = match this.state.as_mut().project() {
             StateProj::Refused(error) => error.clone(),
             StateProj::Called(future) => {
-                let error = match future.poll(cx) {
-                    // Whatever the service made of a body that stopped, this is what happened.
-                    Poll::Ready(_) if this.clocks.has_stopped() => upload_idle(),
-                    Poll::Ready(result) => {
-                        let clocks = this.clocks.project();
-                        let (plan, upload) = (*clocks.plan, clocks.upload.take());
-                        return Poll::Ready(
-                            result.map(|response| wrap(response, &plan, upload, *this.caller)),
-                        );
-                    }
-                    Poll::Pending => ready!(this.clocks.poll_over(cx)),
-                };
+                let error =
+                    match future.poll(cx) {
+                        // Whatever the service made of a body that stopped, this is what happened.
+                        Poll::Ready(_) if clocks.as_ref().is_some_and(|clocks| clocks.has_stopped()) => {
+                            upload_idle()
+                        }
+                        Poll::Ready(result) => {
+                            return Poll::Ready(result.map(|response| {
+                                wrap(response, clocks.as_mut().map(Pin::as_mut), *this.caller)
+                            }));
+                        }
+                        Poll::Pending => match clocks {
+                            Some(clocks) => ready!(clocks.as_mut().poll_over(cx)),
+                            None => return Poll::Pending,
+                        },
+                    };
                 // Ends the call before the caller hears of it.
                 this.state.set(State::Refused(error.clone()));
                 error
@@ -144,20 +152,26 @@ where
 
 fn wrap<RB>(
     response: Response<RB>,
-    plan: &Plan,
-    upload: Option<Upload>,
+    clocks: Option<Pin<&mut Clocks>>,
     caller: Caller,
 ) -> Response<DeadlineBody<RB>> {
+    let Some(clocks) = clocks else {
+        return response.map(DeadlineBody::unwatched);
+    };
+    let clocks = clocks.project();
     let in_trailers = caller.takes_trailers(response.headers());
     // How the upload goes matters further only if it may stop.
-    let upload = upload.filter(|_| plan.request_idle.is_some());
-    response.map(|body| DeadlineBody::inner(body, plan, upload, in_trailers))
+    let upload = clocks
+        .upload
+        .take()
+        .filter(|_| clocks.plan.request_idle.is_some());
+    response.map(|body| DeadlineBody::inner(body, clocks.plan, upload, in_trailers))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("end", &self.clocks.plan.end)
+            .field("end", &self.clocks.as_ref().and_then(|clocks| clocks.plan.end))
             .finish_non_exhaustive()
     }
 }

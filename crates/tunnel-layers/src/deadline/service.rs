@@ -41,14 +41,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        let limited = admission::admit(request).and_then(|mut request| {
-            let plan = plan(&mut request, caller.dialect(), &self.default)?;
-            Ok((request, plan))
-        });
-        match limited {
-            Ok((request, plan)) => {
+        let plan = admission::ensure(&mut request)
+            .and_then(|()| plan(&mut request, caller.dialect(), &self.default));
+        match plan {
+            Ok(plan) => {
                 if let (true, Some(idle)) = (plan.rules_upload, request.extensions().get::<BodyIdle>()) {
                     idle.set(None);
                 }

@@ -29,6 +29,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Whether anything of the exchange has a limit.
+    pub(super) const fn is_bound(&self) -> bool {
+        self.end.is_some()
+            || self.head.is_some()
+            || self.request_idle.is_some()
+            || self.response_idle.is_some()
+    }
+
     /// Whether it matters how the request's body goes.
     pub(super) const fn watches_upload(&self) -> bool {
         self.head.is_some() || self.request_idle.is_some()

@@ -87,14 +87,10 @@ impl<S> GrpcWeb<S> {
         let answer = Encoding::accepted(headers, content);
         let answering = Answering::new(answer, self.cors.as_ref(), headers);
         headers.insert(header::CONTENT_TYPE, grpc);
-        let caller = Caller::of(&request);
-        let mut request = match admission::admit(request) {
-            Ok(request) => request,
-            Err(error) => {
-                let response = caller.reject::<NoBody>(&error).map(|_| ());
-                return ResponseFuture::answer(response, Some(answering));
-            }
-        };
+        if let Err(error) = admission::ensure(&mut request) {
+            let response = Caller::of(&request).reject::<NoBody>(&error).map(|_| ());
+            return ResponseFuture::answer(response, Some(answering));
+        }
         let saved = Saved::take(request.headers_mut(), content, answer);
         let failure = Failure::default();
         let request = request.map(|body| Watched::new(body, failure.clone()));

@@ -10,8 +10,10 @@ pub struct ByPrincipal;
 impl KeyExtractor for ByPrincipal {
     fn key(&self, parts: &Parts) -> Option<Key> {
         let who = parts.extensions.get::<Principal>();
-        let who = who.map(|who| (who.scheme(), who.name()));
-        Some(Key::of(&(Space::Principal, who)))
+        Some(who.map_or_else(
+            || Key::of(&Space::Principal),
+            |who| Key::from_bits(who.fingerprint()),
+        ))
     }
 }
 

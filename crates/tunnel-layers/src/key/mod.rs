@@ -31,6 +31,11 @@ mod by_header;
 mod by_principal;
 mod by_route;
 
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
@@ -62,6 +67,11 @@ impl Key {
         Self(one.hash_one(value), other.hash_one(value))
     }
 
+    /// The key of these bits, which stand for a value already: 128, keyed at random for each process.
+    const fn from_bits([one, other]: [u64; 2]) -> Self {
+        Self(one, other)
+    }
+
     /// Evenly spread bits, to place the key in a table.
     #[cfg(feature = "rate-limit")]
     pub(crate) const fn bits(self) -> u64 {
@@ -75,11 +85,42 @@ impl fmt::Debug for Key {
     }
 }
 
+/// A map by keys, which need no hashing again.
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+pub(crate) type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<Spread>>;
+
+/// Takes the bits of a key as they are: they are spread already.
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+#[cfg(any(feature = "concurrency", feature = "rate-limit"))]
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = self.0.rotate_left(32) ^ bits;
+    }
+}
+
 /// Finds the key of a request; see the [module](self). It is called once for each request, before it goes on, and must not
 /// wait.
 pub trait KeyExtractor: Clone + Send + Sync + 'static {
     /// The key of this request; `None` if the limit is not for it.
     fn key(&self, parts: &Parts) -> Option<Key>;
+
+    /// Whether no request has a key, so that nobody need be asked. By default some may have one.
+    fn is_for_nobody(&self) -> bool {
+        false
+    }
 }
 
 impl<F> KeyExtractor for F
@@ -95,6 +136,10 @@ where
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
     fn key(&self, parts: &Parts) -> Option<Key> {
         Some(Key::of(&(self.0.key(parts)?, self.1.key(parts)?)))
+    }
+
+    fn is_for_nobody(&self) -> bool {
+        self.0.is_for_nobody() || self.1.is_for_nobody()
     }
 }
 

@@ -23,7 +23,8 @@ use crate::reject::{Caller, ResponseBody};
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
-    told: Option<Told>,
+    /// Boxed, because most answers tell nothing.
+    told: Option<Box<Told>>,
 }
 
 #[pin_project(project = StateProj)]
@@ -61,17 +62,17 @@ impl Told {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) const fn called(future: F, told: Option<Told>) -> Self {
+    pub(super) fn called(future: F, told: Option<Told>) -> Self {
         Self {
             state: State::Called(future),
-            told,
+            told: told.map(Box::new),
         }
     }
 
-    pub(super) const fn refused(error: TunnelError, told: Option<Told>, caller: Caller) -> Self {
+    pub(super) fn refused(error: TunnelError, told: Option<Told>, caller: Caller) -> Self {
         Self {
             state: State::Refused(error, caller),
-            told,
+            told: told.map(Box::new),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use tower_service::Service;
 use tunnel_core::{Cause, Initiator, Sent, TunnelError};
 
@@ -36,17 +36,11 @@ impl<S, K> RateLimit<S, K> {
 wraps_inner!(RateLimit<S, K>);
 
 impl<S, K: KeyExtractor> RateLimit<S, K> {
-    /// The request, if it may go on, and what its answer tells.
-    fn check<B>(&self, request: Request<B>) -> Result<(Request<B>, Option<Told>), Refusal> {
-        let request = admission::admit(request).map_err(|error| (error, None))?;
-        let (parts, body) = request.into_parts();
-        let checked = self
-            .key
-            .key(&parts)
-            .and_then(|key| self.limiters.check(&parts, key));
-        let request = Request::from_parts(parts, body);
-        let Some((limiter, verdict)) = checked else {
-            return Ok((request, None));
+    /// What the answer to a request tells that may go on.
+    fn check(&self, parts: &Parts) -> Result<Option<Told>, Refusal> {
+        let key = self.key.key(parts);
+        let Some((limiter, verdict)) = key.and_then(|key| self.limiters.check(parts, key)) else {
+            return Ok(None);
         };
         let told = |limiter| Told::new(self.limiters.clone(), limiter, verdict);
         match verdict {
@@ -56,10 +50,7 @@ impl<S, K: KeyExtractor> RateLimit<S, K> {
                     .with_retry_after(retry_after);
                 Err((error, Some(told(limiter))))
             }
-            Verdict::Within { .. } => {
-                let told = self.limiters.settings.tells_always.then(|| told(limiter));
-                Ok((request, told))
-            }
+            Verdict::Within { .. } => Ok(self.limiters.settings.tells_always.then(|| told(limiter))),
         }
     }
 }
@@ -80,10 +71,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if self.key.is_for_nobody() {
+            return ResponseFuture::called(self.inner.call(request), None);
+        }
         let caller = Caller::of(&request);
-        match self.check(request) {
-            Ok((request, told)) => ResponseFuture::called(self.inner.call(request), told),
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::refused(error, None, caller);
+        }
+        let (parts, body) = request.into_parts();
+        match self.check(&parts) {
+            Ok(told) => ResponseFuture::called(self.inner.call(Request::from_parts(parts, body)), told),
             Err((error, told)) => ResponseFuture::refused(error, told, caller),
         }
     }

@@ -1,9 +1,8 @@
 //! The state of every key, in bounded room.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::hash_map::Entry,
     fmt,
-    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +16,7 @@ use governor::{
 };
 use tokio::time::Instant;
 
-use crate::key::Key;
+use crate::key::{Key, KeyMap};
 
 /// How many keys are kept, unless the layer says otherwise: about 3 MB, and more callers than one process serves at a time.
 pub const DEFAULT_MAX_KEYS: usize = 100_000;
@@ -41,7 +40,7 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct Shard {
-    full_at: HashMap<Key, u64, BuildHasherDefault<Spread>>,
+    full_at: KeyMap<u64>,
     next_sweep: u64,
 }
 
@@ -171,25 +170,5 @@ impl StateStore for Part {
             Ok((told, full_at.as_u64().saturating_add(self.start)))
         });
         in_place.unwrap_or_else(|| self.overflow.measure_and_replace(&NotKeyed::NonKey, f))
-    }
-}
-
-/// Takes the bits of a key as they are: they are spread already.
-#[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, bits: u64) {
-        self.0 = self.0.rotate_left(32) ^ bits;
     }
 }

@@ -1,5 +1,9 @@
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
-use tunnel_core::{Protocol, TunnelError, admit::UpgradeRequest, auth::Rejection};
+use tunnel_core::{
+    Protocol, TunnelError,
+    admit::{UpgradeRequest, is_admitted},
+    auth::Rejection,
+};
 
 use super::{Direct, ResponseBody, grpc, problem};
 use crate::trace_context::{TraceContext, TraceId};
@@ -117,7 +121,9 @@ impl Caller {
 
 /// Whether a connection of HTTP/1.1 was asked to switch to another protocol.
 fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
+    let extensions = request.extensions();
     request.version() == Version::HTTP_11
-        && (request.headers().contains_key(header::UPGRADE)
-            || request.extensions().get::<UpgradeRequest>().is_some())
+        && (extensions.get::<UpgradeRequest>().is_some()
+            // Admission takes it out of the headers.
+            || (!is_admitted(extensions) && request.headers().contains_key(header::UPGRADE)))
 }

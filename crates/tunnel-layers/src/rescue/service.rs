@@ -57,13 +57,13 @@ where
         })
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
         if let Some(error) = self.unready.take() {
             return ResponseFuture::refused(error, caller);
         }
-        match admission::admit(request) {
-            Ok(request) => ResponseFuture::called(self.inner.call(request), caller),
+        match admission::ensure(&mut request) {
+            Ok(()) => ResponseFuture::called(self.inner.call(request), caller),
             Err(error) => ResponseFuture::refused(error, caller),
         }
     }

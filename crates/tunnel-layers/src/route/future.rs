@@ -33,7 +33,6 @@ where
 {
     #[pin]
     state: State<S, M, B>,
-    caller: Caller,
 }
 
 #[pin_project(project = StateProj)]
@@ -45,8 +44,8 @@ where
     /// With the rule, unless an agent registered the service.
     Matched(#[pin] Oneshot<S, Request<B>>, Option<Arc<Compiled>>),
     Missed(#[pin] Oneshot<M, Request<B>>),
-    Direct(Arc<Compiled>),
-    Refused(TunnelError),
+    Direct(Arc<Compiled>, Caller),
+    Refused(TunnelError, Caller),
 }
 
 impl<S, M, B> ResponseFuture<S, M, B>
@@ -54,34 +53,38 @@ where
     S: Service<Request<B>>,
     M: Service<Request<B>>,
 {
-    pub(super) const fn matched(
-        service: S,
-        request: Request<B>,
-        rule: Arc<Compiled>,
-        caller: Caller,
-    ) -> Self {
-        let state = State::Matched(Oneshot::new(service, request), Some(rule));
-        Self { state, caller }
+    pub(super) fn matched(service: &mut S, request: Request<B>, rule: Arc<Compiled>) -> Self
+    where
+        S: Clone,
+    {
+        let state = State::Matched(Oneshot::now(service, request), Some(rule));
+        Self { state }
     }
 
-    pub(super) const fn registered(service: S, request: Request<B>, caller: Caller) -> Self {
-        let state = State::Matched(Oneshot::new(service, request), None);
-        Self { state, caller }
+    pub(super) fn registered(service: &mut S, request: Request<B>) -> Self
+    where
+        S: Clone,
+    {
+        let state = State::Matched(Oneshot::now(service, request), None);
+        Self { state }
     }
 
-    pub(super) const fn missed(service: M, request: Request<B>, caller: Caller) -> Self {
-        let state = State::Missed(Oneshot::new(service, request));
-        Self { state, caller }
+    pub(super) fn missed(service: &mut M, request: Request<B>) -> Self
+    where
+        M: Clone,
+    {
+        let state = State::Missed(Oneshot::now(service, request));
+        Self { state }
     }
 
     pub(super) const fn direct(rule: Arc<Compiled>, caller: Caller) -> Self {
-        let state = State::Direct(rule);
-        Self { state, caller }
+        let state = State::Direct(rule, caller);
+        Self { state }
     }
 
     pub(super) const fn refused(error: TunnelError, caller: Caller) -> Self {
-        let state = State::Refused(error);
-        Self { state, caller }
+        let state = State::Refused(error, caller);
+        Self { state }
     }
 }
 
@@ -106,8 +109,8 @@ where
                 }
                 response.map(ResponseBody::inner)
             }
-            StateProj::Direct(rule) => answer(rule, *this.caller),
-            StateProj::Refused(error) => this.caller.reject(error),
+            StateProj::Direct(rule, caller) => answer(rule, *caller),
+            StateProj::Refused(error, caller) => caller.reject(error),
         };
         Poll::Ready(Ok(response.map(EitherBody::first)))
     }
@@ -131,8 +134,11 @@ where
     M: Service<Request<B>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("caller", &self.caller)
-            .finish_non_exhaustive()
+        f.write_str(match self.state {
+            State::Matched(..) => "ResponseFuture::Matched(..)",
+            State::Missed(_) => "ResponseFuture::Missed(..)",
+            State::Direct(..) => "ResponseFuture::Direct(..)",
+            State::Refused(..) => "ResponseFuture::Refused(..)",
+        })
     }
 }

@@ -60,23 +60,21 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        let mut request = match admission::admit(request) {
-            Ok(request) => request,
-            Err(error) => return ResponseFuture::refused(error, caller),
-        };
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::refused(error, Caller::of(&request));
+        }
         let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 request.extensions_mut().insert(routed);
-                return ResponseFuture::registered(self.inner.clone(), request, caller);
+                return ResponseFuture::registered(&mut self.inner, request);
             }
-            return ResponseFuture::missed(self.miss.clone(), request, caller);
+            return ResponseFuture::missed(&mut self.miss, request);
         };
-        match apply(&rule, &self.registered, request) {
-            Ok(Some(request)) => ResponseFuture::matched(self.inner.clone(), request, rule, caller),
-            Ok(None) => ResponseFuture::direct(rule, caller),
-            Err(error) => ResponseFuture::refused(error, caller),
+        match apply(&rule, &self.registered, &mut request) {
+            Ok(true) => ResponseFuture::matched(&mut self.inner, request, rule),
+            Ok(false) => ResponseFuture::direct(rule, Caller::of(&request)),
+            Err(error) => ResponseFuture::refused(error, Caller::of(&request)),
         }
     }
 }
@@ -90,21 +88,17 @@ fn find<B>(rules: &Rules, registered: &Registered, request: &Request<B>) -> Opti
     rules.find(&ask).cloned()
 }
 
-/// Makes of the request what the rule wants it to be; none if the rule answers itself.
-fn apply<B>(
-    rule: &Compiled,
-    registered: &Registered,
-    mut request: Request<B>,
-) -> Result<Option<Request<B>>, TunnelError> {
+/// Makes of the request what the rule wants it to be; false if the rule answers itself.
+fn apply<B>(rule: &Compiled, registered: &Registered, request: &mut Request<B>) -> Result<bool, TunnelError> {
     let Answer::Routed(routed) = &rule.answer else {
-        return Ok(None);
+        return Ok(false);
     };
     if routed.registered_host && registered.hosts().is_none() {
         return Err(TunnelError::internal(
             "a rule is for hosts that agents have registered, and nobody has said which those are: give RouteLayer its `hosts`",
         ));
     }
-    rule.rewrite.on_request(&mut request, &rule.path)?;
+    rule.rewrite.on_request(request, &rule.path)?;
     request.extensions_mut().insert(routed.clone());
-    Ok(Some(request))
+    Ok(true)
 }

@@ -67,8 +67,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let target = request.extensions().get::<Routed>().map(|routed| &routed.target);
         SplitFuture(match target {
-            Some(Target::Upstream(_)) => Way::Upstream(Oneshot::new(self.upstreams.clone(), request)),
-            Some(Target::Group(_)) | None => Way::Agents(Oneshot::new(self.inner.clone(), request)),
+            Some(Target::Upstream(_)) => Way::Upstream(Oneshot::now(&mut self.upstreams, request)),
+            Some(Target::Group(_)) | None => Way::Agents(Oneshot::now(&mut self.inner, request)),
         })
     }
 }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tracing::Span;
-use tunnel_core::Lifetime;
 
 use crate::reject::ResponseBody;
 
@@ -17,25 +16,19 @@ use crate::reject::ResponseBody;
 pub struct TracedBody<B> {
     #[pin]
     inner: ResponseBody<B>,
-    open: Option<(Span, Lifetime)>,
+    open: Option<Span>,
 }
 
 impl<B> TracedBody<B> {
-    pub(super) fn new(inner: ResponseBody<B>, span: &Span, lifetime: &Lifetime) -> Self {
-        Self {
-            inner,
-            open: Some((span.clone(), lifetime.clone())),
-        }
-    }
-
-    pub(super) const fn untraced(inner: ResponseBody<B>) -> Self {
-        Self { inner, open: None }
+    /// A body that is polled in `open`, if there is one.
+    pub(super) const fn new(inner: ResponseBody<B>, open: Option<Span>) -> Self {
+        Self { inner, open }
     }
 }
 
 impl<B> Default for TracedBody<B> {
     fn default() -> Self {
-        Self::untraced(ResponseBody::empty())
+        Self::new(ResponseBody::empty(), None)
     }
 }
 
@@ -48,7 +41,7 @@ impl<B: Body<Data = Bytes>> Body for TracedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        let entered = this.open.as_ref().map(|(span, _)| span.enter());
+        let entered = this.open.as_ref().map(Span::enter);
         let frame = this.inner.poll_frame(cx);
         drop(entered);
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {

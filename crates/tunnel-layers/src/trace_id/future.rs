@@ -1,7 +1,7 @@
 //! The future of [`Traced`](super::Traced).
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,7 +9,7 @@ use std::{
 use http::Response;
 use pin_project::pin_project;
 use tracing::Span;
-use tunnel_core::{Lifetime, TunnelError};
+use tunnel_core::TunnelError;
 
 use super::TracedBody;
 use crate::{
@@ -27,14 +27,14 @@ pub struct ResponseFuture<F> {
 
 #[pin_project(project = StateProj)]
 enum State<F> {
-    Called(#[pin] F, TraceId, Lifetime),
+    Called(#[pin] F, TraceId),
     Refused(TunnelError, Caller),
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) const fn called(future: F, id: TraceId, span: Span, lifetime: Lifetime) -> Self {
+    pub(super) const fn called(future: F, id: TraceId, span: Span) -> Self {
         Self {
-            state: State::Called(future, id, lifetime),
+            state: State::Called(future, id),
             span,
         }
     }
@@ -55,18 +55,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _entered = this.span.enter();
+        let entered = this.span.enter();
         let response = match this.state.project() {
-            StateProj::Called(future, id, lifetime) => {
+            StateProj::Called(future, id) => {
                 let mut response = ready!(future.poll(cx))?;
                 response.headers_mut().insert(TRACE_ID_HEADER, id.to_header());
-                response.map(|body| TracedBody::new(ResponseBody::inner(body), this.span, lifetime))
+                response.map(|body| (ResponseBody::inner(body), true))
             }
-            StateProj::Refused(error, caller) => caller.reject(error).map(TracedBody::untraced),
+            StateProj::Refused(error, caller) => caller.reject(error).map(|body| (body, false)),
         };
+        drop(entered);
         this.span
             .record("http.response.status_code", response.status().as_u16());
-        Poll::Ready(Ok(response))
+        // The body keeps it open from here on.
+        let span = mem::replace(this.span, Span::none());
+        Poll::Ready(Ok(
+            response.map(|(body, is_inner)| TracedBody::new(body, is_inner.then_some(span)))
+        ))
     }
 }
 

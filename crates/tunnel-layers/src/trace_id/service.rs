@@ -3,13 +3,16 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderName, Request, Response};
 use tower_service::Service;
 use tracing::{Span, field::Empty};
-use tunnel_core::Lifetime;
+use tunnel_core::{Lifetime, admit::UpgradeRequest};
 
 use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
 use crate::{admission, reject::Caller, trace_context::TraceContext};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The fields that this layer and admission add to a head that has none of them.
+const ADDED: usize = 5;
 
 /// The service of [`TraceIdLayer`](super::TraceIdLayer).
 #[derive(Clone, Debug)]
@@ -42,18 +45,20 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let context = self.settings.context(request.headers_mut());
         request.extensions_mut().insert(context);
-        let caller = Caller::of(&request);
-        let span = span(&request, &context);
-        let lifetime = Lifetime::of(request.extensions_mut());
-        lifetime.hold(span.clone());
         let id = context.trace_id();
+        let span = span(&request, &context);
         let entered = span.enter();
-        let call = admission::admit(request).map(|request| self.inner.call(request));
-        drop(entered);
-        match call {
-            Ok(call) => ResponseFuture::called(call, id, span, lifetime),
-            Err(error) => ResponseFuture::refused(error, caller, span),
+        if let Err(error) = admission::ensure(&mut request) {
+            drop(entered);
+            return ResponseFuture::refused(error, Caller::of(&request), span);
         }
+        // Nothing else outlives the response's body.
+        if request.extensions().get::<UpgradeRequest>().is_some() {
+            Lifetime::of(request.extensions_mut()).hold(span.clone());
+        }
+        let call = self.inner.call(request);
+        drop(entered);
+        ResponseFuture::called(call, id, span)
     }
 }
 
@@ -73,6 +78,8 @@ impl<M: MakeTraceId> Settings<M> {
                 }
             }
         };
+        // For what admission will add as well: the map that a codec makes is full.
+        headers.reserve(ADDED);
         headers.insert(TRACEPARENT, context.to_header());
         context
     }

@@ -231,7 +231,13 @@ async fn the_span_stays_open_with_an_upgraded_stream() {
         response.extensions_mut().insert(stream);
         Ok::<_, Infallible>(response)
     }));
-    let (mut parts, body) = service.oneshot(request("/")).await.unwrap().into_parts();
+    let mut request = request("/");
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    let (mut parts, body) = service.oneshot(request).await.unwrap().into_parts();
     let stream: Lifetime = parts.extensions.remove().unwrap();
     drop(body);
     assert!(!log.take().contains(&"close".to_owned()));

@@ -8,7 +8,7 @@ use tunnel_core::BoxError;
 
 use super::{ResponseFuture, UpgradeBody, ask, layer::Settings};
 use crate::{
-    admission::admit,
+    admission,
     reject::{Caller, ResponseBody},
 };
 
@@ -52,9 +52,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let caller = Caller::of(&request);
-        match admit(request).and_then(|request| ask::ask(request, &self.settings)) {
+        if let Err(error) = admission::ensure(&mut request) {
+            return ResponseFuture::rejected(caller, error);
+        }
+        match ask::ask(request, &self.settings) {
             Ok((request, asked)) => ResponseFuture::called(caller, self.inner.call(request), asked),
             Err(error) => ResponseFuture::rejected(caller, error),
         }

@@ -17,10 +17,11 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
-use tonic::body::Body;
+use tonic::{body::Body, client::Grpc};
 
 use super::{AgentError, Shared};
 use crate::{
+    codec::MAX_MESSAGE_BYTES,
     generated::tunnel_service_client::TunnelServiceClient,
     net::{MaybeTls, SocketOptions, windows},
 };
@@ -28,6 +29,8 @@ use crate::{
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
 pub(super) struct Connection {
     pub(super) client: TunnelServiceClient<Http2>,
+    /// The same, for lanes, which have a codec of their own.
+    pub(super) rpc: Grpc<Http2>,
     driver: Driver,
 }
 
@@ -73,18 +76,25 @@ impl Connection {
                 tracing::debug!(%error, "the connection to the gateway broke");
             }
         });
+        let rpc = Grpc::with_origin(Http2(sender.clone()), gateway.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let client = TunnelServiceClient::with_origin(Http2(sender), gateway.clone())
-            .max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES);
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
             client,
+            rpc,
             driver: Driver(driver),
         })
     }
 
     /// Waits until what was written is gone and the connection has closed. All other clones of the client must be gone.
     pub(super) async fn closed(self) {
-        let Self { client, mut driver } = self;
-        drop(client);
+        let Self {
+            client,
+            rpc,
+            mut driver,
+        } = self;
+        drop((client, rpc));
         // A task that was aborted has closed its connection as well.
         let _ = (&mut driver.0).await;
     }

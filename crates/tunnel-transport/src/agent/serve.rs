@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BodyLoan, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed,
-    SendHalf, Start, TunnelBody, TunnelError, admit,
+    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
+    Start, TunnelBody, TunnelError, admit,
     message::ResponseStart,
     upgrade::{Relay, Switched, split},
 };
@@ -45,15 +45,86 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn handle(self, accepted: Accepted) {
-        let id = accepted.id;
-        if let Err(error) = handle(self, accepted).await {
-            debug!(request.id = %id, %error, "an exchange ended early");
+    fn handle(self, accepted: Accepted) -> impl Future<Output = ()> + Send + 'static {
+        Logged {
+            id: accepted.id,
+            exchange: handle(self, accepted),
         }
     }
 }
 
-async fn handle<S, B>(mut service: S, accepted: Accepted) -> Result<(), TunnelError>
+/// An exchange that says how it ended.
+#[pin_project]
+struct Logged<F> {
+    id: RequestId,
+    #[pin]
+    exchange: F,
+}
+
+impl<F: Future<Output = Result<(), TunnelError>>> Future for Logged<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if let Err(error) = ready!(this.exchange.poll(cx)) {
+            debug!(request.id = %this.id, %error, "an exchange ended early");
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Neither the request nor the response is kept while something is waited for: this future is made, and moved, for every
+/// exchange.
+fn handle<S, B>(
+    mut service: S,
+    accepted: Accepted,
+) -> impl Future<Output = Result<(), TunnelError>> + Send + 'static
+where
+    S: Service<ServedRequest, Response = Response<B>> + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async move {
+        if accepted.head.upgrade.is_some() {
+            // Boxed, because few exchanges are upgrades, and this future is larger.
+            return Box::pin(upgrade(service, accepted)).await;
+        }
+        let is_ready = {
+            let ready = pin!(poll_fn(|cx| service.poll_ready(cx)));
+            unless_closed(&accepted.send, ready).await
+        };
+        match is_ready {
+            Called::Answered(()) => {}
+            Called::Failed(error) => return Err(fail(accepted.send, error)),
+            Called::Over(result) => return result,
+        }
+        let is_head = accepted.head.method == Method::HEAD;
+        let Accepted {
+            id, head, send, recv, ..
+        } = accepted;
+        let body = TunnelBody::new(recv, &head.headers);
+        let called = match head.into_request_parts() {
+            Ok(mut parts) => {
+                parts.extensions.insert(id);
+                let answer = pin!(service.call(Request::from_parts(parts, body)));
+                unless_closed(&send, answer).await
+            }
+            Err(error) => Called::Failed(error),
+        };
+        let pump = match called {
+            Called::Answered(response) => respond(id, response, is_head, send)?,
+            Called::Failed(error) => return Err(fail(send, error)),
+            Called::Over(result) => return result,
+        };
+        pump.await
+    }
+}
+
+/// An exchange that asks to switch protocols. The service may speak the tunnel's [contract](tunnel_core::upgrade), as
+/// [`Upstream`](crate::Upstream) does, or hyper's, as axum does; or refuse.
+async fn upgrade<S, B>(mut service: S, accepted: Accepted) -> Result<(), TunnelError>
 where
     S: Service<ServedRequest, Response = Response<B>>,
     S::Error: Into<BoxError>,
@@ -63,50 +134,14 @@ where
     let Accepted {
         id, head, send, recv, ..
     } = accepted;
-    let (body, lent) = if head.upgrade.is_some() {
-        let (body, claim, loan) = TunnelBody::lent(recv);
-        (body, Some((claim, loan)))
-    } else {
-        (TunnelBody::new(recv, &head.headers), None)
-    };
+    let (body, claim, loan) = TunnelBody::lent(recv);
     let mut parts = match head.into_request_parts() {
         Ok(parts) => parts,
         Err(error) => return Err(fail(send, error)),
     };
     parts.extensions.insert(id);
+    parts.extensions.insert(claim);
     let mut request = Request::from_parts(parts, body);
-    if let Some((claim, loan)) = lent {
-        request.extensions_mut().insert(claim);
-        // Boxed, because few exchanges are upgrades, and this future is larger.
-        return Box::pin(upgrade(id, service, request, loan, send)).await;
-    }
-    let is_head = request.method() == Method::HEAD;
-    let called = {
-        let answer = pin!(answer(&mut service, request));
-        unless_closed(&send, answer).await
-    };
-    match called {
-        Called::Answered(response) => respond(id, response, is_head, send).await,
-        Called::Failed(error) => Err(fail(send, error)),
-        Called::Over(result) => result,
-    }
-}
-
-/// An exchange that asks to switch protocols. The service may speak the tunnel's [contract](tunnel_core::upgrade), as
-/// [`Upstream`](crate::Upstream) does, or hyper's, as axum does; or refuse.
-async fn upgrade<S, B>(
-    id: RequestId,
-    mut service: S,
-    mut request: ServedRequest,
-    loan: BodyLoan,
-    send: SendHalf,
-) -> Result<(), TunnelError>
-where
-    S: Service<ServedRequest, Response = Response<B>>,
-    S::Error: Into<BoxError>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
     let (offer, on_upgrade) = match in_process::offer().await {
         Ok(offer) => offer,
         Err(error) => return Err(fail(send, error)),
@@ -124,7 +159,7 @@ where
     let is_switched = response.extensions().get::<Switched>().is_some();
     if is_switched || response.status() != StatusCode::SWITCHING_PROTOCOLS {
         drop((offer, loan));
-        return respond(id, response, false, send).await;
+        return respond(id, response, false, send)?.await;
     }
     let (stream, client) = match (offer.grant().await, loan.reclaim()) {
         (Ok(stream), Some(client)) => (stream, client),
@@ -133,7 +168,7 @@ where
     };
     let (body, writer) = split(stream);
     let body = body.failing_as(in_process::broken());
-    let mut down = pin!(respond(id, response.map(|_| body), false, send));
+    let mut down = pin!(respond(id, response.map(|_| body), false, send)?);
     let mut up = pin!(Relay::new(client, writer));
     tokio::select! {
         ended = &mut down => {
@@ -180,12 +215,13 @@ async fn unless_closed<R, E: Into<BoxError>>(
     }
 }
 
-async fn respond<B>(
+/// What carries the response to its end.
+fn respond<B>(
     id: RequestId,
     response: Response<B>,
     is_head: bool,
     send: SendHalf,
-) -> Result<(), TunnelError>
+) -> Result<Pump<AnswerBody<B>, TunnelTransport>, TunnelError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -207,7 +243,7 @@ where
         inner: body,
         has_none,
     };
-    Pump::new(start, body, send, TunnelTransport::new()).await
+    Ok(Pump::new(start, body, send, TunnelTransport::new()))
 }
 
 fn fail(send: SendHalf, error: TunnelError) -> TunnelError {

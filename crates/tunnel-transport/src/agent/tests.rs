@@ -103,7 +103,7 @@ impl World {
             data: Bytes::new(),
             end: None,
             credit,
-            trace_id: String::new(),
+            trace_id: None,
         }));
         let pump = Pump::new(start, body, send, TunnelTransport::new());
         self.session.spawn(Box::pin(async move { drop(pump.await) }));

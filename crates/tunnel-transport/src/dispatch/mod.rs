@@ -2,12 +2,17 @@
 //!
 //! Either of them ending ends the lane, and the exchanges on it.
 
+mod codec;
 mod control;
 mod reader;
 mod setup;
 mod writer;
 
+/// The path of the call that opens a lane.
+pub(crate) const PROXY: &str = "/tunnel.v1.TunnelService/Proxy";
+
 pub(crate) use self::{
+    codec::{LaneCodec, ToLane},
     control::{ControlStream, Event, channel},
     reader::{LaneReader, OnAccept},
     setup::{REVISION, control, session_settings, wire_settings},

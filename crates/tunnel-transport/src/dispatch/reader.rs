@@ -1,7 +1,15 @@
 //! The task that reads one lane.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
+use futures_core::Stream;
+use tokio::task::coop;
 use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
@@ -10,9 +18,8 @@ use tunnel_core::{
 };
 
 use crate::{
-    generated as pb,
     heartbeat::{Beat, Heartbeat, Pulse},
-    pb::{DecodeError, Limits, decode},
+    pb::{DecodeError, Encoded, Limits, decode},
 };
 
 /// What is done with an exchange that the other end opens. It must not wait.
@@ -23,69 +30,76 @@ pub(crate) type OnAccept = Arc<dyn Fn(Accepted) + Send + Sync>;
 pub(crate) struct LaneReader {
     pub(crate) session: Session,
     pub(crate) guard: LaneGuard,
-    pub(crate) stream: Streaming<pb::TunnelMessage>,
+    pub(crate) stream: Streaming<Encoded>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) on_accept: OnAccept,
 }
 
 impl LaneReader {
     /// Reads until the stream ends or the session is closed, and says why. Dropping the future loses the lane.
-    pub(crate) async fn run(self) -> TunnelError {
-        let session = self.session.clone();
-        tokio::select! {
-            error = self.read() => error,
-            error = poll_fn(|cx| session.poll_closed(cx)) => error,
+    pub(crate) async fn run(mut self) -> TunnelError {
+        let limits = Limits::from(self.session.local_settings());
+        let mut pulse = Pulse::new(self.heartbeat);
+        poll_fn(|cx| self.poll(cx, &limits, &mut pulse)).await
+    }
+
+    /// All that has come, before anything else is looked at; decoded messages come out of one buffer, so that only the budget of
+    /// the task makes this yield.
+    fn poll(&mut self, cx: &mut Context<'_>, limits: &Limits, pulse: &mut Pulse) -> Poll<TunnelError> {
+        if let Poll::Ready(error) = self.poll_messages(cx, limits, pulse) {
+            return Poll::Ready(self.lose(error));
+        }
+        while let Poll::Ready(beat) = pulse.poll_beat(cx) {
+            match beat {
+                Beat::Ping(nonce) => {
+                    self.guard.lane().signal(signal(Payload::Ping(nonce)));
+                    self.session.suspect_lane(self.guard.lane(), pulse.is_suspect());
+                }
+                Beat::Lost => return Poll::Ready(self.lose(lost("the lane was silent for too long"))),
+            }
+        }
+        self.session.poll_closed(cx)
+    }
+
+    /// Takes what has come. Ready when the lane has ended.
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &Limits,
+        pulse: &mut Pulse,
+    ) -> Poll<TunnelError> {
+        loop {
+            let budget = ready!(coop::poll_proceed(cx));
+            let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
+            budget.made_progress();
+            if pulse.heard() {
+                self.session.suspect_lane(self.guard.lane(), false);
+            }
+            match message {
+                Some(Ok(message)) => {
+                    if let Err(error) = self.take(&message, limits, pulse) {
+                        self.session.close(&error);
+                        return Poll::Ready(error);
+                    }
+                }
+                None => return Poll::Ready(lost("the lane was closed by the other end")),
+                Some(Err(status)) => return Poll::Ready(lost("the lane broke").with_source(status)),
+            }
         }
     }
 
-    async fn read(mut self) -> TunnelError {
-        let limits = Limits::from(self.session.local_settings());
-        let mut pulse = Pulse::new(self.heartbeat);
-        let error = loop {
-            tokio::select! {
-                message = self.stream.message() => {
-                    if pulse.heard() {
-                        self.session.suspect_lane(self.guard.lane(), false);
-                    }
-                    match message {
-                        Ok(Some(message)) => {
-                            if let Err(error) = self.take(message, &limits, &mut pulse) {
-                                self.session.close(&error);
-                                break error;
-                            }
-                        }
-                        Ok(None) => break lost("the lane was closed by the other end"),
-                        Err(status) => break lost("the lane broke").with_source(status),
-                    }
-                    // Decoded messages come out of one buffer, so that nothing else would yield.
-                    tokio::task::coop::consume_budget().await;
-                }
-                beat = pulse.beat() => match beat {
-                    Beat::Ping(nonce) => {
-                        self.guard.lane().signal(signal(Payload::Ping(nonce)));
-                        self.session.suspect_lane(self.guard.lane(), pulse.is_suspect());
-                    }
-                    Beat::Lost => break lost("the lane was silent for too long"),
-                }
-            }
-        };
+    fn lose(&self, error: TunnelError) -> TunnelError {
         debug!(session.id = %self.session.id(), lane.index = self.guard.lane().index(), %error, "a lane ended");
         self.session.lose_lane(self.guard.lane(), &error);
         error
     }
 
     /// Takes one message. An error ends the session.
-    fn take(
-        &self,
-        message: pb::TunnelMessage,
-        limits: &Limits,
-        pulse: &mut Pulse,
-    ) -> Result<(), TunnelError> {
-        let request = Opening::of(&message);
+    fn take(&self, message: &Encoded, limits: &Limits, pulse: &mut Pulse) -> Result<(), TunnelError> {
         let message = match decode(message, limits) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(()),
-            Err(error) => return self.refuse(error, request),
+            Err(error) => return self.refuse(error),
         };
         match message.payload {
             Payload::Ping(nonce) => self.guard.lane().signal(signal(Payload::Pong(nonce))),
@@ -104,44 +118,24 @@ impl LaneReader {
     }
 
     /// Answers a message that breaks the rules. An error ends the session.
-    fn refuse(&self, error: DecodeError, request: Option<Opening>) -> Result<(), TunnelError> {
-        let DecodeError { id, reason, what } = error;
+    fn refuse(&self, error: DecodeError) -> Result<(), TunnelError> {
+        let DecodeError {
+            id,
+            opens,
+            reason,
+            what,
+        } = error;
         warn!(session.id = %self.session.id(), request.id = ?id, what, "a message was refused");
         let Some(id) = id else {
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, what));
         };
-        if let Some(Opening { direction, protocol }) = request {
+        if let Some((direction, protocol)) = opens {
             let opening = (id, direction, protocol);
             return self
                 .session
                 .reject_request(self.guard.lane(), opening, reason, what);
         }
         self.session.reject(id, reason, what)
-    }
-}
-
-/// The labels of a message that opens an exchange.
-#[derive(Clone, Copy, Debug)]
-struct Opening {
-    direction: Direction,
-    protocol: Protocol,
-}
-
-impl Opening {
-    /// `None` for every other message.
-    fn of(message: &pb::TunnelMessage) -> Option<Self> {
-        use pb::tunnel_message::Payload::{GrpcRequest, HttpRequest, WsRequest};
-        let protocol = match message.payload {
-            Some(HttpRequest(_)) => Protocol::Http,
-            Some(GrpcRequest(_)) => Protocol::Grpc,
-            Some(WsRequest(_)) => Protocol::WebSocket,
-            _ => return None,
-        };
-        let direction = match message.direction {
-            0 => Direction::ClientToServer,
-            _ => Direction::ServerToClient,
-        };
-        Some(Self { direction, protocol })
     }
 }
 

@@ -8,16 +8,15 @@ use std::{
 use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
-use tunnel_core::{Direction, LaneGuard};
+use tunnel_core::LaneGuard;
 
-use crate::{generated as pb, pb::encode};
+use super::ToLane;
+use crate::generated as pb;
 
 /// The messages of one lane: first the one that opens it, then what the lane's queue gives.
 #[derive(Debug)]
 pub(crate) struct LaneWriter {
     state: State,
-    /// The direction of the exchanges that this end opens.
-    opens: Direction,
 }
 
 #[derive(Debug)]
@@ -38,33 +37,31 @@ pub(crate) struct Opened {
 
 impl LaneWriter {
     /// A writer whose lane will be known later, so that a call can be answered at once.
-    pub(crate) fn opening(opens: Direction) -> (oneshot::Sender<Result<Opened, Status>>, Self) {
+    pub(crate) fn opening() -> (oneshot::Sender<Result<Opened, Status>>, Self) {
         let (sender, receiver) = oneshot::channel();
         (
             sender,
             Self {
                 state: State::Opening(receiver),
-                opens,
             },
         )
     }
 
-    pub(crate) fn open(opens: Direction, first: pb::TunnelMessage, guard: LaneGuard) -> Self {
+    pub(crate) fn open(first: pb::TunnelMessage, guard: LaneGuard) -> Self {
         Self {
             state: State::Open(Opened {
                 first: Some(first),
                 guard,
             }),
-            opens,
         }
     }
 }
 
 impl Stream for LaneWriter {
-    type Item = Result<pb::TunnelMessage, Status>;
+    type Item = Result<ToLane, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { state, opens } = &mut *self;
+        let Self { state } = &mut *self;
         loop {
             match state {
                 State::Opening(receiver) => {
@@ -80,10 +77,10 @@ impl Stream for LaneWriter {
                 }
                 State::Open(Opened { first, guard }) => {
                     if let Some(first) = first.take() {
-                        return Poll::Ready(Some(Ok(first)));
+                        return Poll::Ready(Some(Ok(ToLane::SetUp(first))));
                     }
                     match ready!(guard.lane().poll_next(cx)) {
-                        Some(message) => return Poll::Ready(Some(Ok(encode(message, *opens)))),
+                        Some(message) => return Poll::Ready(Some(Ok(ToLane::Message(message)))),
                         None => *state = State::Done,
                     }
                 }

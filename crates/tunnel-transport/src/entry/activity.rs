@@ -1,8 +1,11 @@
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -71,6 +74,16 @@ impl Activity {
 
     /// Waits until nothing has run for this time. Cancel safe.
     pub(super) async fn idle(&self, limit: Option<Duration>) {
+        let mut idle = pin!(self.idle_http2(limit));
+        // Whoever waits for a connection of HTTP/1.1 as well is polled often, and needs no timer for it.
+        let unless_http1 = |cx: &mut Context<'_>| match self.0.is_http1.load(Ordering::Relaxed) {
+            true => Poll::Pending,
+            false => idle.as_mut().poll(cx),
+        };
+        poll_fn(unless_http1).await;
+    }
+
+    async fn idle_http2(&self, limit: Option<Duration>) {
         let Some(limit) = limit else {
             return std::future::pending().await;
         };
@@ -80,9 +93,6 @@ impl Activity {
                 return std::future::pending().await;
             };
             sleep_until(end).await;
-            if self.0.is_http1.load(Ordering::Relaxed) {
-                return std::future::pending().await;
-            }
             from = self.quiet_since();
             if from.checked_add(limit).is_some_and(|end| end <= Instant::now()) {
                 return;

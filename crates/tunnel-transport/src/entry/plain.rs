@@ -35,7 +35,7 @@ impl Security {
         socket: T,
         info: PeerInfo,
     ) -> Option<(MaybeTls<T>, Peer)> {
-        Some((MaybeTls::Plain(socket), Peer(info)))
+        Some((MaybeTls::Plain(socket), Peer(info.of_connection())))
     }
 }
 

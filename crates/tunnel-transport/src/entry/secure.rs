@@ -74,15 +74,7 @@ impl Security {
         mut info: PeerInfo,
     ) -> Option<(MaybeTls<T>, Peer)> {
         let Some(tls) = &self.tls else {
-            let (tls, certificate) = (None, None);
-            return Some((
-                MaybeTls::Plain(socket),
-                Peer {
-                    info,
-                    tls,
-                    certificate,
-                },
-            ));
+            return Some((MaybeTls::Plain(socket), Peer::new(info, None, None)));
         };
         match timeout(self.timeout, tls::accept(tls.config(self.alpn), socket)).await {
             Ok(Ok((stream, told, identity))) => {
@@ -92,15 +84,8 @@ impl Security {
                     Alpn::Http2 => Shown::of(&stream, tls).map(Certificate),
                     Alpn::Http1 | Alpn::Either => None,
                 };
-                let tls = Some((told, identity));
-                Some((
-                    MaybeTls::Tls(Box::new(stream)),
-                    Peer {
-                        info,
-                        tls,
-                        certificate,
-                    },
-                ))
+                let peer = Peer::new(info, Some((told, identity)), certificate);
+                Some((MaybeTls::Tls(Box::new(stream)), peer))
             }
             Ok(Err(error)) => {
                 tracing::debug!(peer = ?info.addr, %error, "no TLS handshake");
@@ -115,6 +100,18 @@ impl Security {
 }
 
 impl Peer {
+    fn new(
+        info: PeerInfo,
+        tls: Option<(TlsInfo, Option<TlsIdentity>)>,
+        certificate: Option<Certificate>,
+    ) -> Self {
+        Self {
+            info: info.of_connection(),
+            tls,
+            certificate,
+        }
+    }
+
     pub(super) fn put_into(&self, extensions: &mut Extensions) {
         extensions.insert(self.info.clone());
         if let Some(certificate) = &self.certificate {

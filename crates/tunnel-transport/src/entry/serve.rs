@@ -1,7 +1,7 @@
 use std::{
     fmt,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -209,7 +209,7 @@ impl Connections {
                 .used_as(usage.clone())
                 .cut_by(cut.clone());
             let service = EntryService {
-                inner: service,
+                inner: Mutex::new(service),
                 peer,
                 abort,
                 usage,

@@ -1,6 +1,8 @@
 use std::{
+    mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -11,6 +13,7 @@ use pin_project::pin_project;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use tunnel_core::{
+    BoxError,
     admit::ExtendedConnect,
     head::Protocol,
     route::BodyIdle,
@@ -29,7 +32,8 @@ use crate::entry::{
 
 /// A tower service as hyper calls it, for one connection.
 pub(super) struct EntryService<S> {
-    pub(super) inner: S,
+    /// In a lock, because hyper calls by reference; nobody else takes it.
+    pub(super) inner: Mutex<S>,
     pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
@@ -60,9 +64,10 @@ impl<S> EntryService<S> {
 impl<S, B> hyper::service::Service<Request<Incoming>> for EntryService<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S::Error: Into<BoxError>,
 {
     type Response = Response<EntryBody<B>>;
-    type Error = S::Error;
+    type Error = BoxError;
     type Future = EntryFuture<S>;
 
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
@@ -92,14 +97,11 @@ where
         }
         let idle = self.watch_body(&mut request);
         let request = request.map(|body| RequestBody::new(body, version, idle));
-        EntryFuture {
-            state: State::Ready {
-                service: self.inner.clone(),
-                request: Some(request),
-            },
-            abort,
-            http1,
-        }
+        let state = match http1 {
+            Some(_) => State::now(&self.inner, request),
+            None => State::later(&self.inner, request),
+        };
+        EntryFuture { state, abort, http1 }
     }
 }
 
@@ -134,7 +136,7 @@ pub(super) struct EntryFuture<S: Service<Request<RequestBody>>> {
     http1: Option<OnHttp1>,
 }
 
-/// It becomes a `Called` at its first poll, almost always, so a box for the request would only cost.
+/// It becomes a `Called` at its first poll, if not before, so a box for the request would only cost.
 #[allow(clippy::large_enum_variant)]
 #[pin_project(project = StateProjection)]
 enum State<S, F> {
@@ -143,22 +145,64 @@ enum State<S, F> {
         request: Option<Request<RequestBody>>,
     },
     Called(#[pin] F),
+    Unready(Option<BoxError>),
+}
+
+impl<S> State<S, S::Future>
+where
+    S: Service<Request<RequestBody>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    /// Calls the service in the task of its stream: streams of HTTP/2 work side by side, and one that panics takes only itself
+    /// along.
+    fn later(service: &Mutex<S>, request: Request<RequestBody>) -> Self {
+        Self::Ready {
+            service: lock(service).clone(),
+            request: Some(request),
+        }
+    }
+
+    /// Calls the service where it stands: a connection of HTTP/1.1 has one request at a time, and needs no clone for each. If it
+    /// is not ready, the one that was asked waits in the future, for it may have a place in a line, and a clone stands in for it.
+    fn now(service: &Mutex<S>, request: Request<RequestBody>) -> Self {
+        let mut service = lock(service);
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Self::Called(service.call(request)),
+            Poll::Ready(Err(error)) => Self::Unready(Some(error.into())),
+            Poll::Pending => {
+                let spare = service.clone();
+                Self::Ready {
+                    service: mem::replace(&mut *service, spare),
+                    request: Some(request),
+                }
+            }
+        }
+    }
+}
+
+fn lock<S>(service: &Mutex<S>) -> MutexGuard<'_, S> {
+    service.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S, B> Future for EntryFuture<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
 {
-    type Output = Result<Response<EntryBody<B>>, S::Error>;
+    type Output = Result<Response<EntryBody<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
+                StateProjection::Unready(error) => {
+                    // Taken once: it is the end of this future.
+                    return mem::take(error).map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
+                }
                 StateProjection::Ready { service, request } => {
                     let polled = service.poll_ready(cx);
                     Mark::of(&polled).leave();
-                    ready!(polled)?;
+                    ready!(polled).map_err(Into::into)?;
                     let request = request
                         .take()
                         .expect("the state changes when the request is taken");
@@ -168,7 +212,7 @@ where
                 StateProjection::Called(future) => {
                     let polled = future.poll(cx);
                     Mark::of(&polled).leave();
-                    let mut response = ready!(polled)?;
+                    let mut response = ready!(polled).map_err(Into::into)?;
                     if let Some(http1) = this.http1 {
                         http1.answered(&mut response);
                     }

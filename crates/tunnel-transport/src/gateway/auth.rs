@@ -276,6 +276,40 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_shows_takes_the_place_of_what_it_showed_and_is_not_printed() {
+        let mut credentials = AgentCredentials {
+            headers: HeaderMap::new(),
+            peer: None,
+            tls: None,
+        };
+        let shown = |credentials: &AgentCredentials| credentials.headers.get(header::AUTHORIZATION).cloned();
+        credentials
+            .headers
+            .append(header::AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+        credentials
+            .headers
+            .append(header::AUTHORIZATION, HeaderValue::from_static("Bearer b"));
+        credentials.show(b"Bearer hush");
+        assert_eq!(credentials.headers.len(), 1);
+        assert_eq!(shown(&credentials).unwrap(), "Bearer hush");
+        let message = crate::generated::Credentials {
+            authorization: b"hush".as_slice().into(),
+        };
+        for text in [
+            format!("{credentials:?}"),
+            format!("{message:?}"),
+            format!(
+                "{:?}",
+                crate::dispatch::control(crate::generated::tunnel_message::Payload::Credentials(message))
+            ),
+        ] {
+            assert!(!text.contains("hush") && !text.contains("104, 117"), "{text}");
+        }
+        credentials.show(b"a\nb");
+        assert!(shown(&credentials).is_none());
+    }
+
+    #[test]
     fn no_secret_is_printed() {
         let text = format!("{:?}", tokens());
         assert!(text.contains("old") && !text.contains(FIRST));

@@ -91,14 +91,12 @@ impl<A: Authenticator> AgentAuth for AgentAuthenticator<A> {
     fn authenticate(&self, credentials: AgentCredentials) -> AuthFuture<'_> {
         let AgentCredentials { headers, peer, tls } = credentials;
         let mut extensions = Extensions::new();
-        extensions.insert(PeerInfo {
-            addr: peer,
-            scheme: if tls.is_some() {
-                Scheme::HTTPS
-            } else {
-                Scheme::HTTP
-            },
-        });
+        let scheme = if tls.is_some() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        };
+        extensions.insert(PeerInfo::new(peer, scheme));
         if let Some(tls) = tls {
             extensions.insert(tls);
         }

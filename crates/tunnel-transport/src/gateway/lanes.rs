@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use subtle::ConstantTimeEq;
 use tokio::{sync::oneshot, time::timeout};
 use tonic::{Status, Streaming};
@@ -11,16 +12,20 @@ use super::{Gateway, control::OPEN_TIMEOUT, registry::Entry};
 use crate::{
     dispatch::{LaneReader, Opened, REVISION, control, wire_settings},
     generated::{self as pb, tunnel_message::Payload},
+    pb::Encoded,
 };
 
 /// Opens a lane by its first message, and reads it to its end.
 pub(super) async fn run(
     gateway: Gateway,
-    mut stream: Streaming<pb::TunnelMessage>,
+    mut stream: Streaming<Encoded>,
     opened: oneshot::Sender<Result<Opened, Status>>,
 ) {
     let first = match timeout(OPEN_TIMEOUT, stream.message()).await {
-        Ok(Ok(Some(message))) => message.payload,
+        Ok(Ok(Some(message))) => match pb::TunnelMessage::decode(message.bytes().clone()) {
+            Ok(message) => message.payload,
+            Err(_) => None,
+        },
         _ => return drop(opened.send(Err(Status::invalid_argument("no stream_open came within 10 s")))),
     };
     let (entry, index) = match admit(&gateway, first) {

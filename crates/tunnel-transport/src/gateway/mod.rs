@@ -34,7 +34,7 @@ pub use self::{
     rights::{AllowedGroups, AllowedHosts, AllowedServices},
     service::TunnelService,
 };
-use crate::{TunnelTransport, generated::tunnel_service_server::TunnelServiceServer, heartbeat::Heartbeat};
+use crate::{TunnelTransport, heartbeat::Heartbeat};
 use tunnel_core::{CreditBudget, Hub, Settings};
 
 /// The end that takes outside traffic and agents' connections. Cheap to clone; all clones are the same gateway.
@@ -85,10 +85,7 @@ impl Gateway {
     /// the largest there is, and no adaptive window. [`serve_agents`](Self::serve_agents) does.
     #[must_use]
     pub fn tunnel_service(&self) -> TunnelService {
-        let service = service::Service::new(self.clone());
-        TunnelService::new(
-            TunnelServiceServer::new(service).max_decoding_message_size(crate::codec::MAX_MESSAGE_BYTES),
-        )
+        TunnelService::new(self)
     }
 }
 

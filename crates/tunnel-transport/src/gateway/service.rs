@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt,
+    future::{Ready, ready},
     net::SocketAddr,
     task::{Context, Poll},
 };
@@ -12,18 +13,20 @@ use tonic::{
     Request, Response, Status, Streaming,
     body::Body as TonicBody,
     codegen::{BoxFuture, StdError},
-    server::NamedService,
+    server::{Grpc, NamedService, StreamingService},
 };
 use tunnel_core::{Direction, PeerInfo};
 
 use super::{AgentCredentials, AgentIdentity, Gateway, control::ControlTask, lanes};
 use crate::{
-    dispatch::{Control, LaneWriter, channel},
+    codec::MAX_MESSAGE_BYTES,
+    dispatch::{Control, LaneCodec, LaneWriter, PROXY, ToLane, channel},
     entry::Certificate,
     generated::{
         self as pb,
         tunnel_service_server::{TunnelService as Rpc, TunnelServiceServer},
     },
+    pb::Encoded,
 };
 
 /// The gRPC service that agents call: a `Service` and a `NamedService`, so it fits into `tonic::transport::Server`,
@@ -31,11 +34,18 @@ use crate::{
 ///
 /// Each call spawns a task on the tokio runtime that polls it; the task ends with the agent's stream.
 #[derive(Clone)]
-pub struct TunnelService(TunnelServiceServer<Service>);
+pub struct TunnelService {
+    server: TunnelServiceServer<Service>,
+    gateway: Gateway,
+}
 
 impl TunnelService {
-    pub(super) fn new(server: TunnelServiceServer<Service>) -> Self {
-        Self(server)
+    pub(super) fn new(gateway: &Gateway) -> Self {
+        let server = TunnelServiceServer::new(Service::new(gateway.clone()));
+        Self {
+            server: server.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            gateway: gateway.clone(),
+        }
     }
 }
 
@@ -53,17 +63,41 @@ where
     type Future = BoxFuture<Self::Response, Infallible>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        tower_service::Service::<http::Request<B>>::poll_ready(&mut self.0, cx)
+        tower_service::Service::<http::Request<B>>::poll_ready(&mut self.server, cx)
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        self.0.call(request)
+        if request.uri().path() != PROXY {
+            return self.server.call(request);
+        }
+        let method = OpenLane(self.gateway.clone());
+        Box::pin(async move {
+            let codec = LaneCodec::new(Direction::ServerToClient);
+            let mut rpc = Grpc::new(codec).apply_max_message_size_config(Some(MAX_MESSAGE_BYTES), None);
+            Ok(rpc.streaming(method, request).await)
+        })
     }
 }
 
 impl fmt::Debug for TunnelService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelService").finish_non_exhaustive()
+    }
+}
+
+/// One call of `Proxy`. It does not pass through the generated server, because lanes have a codec of their own.
+struct OpenLane(Gateway);
+
+impl StreamingService<Encoded> for OpenLane {
+    type Response = ToLane;
+    type ResponseStream = LaneWriter;
+    type Future = Ready<Result<Response<LaneWriter>, Status>>;
+
+    /// At once: the agent's call does not return before it has the response's head.
+    fn call(&mut self, request: Request<Streaming<Encoded>>) -> Self::Future {
+        let (opened, writer) = LaneWriter::opening();
+        tokio::spawn(lanes::run(self.0.clone(), request.into_inner(), opened));
+        ready(Ok(Response::new(writer)))
     }
 }
 
@@ -107,7 +141,8 @@ impl Service {
 #[tonic::async_trait]
 impl Rpc for Service {
     type ControlStreamStream = Control;
-    type ProxyStream = LaneWriter;
+    /// Never made; see [`OpenLane`].
+    type ProxyStream = Control;
 
     async fn control_stream(
         &self,
@@ -131,13 +166,10 @@ impl Rpc for Service {
         Ok(Response::new(Control(control)))
     }
 
-    async fn proxy(
-        &self,
-        request: Request<Streaming<pb::TunnelMessage>>,
-    ) -> Result<Response<LaneWriter>, Status> {
-        let (opened, writer) = LaneWriter::opening(Direction::ServerToClient);
-        tokio::spawn(lanes::run(self.gateway.clone(), request.into_inner(), opened));
-        Ok(Response::new(writer))
+    async fn proxy(&self, _: Request<Streaming<pb::TunnelMessage>>) -> Result<Response<Control>, Status> {
+        Err(Status::unimplemented(
+            "lanes are opened before the generated server is asked",
+        ))
     }
 
     async fn config_sync(

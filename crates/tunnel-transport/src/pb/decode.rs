@@ -1,27 +1,16 @@
 //! From the wire to the core.
 
-use bytes::Bytes;
-use http::{
-    HeaderValue, Method, StatusCode,
-    uri::{Authority, PathAndQuery, Scheme},
-};
-use tunnel_core::{
-    Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
-    admit::is_protocol_name,
-    message::{Data, RequestStart, Reset, ResponseStart},
-    ws::WsFrame,
-};
+use prost::Message as _;
+use tunnel_core::{Direction, Payload, Protocol, RequestId, ResetReason, TunnelMessage, message::Reset};
 
 use super::{
     DecodeError, Fault, Limits,
     encode::shorten,
-    fields::{Block, check, to_map},
+    heads,
+    tags::{envelope, payload},
+    wire::{Encoded, Fields, Malformed},
 };
-use crate::generated::{self as pb, tunnel_message::Payload as Wire};
-
-/// Shorter body pieces are copied out of the receive buffer, because a slice keeps all of that buffer alive (about 128
-/// KiB at most) while credit counts only the slice. From here on it is at most eight times what was counted.
-const COPY_BELOW: usize = 16 * 1024;
+use crate::generated as pb;
 
 /// What a message of a Proxy stream says to the core. `None` for a payload that is unknown, or that belongs to the set-up
 /// of a stream: the caller looks for those first.
@@ -29,40 +18,100 @@ const COPY_BELOW: usize = 16 * 1024;
 /// # Errors
 ///
 /// If the message breaks a rule; the error says whether that costs the exchange or the session.
-pub fn decode(message: pb::TunnelMessage, limits: &Limits) -> Result<Option<TunnelMessage>, DecodeError> {
-    match message.payload {
+pub fn decode(message: &Encoded, limits: &Limits) -> Result<Option<TunnelMessage>, DecodeError> {
+    let envelope = match Envelope::read(message.bytes()) {
+        Ok(Some(envelope)) => envelope,
+        Ok(None) => return decode(&merged(message)?, limits),
+        Err(Malformed) => return Err(session_error(MALFORMED)),
+    };
+    match envelope.payload {
         None
-        | Some(
-            Wire::StreamOpen(_)
-            | Wire::StreamOpenResponse(_)
-            | Wire::ConfigSync(_)
-            | Wire::ConfigSyncResponse(_)
-            | Wire::ErrorMessage(_)
-            | Wire::Drain(_)
-            | Wire::Credentials(_),
-        ) => Ok(None),
-        Some(Wire::Ping(pb::Ping { nonce })) => of_lane(&message.request_id, Payload::Ping(nonce)),
-        Some(Wire::Pong(pb::Pong { nonce })) => of_lane(&message.request_id, Payload::Pong(nonce)),
-        Some(payload) => {
-            let id = exchange_id(&message.request_id)?;
-            let labels = (message.direction, message.protocol_type);
-            of_exchange(id, labels, message.trace_id, payload, limits)
+        | Some((payload::STREAM_OPEN..=payload::ERROR_MESSAGE | payload::DRAIN | payload::CREDENTIALS, _)) => {
+            Ok(None)
+        }
+        Some((payload::PING, ping)) => {
+            let ping = pb::Ping::decode(ping).map_err(|_| session_error(MALFORMED))?;
+            of_lane(&envelope, Payload::Ping(ping.nonce))
+        }
+        Some((payload::PONG, pong)) => {
+            let pong = pb::Pong::decode(pong).map_err(|_| session_error(MALFORMED))?;
+            of_lane(&envelope, Payload::Pong(pong.nonce))
+        }
+        Some((tag, content)) => {
+            let id = exchange_id(envelope.request_id)?;
+            of_exchange(id, &envelope, (tag, content), message, limits)
                 .map(Some)
-                .map_err(|fault| fault.of(id))
+                .map_err(|fault| DecodeError {
+                    opens: opening(tag, envelope.direction),
+                    ..fault.of(id)
+                })
         }
     }
 }
 
+const MALFORMED: &str = "a message is no protobuf, or not that of tunnel.proto";
+
 const fn session_error(what: &'static str) -> DecodeError {
     DecodeError {
         id: None,
+        opens: None,
         reason: ResetReason::Protocol,
         what,
     }
 }
 
-fn exchange_id(text: &str) -> Result<RequestId, DecodeError> {
-    match text.parse::<RequestId>() {
+/// The fields of a `TunnelMessage`.
+#[derive(Default)]
+struct Envelope<'a> {
+    request_id: &'a [u8],
+    direction: i32,
+    protocol_type: i32,
+    trace_id: &'a [u8],
+    payload: Option<(u32, &'a [u8])>,
+}
+
+impl<'a> Envelope<'a> {
+    /// `None` for a message with more than one payload.
+    fn read(message: &'a [u8]) -> Result<Option<Self>, Malformed> {
+        let mut envelope = Self::default();
+        let mut fields = Fields(message);
+        while let Some((tag, value)) = fields.next()? {
+            match tag {
+                envelope::CLIENT_ID => utf8(value.bytes()?)?,
+                envelope::REQUEST_ID => envelope.request_id = value.bytes()?,
+                envelope::DIRECTION => envelope.direction = value.i32()?,
+                envelope::PROTOCOL_TYPE => envelope.protocol_type = value.i32()?,
+                envelope::MESSAGE_TYPE => drop(value.i32()?),
+                envelope::TRACE_ID => envelope.trace_id = value.bytes()?,
+                payload::HTTP_REQUEST..=payload::HTTP_CHUNK
+                | payload::STREAM_OPEN..=payload::DRAIN
+                | payload::CREDENTIALS => {
+                    if envelope.payload.replace((tag, value.bytes()?)).is_some() {
+                        return Ok(None);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(envelope))
+    }
+}
+
+/// The fields of text that are not read must be text nevertheless.
+fn utf8(text: &[u8]) -> Result<(), Malformed> {
+    str::from_utf8(text).map(drop).map_err(|_| Malformed)
+}
+
+/// The same message with one payload. Nobody sends two, but what they come to is defined, and prost knows it.
+#[cold]
+fn merged(message: &Encoded) -> Result<Encoded, DecodeError> {
+    let message = pb::TunnelMessage::decode(message.bytes().clone());
+    let message = message.map_err(|_| session_error(MALFORMED))?;
+    Ok(Encoded::take(&mut &*message.encode_to_vec()))
+}
+
+fn exchange_id(text: &[u8]) -> Result<RequestId, DecodeError> {
+    match RequestId::from_text(text) {
         Ok(id) if !id.is_nil() => Ok(id),
         _ => Err(session_error(
             "the request_id of a message of an exchange is no UUID",
@@ -70,8 +119,8 @@ fn exchange_id(text: &str) -> Result<RequestId, DecodeError> {
     }
 }
 
-fn of_lane(request_id: &str, payload: Payload) -> Result<Option<TunnelMessage>, DecodeError> {
-    if !request_id.is_empty() {
+fn of_lane(envelope: &Envelope<'_>, payload: Payload) -> Result<Option<TunnelMessage>, DecodeError> {
+    if !envelope.request_id.is_empty() {
         return Err(session_error("a ping or pong has a request_id"));
     }
     Ok(Some(TunnelMessage {
@@ -82,42 +131,52 @@ fn of_lane(request_id: &str, payload: Payload) -> Result<Option<TunnelMessage>, 
     }))
 }
 
+/// The labels of a message that opens an exchange.
+const fn opening(tag: u32, direction: i32) -> Option<(Direction, Protocol)> {
+    let protocol = match tag {
+        payload::HTTP_REQUEST => Protocol::Http,
+        payload::GRPC_REQUEST => Protocol::Grpc,
+        payload::WS_REQUEST => Protocol::WebSocket,
+        _ => return None,
+    };
+    match direction {
+        0 => Some((Direction::ClientToServer, protocol)),
+        _ => Some((Direction::ServerToClient, protocol)),
+    }
+}
+
 fn of_exchange(
     id: RequestId,
-    (direction, protocol_type): (i32, i32),
-    trace_id: String,
-    payload: Wire,
+    envelope: &Envelope<'_>,
+    (tag, content): (u32, &[u8]),
+    message: &Encoded,
     limits: &Limits,
 ) -> Result<TunnelMessage, Fault> {
-    let direction = core_direction(direction)?;
-    let stated = core_protocol(protocol_type)?;
-    let protocol = implied(&payload, stated);
+    let direction = core_direction(envelope.direction)?;
+    let stated = core_protocol(envelope.protocol_type)?;
+    let protocol = implied(tag, stated);
     if stated.is_some_and(|stated| stated != protocol) {
         return Err(Fault::protocol("protocol_type is not that of the payload"));
     }
-    let payload = match payload {
-        Wire::HttpRequest(start) => request(start, None, trace_id, limits)?,
-        Wire::GrpcRequest(start) => request(start.into(), None, trace_id, limits)?,
-        Wire::WsRequest(mut start) => {
-            let asked = upgrade(std::mem::take(&mut start.upgrade))?;
-            let asked = asked.unwrap_or(HeaderValue::from_static("websocket"));
-            request(start.into(), Some(asked), trace_id, limits)?
+    let payload = match tag {
+        payload::HTTP_REQUEST | payload::GRPC_REQUEST | payload::WS_REQUEST => {
+            let trace_id = heads::trace_id(envelope.trace_id)?;
+            heads::request(content, message, protocol, trace_id, limits)?
         }
-        Wire::HttpResponse(start) => response(start, protocol, None, limits)?,
-        Wire::GrpcResponse(start) => response(start.into(), protocol, None, limits)?,
-        Wire::WsResponse(mut start) => {
-            let done = upgrade(std::mem::take(&mut start.upgrade))?;
-            response(start.into(), protocol, done, limits)?
+        payload::HTTP_RESPONSE | payload::GRPC_RESPONSE | payload::WS_RESPONSE => {
+            heads::response(content, message, protocol, limits)?
         }
-        Wire::HttpChunk(chunk) => piece(chunk.data, chunk.end, &chunk.trailers, limits)?,
-        Wire::GrpcStreamChunk(chunk) => piece(chunk.data, chunk.is_last_chunk, &chunk.trailers, limits)?,
-        Wire::WindowUpdate(pb::WindowUpdate { increment: 0 }) => {
-            return Err(Fault::protocol("a window_update adds nothing"));
-        }
-        Wire::WindowUpdate(pb::WindowUpdate { increment }) => Payload::Window(increment),
-        Wire::Reset(reset) => core_reset(reset),
+        payload::HTTP_CHUNK => heads::http_chunk(content, message, limits)?,
+        payload::GRPC_STREAM_CHUNK => heads::grpc_chunk(content, message, limits)?,
         // Whether there may be frames is for the exchange to say.
-        Wire::WsFrame(piece) => ws_frame(piece, limits)?,
+        payload::WS_FRAME => heads::ws_frame(content, message, limits)?,
+        payload::WINDOW_UPDATE => match pb::WindowUpdate::decode(content).map_err(|_| Malformed)? {
+            pb::WindowUpdate { increment: 0 } => {
+                return Err(Fault::protocol("a window_update adds nothing"));
+            }
+            pb::WindowUpdate { increment } => Payload::Window(increment),
+        },
+        payload::RESET => core_reset(pb::Reset::decode(content).map_err(|_| Malformed)?),
         // `decode` hands over no other payload.
         _ => return Err(Fault::protocol("the payload belongs to no exchange")),
     };
@@ -129,7 +188,7 @@ fn of_exchange(
     })
 }
 
-const fn core_direction(number: i32) -> Result<Direction, Fault> {
+pub(super) const fn core_direction(number: i32) -> Result<Direction, Fault> {
     match number {
         0 => Ok(Direction::ClientToServer),
         1 => Ok(Direction::ServerToClient),
@@ -149,183 +208,13 @@ fn core_protocol(number: i32) -> Result<Option<Protocol>, Fault> {
 }
 
 /// The protocol that goes with a payload; where several do, the one that the message states.
-fn implied(payload: &Wire, stated: Option<Protocol>) -> Protocol {
-    match payload {
-        Wire::GrpcRequest(_) | Wire::GrpcResponse(_) | Wire::GrpcStreamChunk(_) => Protocol::Grpc,
-        Wire::WsRequest(_) | Wire::WsResponse(_) | Wire::WsFrame(_) => Protocol::WebSocket,
-        Wire::HttpChunk(_) if stated == Some(Protocol::WebSocket) => Protocol::WebSocket,
-        Wire::WindowUpdate(_) | Wire::Reset(_) => stated.unwrap_or(Protocol::Http),
+fn implied(tag: u32, stated: Option<Protocol>) -> Protocol {
+    match tag {
+        payload::GRPC_REQUEST | payload::GRPC_RESPONSE | payload::GRPC_STREAM_CHUNK => Protocol::Grpc,
+        payload::WS_REQUEST | payload::WS_RESPONSE | payload::WS_FRAME => Protocol::WebSocket,
+        payload::HTTP_CHUNK if stated == Some(Protocol::WebSocket) => Protocol::WebSocket,
+        payload::WINDOW_UPDATE | payload::RESET => stated.unwrap_or(Protocol::Http),
         _ => Protocol::Http,
-    }
-}
-
-fn request(
-    start: pb::HttpRequest,
-    upgrade: Option<HeaderValue>,
-    trace_id: String,
-    limits: &Limits,
-) -> Result<Payload, Fault> {
-    let target = start.method.len() + start.scheme.len() + start.authority.len() + start.path.len();
-    check(&start.headers, target, limits)?;
-    let mut block = Block::for_list(&start.headers, start.path.len());
-    let head = RequestHead {
-        upgrade: upgrade.map(Box::new),
-        method: Method::from_bytes(start.method.as_bytes())
-            .map_err(|_| Fault::protocol("the method is no token"))?,
-        scheme: scheme(&start.scheme)?,
-        authority: authority(start.authority)?,
-        path: path(&block.copy(&start.path))?,
-        headers: to_map(&start.headers, &mut block)?,
-    };
-    Ok(Payload::Request(Box::new(RequestStart {
-        head,
-        data: body(start.body, limits)?,
-        end: end(start.end, &start.trailers, limits)?,
-        credit: start.credit,
-        trace_id: if is_trace_id(&trace_id) {
-            trace_id
-        } else {
-            String::new()
-        },
-    })))
-}
-
-/// RFC 3986, section 3.1. `http` would take an empty scheme, and one that begins with a digit.
-fn scheme(text: &str) -> Result<Scheme, Fault> {
-    const INVALID: Fault = Fault::protocol("the scheme is not valid");
-    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        return Err(INVALID);
-    }
-    text.parse().map_err(|_| INVALID)
-}
-
-fn authority(text: String) -> Result<Option<Authority>, Fault> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if text.contains('@') {
-        return Err(Fault::protocol("the authority has user information"));
-    }
-    Authority::try_from(text)
-        .map(Some)
-        .map_err(|_| Fault::protocol("the authority is not valid"))
-}
-
-/// Absolute, or `*`. What `http` would not keep byte for byte, such as a fragment, is not valid.
-fn path(bytes: &Bytes) -> Result<PathAndQuery, Fault> {
-    const INVALID: Fault = Fault::protocol("the path is not valid");
-    if !bytes.starts_with(b"/") && **bytes != *b"*" {
-        return Err(INVALID);
-    }
-    let path = PathAndQuery::from_maybe_shared(bytes.clone()).map_err(|_| INVALID)?;
-    if path.as_str().as_bytes() == &**bytes {
-        Ok(path)
-    } else {
-        Err(INVALID)
-    }
-}
-
-/// The `trace-id` of a `traceparent`. Another text is dropped, because it serves nothing but a log.
-fn is_trace_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// What the head says that it upgrades to counts only with a 101.
-fn response(
-    start: pb::HttpResponse,
-    protocol: Protocol,
-    upgrade: Option<HeaderValue>,
-    limits: &Limits,
-) -> Result<Payload, Fault> {
-    check(&start.headers, 0, limits)?;
-    let status = status(start.status, protocol)?;
-    let upgrade = upgrade.filter(|_| status == StatusCode::SWITCHING_PROTOCOLS);
-    let head = ResponseHead {
-        upgrade: upgrade.map(Box::new),
-        status,
-        headers: to_map(&start.headers, &mut Block::for_list(&start.headers, 0))?,
-    };
-    Ok(Payload::Response(Box::new(ResponseStart {
-        head,
-        data: body(start.body, limits)?,
-        end: end(start.end, &start.trailers, limits)?,
-    })))
-}
-
-/// The protocol that a head names, if it does.
-fn upgrade(text: String) -> Result<Option<HeaderValue>, Fault> {
-    const INVALID: Fault = Fault::protocol("upgrade is not the name of a protocol");
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if !is_protocol_name(text.as_bytes()) {
-        return Err(INVALID);
-    }
-    HeaderValue::try_from(text).map(Some).map_err(|_| INVALID)
-}
-
-fn status(number: u32, protocol: Protocol) -> Result<StatusCode, Fault> {
-    let status = u16::try_from(number)
-        .ok()
-        .and_then(|number| StatusCode::from_u16(number).ok());
-    match status {
-        Some(StatusCode::SWITCHING_PROTOCOLS) if protocol == Protocol::WebSocket => {
-            Ok(StatusCode::SWITCHING_PROTOCOLS)
-        }
-        Some(status) if !status.is_informational() => Ok(status),
-        Some(_) => Err(Fault::protocol("an informational status cannot be the answer")),
-        None => Err(Fault::protocol("the status is not valid")),
-    }
-}
-
-fn piece(data: Bytes, last: bool, trailers: &[pb::Header], limits: &Limits) -> Result<Payload, Fault> {
-    if data.is_empty() && !last {
-        return Err(Fault::protocol("a piece of a body is empty and not the last"));
-    }
-    Ok(Payload::Data(Data {
-        data: body(data, limits)?,
-        end: end(last, trailers, limits)?,
-    }))
-}
-
-fn ws_frame(piece: pb::WebSocketFrame, limits: &Limits) -> Result<Payload, Fault> {
-    core_direction(piece.frame_direction)?;
-    let bits = |number: u32, bits: u32| u8::try_from(number).ok().filter(|number| *number < 1 << bits);
-    Ok(Payload::Frame(WsFrame {
-        fin: piece.fin,
-        rsv: bits(piece.rsv, 3).ok_or(Fault::protocol("rsv has more than three bits"))?,
-        opcode: bits(piece.opcode, 4).ok_or(Fault::protocol("opcode has more than four bits"))?,
-        more: piece.more,
-        length: piece.length,
-        data: body(piece.payload, limits)?,
-    }))
-}
-
-fn body(data: Bytes, limits: &Limits) -> Result<Bytes, Fault> {
-    if data.len() > limits.chunk {
-        return Err(Fault::protocol(
-            "a message has more body bytes than the settings allow",
-        ));
-    }
-    Ok(if data.len() < COPY_BELOW {
-        Bytes::copy_from_slice(&data)
-    } else {
-        data
-    })
-}
-
-fn end(last: bool, trailers: &[pb::Header], limits: &Limits) -> Result<Option<End>, Fault> {
-    match (last, trailers) {
-        (false, []) => Ok(None),
-        (false, _) => Err(Fault::protocol("trailers came before the end")),
-        (true, []) => Ok(Some(End::default())),
-        (true, trailers) => {
-            check(trailers, 0, limits)?;
-            let trailers = to_map(trailers, &mut Block::for_list(trailers, 0))?;
-            Ok(Some(End {
-                trailers: Some(trailers),
-            }))
-        }
     }
 }
 

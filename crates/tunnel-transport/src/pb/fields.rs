@@ -3,84 +3,143 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Fault, Limits};
-use crate::generated as pb;
+use super::{
+    Fault, Limits,
+    known::known_name,
+    tags::header,
+    wire::{Encoded, Fields, Malformed, bytes_len, put_bytes, put_key},
+};
 
-/// One allocation for the many small byte strings of a head.
-///
-/// On the way in it also keeps a head from holding on to the whole receive buffer, which a slice of that would do for
-/// as long as the head lives.
-pub(super) struct Block(BytesMut);
+/// Where the parts of a head get their bytes from: slices of a short message, which has no other bytes, or copies in one block,
+/// which do not hold on to a long message for as long as the head lives.
+pub(super) enum Source<'a> {
+    Short(&'a Bytes),
+    Block(BytesMut),
+}
 
-impl Block {
-    /// Room for the values of `headers` and `more` bytes.
-    pub(super) fn for_map(headers: &HeaderMap, more: usize) -> Self {
-        Self::new(headers.values().map(HeaderValue::len).sum::<usize>() + more)
-    }
-
-    /// Room for the values of `headers` and `more` bytes.
-    pub(super) fn for_list(headers: &[pb::Header], more: usize) -> Self {
-        Self::new(headers.iter().map(|header| header.value.len()).sum::<usize>() + more)
-    }
-
-    fn new(capacity: usize) -> Self {
-        Self(BytesMut::with_capacity(capacity))
-    }
-
-    /// A copy of `bytes` in the block.
-    pub(super) fn copy(&mut self, bytes: &[u8]) -> Bytes {
-        if bytes.is_empty() {
-            return Bytes::new();
+impl<'a> Source<'a> {
+    /// For parts of `message` of `room` bytes in all.
+    pub(super) fn of(message: &'a Encoded, room: usize) -> Self {
+        if message.is_short() {
+            Self::Short(message.bytes())
+        } else {
+            Self::Block(BytesMut::with_capacity(room))
         }
-        self.0.extend_from_slice(bytes);
-        self.0.split().freeze()
+    }
+
+    /// A part of the message, to be kept.
+    pub(super) fn part(&mut self, part: &[u8]) -> Bytes {
+        match self {
+            _ if part.is_empty() => Bytes::new(),
+            Self::Short(message) => message.slice_ref(part),
+            Self::Block(block) => {
+                block.extend_from_slice(part);
+                block.split().freeze()
+            }
+        }
     }
 }
 
-/// The list for a map. (`http` gives a value's bytes away only by reference, hence the copy.)
-pub(super) fn to_list(headers: &HeaderMap, block: &mut Block) -> Vec<pb::Header> {
-    headers
-        .iter()
-        .map(|(name, value)| pb::Header {
-            name: name.as_str().to_owned(),
-            value: block.copy(value.as_bytes()),
-        })
-        .collect()
+/// Room for the fields that most heads have.
+const USUAL_FIELDS: usize = 16;
+
+/// A list of fields as it came: names and values that nobody has looked at.
+#[derive(Debug, Default)]
+pub(super) struct List<'a> {
+    fields: Vec<(&'a [u8], &'a [u8])>,
+    /// The bytes of names and values.
+    bytes: usize,
+    is_too_long: bool,
 }
 
-/// The map for a list that [`check`] let through.
-pub(super) fn to_map(list: &[pb::Header], block: &mut Block) -> Result<HeaderMap, Fault> {
-    let mut headers = HeaderMap::with_capacity(list.len());
-    for header in list {
-        let value = HeaderValue::from_maybe_shared(block.copy(&header.value))
-            .map_err(|_| Fault::protocol("a header value has a control character"))?;
-        headers
-            .try_append(name(&header.name)?, value)
-            .map_err(|_| Fault::too_large("there are more fields than a map of headers holds"))?;
+impl<'a> List<'a> {
+    /// Adds a `Header`. What is beyond the limits is noted, and not kept.
+    pub(super) fn push(&mut self, encoded: &'a [u8], limits: &Limits) -> Result<(), Malformed> {
+        let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
+        let mut fields = Fields(encoded);
+        while let Some((tag, found)) = fields.next()? {
+            match tag {
+                header::NAME => name = found.bytes()?,
+                header::VALUE => value = found.bytes()?,
+                _ => {}
+            }
+        }
+        if self.fields.len() >= limits.fields {
+            self.is_too_long = true;
+            return Ok(());
+        }
+        if self.fields.is_empty() {
+            self.fields.reserve(USUAL_FIELDS);
+        }
+        self.bytes += name.len() + value.len();
+        self.fields.push((name, value));
+        Ok(())
     }
-    Ok(headers)
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && !self.is_too_long
+    }
+
+    /// The bytes of names and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the list and `more` bytes beside it stay within the limits; looked at before anything is copied.
+    pub(super) fn check(&self, more: usize, limits: &Limits) -> Result<(), Fault> {
+        if self.is_too_long {
+            return Err(Fault::too_large("there are more fields than the settings allow"));
+        }
+        if self.bytes + self.fields.len() * Limits::PER_FIELD + more > limits.head_bytes {
+            return Err(Fault::too_large(
+                "the head or the trailers are larger than the settings allow",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The map of a list that [`check`](Self::check) let through.
+    pub(super) fn to_map(&self, source: &mut Source<'_>) -> Result<HeaderMap, Fault> {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (field, value) in &self.fields {
+            let name = name(field)?;
+            let value = HeaderValue::from_maybe_shared(source.part(value))
+                .map_err(|_| Fault::protocol("a header value has a control character"))?;
+            headers
+                .try_append(name, value)
+                .map_err(|_| Fault::too_large("there are more fields than a map of headers holds"))?;
+        }
+        Ok(headers)
+    }
 }
 
-fn name(name: &str) -> Result<HeaderName, Fault> {
-    if name.starts_with(':') {
-        return Err(Fault::protocol("a pseudo header stands among the headers"));
+fn name(name: &[u8]) -> Result<HeaderName, Fault> {
+    if let Some(known) = known_name(name) {
+        return Ok(known);
     }
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(Fault::protocol("a header name is not in lower case"));
-    }
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Fault::protocol("a header name is no token"))
+    HeaderName::from_lowercase(name).map_err(|_| wrong_name(name))
 }
 
-/// Whether `list` and `more` bytes beside it stay within the limits; looked at before anything is copied.
-pub(super) fn check(list: &[pb::Header], more: usize, limits: &Limits) -> Result<(), Fault> {
-    if list.len() > limits.fields {
-        return Err(Fault::too_large("there are more fields than the settings allow"));
+fn wrong_name(name: &[u8]) -> Fault {
+    if name.starts_with(b":") {
+        return Fault::protocol("a pseudo header stands among the headers");
     }
-    let cost = |header: &pb::Header| header.name.len() + header.value.len() + Limits::PER_FIELD;
-    if list.iter().map(cost).sum::<usize>() + more > limits.head_bytes {
-        return Err(Fault::too_large(
-            "the head or the trailers are larger than the settings allow",
-        ));
+    if name.iter().any(u8::is_ascii_uppercase) {
+        return Fault::protocol("a header name is not in lower case");
     }
-    Ok(())
+    Fault::protocol("a header name is no token")
 }
+
+/// Writes a list, each field of it under `tag`, which is below 16.
+pub(super) fn put_list(out: &mut Vec<u8>, tag: u32, headers: &HeaderMap) {
+    for (name, value) in headers {
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        out.reserve(name.len() + value.len() + MOST_FRAMING);
+        put_key(out, tag, bytes_len(name) + bytes_len(value));
+        put_bytes(out, header::NAME, name);
+        put_bytes(out, header::VALUE, value);
+    }
+}
+
+/// The most bytes of keys and lengths in one `Header`, for lengths of less than 256 MiB.
+const MOST_FRAMING: usize = 3 + 3 * 4;

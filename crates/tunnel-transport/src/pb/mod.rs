@@ -1,19 +1,31 @@
-//! Between the generated types and those of the core.
+//! Between the bytes of the wire and the types of the core.
 //!
 //! Here a message from the peer is checked: what comes out of [`decode`] keeps the rules of `tunnel.proto` that a single
 //! message can break. (Those about order, credit and numbers of exchanges need the session.) Hop-by-hop fields are not
 //! judged here; the core removes them where a head enters or leaves.
+//!
+//! The messages of exchanges do not pass through the generated types, which would cost each head a string for every name and
+//! a list; those are for the set-up of streams, for tools, and for the tests that hold both codecs against each other.
 
 mod decode;
 mod encode;
 mod fields;
+mod heads;
+mod known;
+#[cfg(test)]
 mod like;
+mod tags;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-pub use self::{decode::decode, encode::encode};
+pub use self::{
+    decode::decode,
+    encode::{Parts, Writer},
+    wire::Encoded,
+};
 
-use tunnel_core::{RequestId, ResetReason, Settings};
+use tunnel_core::{Direction, Protocol, RequestId, ResetReason, Settings};
 
 use crate::codec::{MAX_CHUNK_BYTES, MAX_FIELDS, MAX_HEAD_BYTES};
 
@@ -60,6 +72,8 @@ impl From<Settings> for Limits {
 pub struct DecodeError {
     /// The exchange that is to be reset; without one, the session cannot go on.
     pub id: Option<RequestId>,
+    /// The labels of a message that opens an exchange: its sender waits for an answer, which a reset must give.
+    pub opens: Option<(Direction, Protocol)>,
     /// The reason for that reset.
     pub reason: ResetReason,
     /// Which field breaks what rule; it quotes nothing of the message.
@@ -91,8 +105,15 @@ impl Fault {
     const fn of(self, id: RequestId) -> DecodeError {
         DecodeError {
             id: Some(id),
+            opens: None,
             reason: self.reason,
             what: self.what,
         }
+    }
+}
+
+impl From<wire::Malformed> for Fault {
+    fn from(_: wire::Malformed) -> Self {
+        Self::protocol("a payload is no protobuf, or not that of tunnel.proto")
     }
 }

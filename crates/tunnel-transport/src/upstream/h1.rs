@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{self, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -75,21 +78,41 @@ impl Http1Pool {
     /// One exchange, until the head of its response. Dropping the future closes its connection.
     pub(super) async fn send(
         &self,
-        mut request: Request<Upload>,
+        request: Request<Upload>,
     ) -> Result<(Response<Incoming>, Lease), TunnelError> {
         let permit = self.permit().await?;
-        // The upstream may be closing an idle connection just now. If nothing was written, a new one takes the request.
-        if let Some(mut sender) = self.idle.take() {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, self.lease(sender, permit))),
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(error::broken(failed.into_error())),
-                },
-            }
-        }
-        let (response, sender) = self.send_on_new(request).await?;
-        Ok((response, self.lease(sender, permit)))
+        let Some(sender) = self.idle.take() else {
+            let (response, sender) = self.send_on_new(request).await?;
+            return Ok((response, self.lease(sender, permit)));
+        };
+        let mut lease = self.lease(sender, permit);
+        let sent = lease.send(request);
+        self.sent_on_idle(sent, lease).await
+    }
+
+    /// A connection that is idle, without any waiting; none if there is none, or nobody may have one now.
+    pub(super) fn take_idle(&self) -> Option<Lease> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(self.lease(self.idle.take()?, permit))
+    }
+
+    /// The exchange that was given to an idle connection. The upstream may be closing it just now: if nothing was written, a
+    /// new one takes the request.
+    pub(super) async fn sent_on_idle(
+        &self,
+        sent: impl Future<Output = Answered>,
+        lease: Lease,
+    ) -> Result<(Response<Incoming>, Lease), TunnelError> {
+        let mut failed = match sent.await {
+            Ok(response) => return Ok((response, lease)),
+            Err(failed) => failed,
+        };
+        let Some(unsent) = failed.take_message() else {
+            return Err(error::broken(failed.into_error()));
+        };
+        // Boxed, because it is rare, and larger than the way that most go.
+        let (response, sender) = Box::pin(self.send_on_new(unsent)).await?;
+        Ok((response, self.lease(sender, lease.permit)))
     }
 
     /// One exchange, as [`send`](Self::send), on a connection that serves no other one, before or after.
@@ -119,6 +142,10 @@ impl Http1Pool {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, TunnelError> {
+        // There is one, unless somebody waits for one.
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
         let permits = Arc::clone(&self.permits);
         match timeout(self.queue_timeout, permits.acquire_owned()).await {
             Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
@@ -151,7 +178,15 @@ impl Http1Pool {
     }
 }
 
+/// What hyper says of an exchange.
+type Answered = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+
 impl Lease {
+    /// Gives a request to the connection.
+    pub(super) fn send(&mut self, request: Request<Upload>) -> impl Future<Output = Answered> + Send + use<> {
+        self.sender.try_send_request(request)
+    }
+
     /// The response is complete: the connection is kept as soon as the request is complete too.
     pub(super) fn finish(self) {
         if self.sender.is_ready() {

@@ -107,9 +107,28 @@ impl Inner {
             #[cfg(feature = "tls")]
             Pool::Negotiated(pools) => pools.send(self, request).await,
         };
-        let (response, on) = sent.map_err(|error| gate.blame(error))?;
-        gate.answered(response.status());
-        Ok(finish(response, Exchange::new(gate, on)))
+        answer(sent, gate)
+    }
+
+    /// The way that most exchanges go: over HTTP/1.1, on a connection that is idle. None of it has to wait, so that the request
+    /// goes to the connection at once, and through no future. Gives the request back if there is none.
+    fn on_idle(
+        self: &Arc<Self>,
+        mut request: Request<Upload>,
+        gate: &Gate,
+    ) -> Result<ResponseFuture, Request<Upload>> {
+        let Pool::Http1(pool) = &self.pool else {
+            return Err(request);
+        };
+        let Some(mut lease) = pool.take_idle() else {
+            return Err(request);
+        };
+        request::for_http1(&mut request, &self.target, self.settings.preserve_host);
+        let (sent, pool, gate) = (lease.send(request), Arc::clone(pool), gate.clone());
+        Ok(ResponseFuture::new(async move {
+            let sent = pool.sent_on_idle(sent, lease).await;
+            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
+        }))
     }
 
     pub(super) async fn http1(
@@ -131,6 +150,15 @@ impl Inner {
         let (response, slot) = pool.send(request).await?;
         Ok((response, On::Http2(slot)))
     }
+}
+
+fn answer(
+    sent: Result<(Response<Incoming>, On), TunnelError>,
+    gate: Gate,
+) -> Result<Response<UpstreamBody>, TunnelError> {
+    let (response, on) = sent.map_err(|error| gate.blame(error))?;
+    gate.answered(response.status());
+    Ok(finish(response, Exchange::new(gate, on)))
 }
 
 /// The response of an exchange that has not switched protocols.
@@ -173,7 +201,10 @@ where
                 }
             });
         }
-        ResponseFuture::new(async move { inner.exchange(request, gate).await })
+        match inner.on_idle(request, &gate) {
+            Ok(future) => future,
+            Err(request) => ResponseFuture::new(async move { inner.exchange(request, gate).await }),
+        }
     }
 }
 

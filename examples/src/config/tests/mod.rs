@@ -404,6 +404,12 @@ fn an_agents_mistakes_are_found_at_their_lines() {
         ("upstream:", "lanes: 9\nupstream:", "4:8", "write 1 to 8"),
         ("upstream:", "weight: 0\nupstream:", "4:9", "at least 1"),
         (
+            "upstream:",
+            "max_exchanges: 1000001\nupstream:",
+            "4:16",
+            "write 1 to 1000000",
+        ),
+        (
             "token_env: WEB_TOKEN",
             "token: hush",
             "3:8",

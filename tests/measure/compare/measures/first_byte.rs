@@ -73,7 +73,7 @@ async fn sample(world: &World, way: &Way) -> Result<[f64; 5], Failure> {
 /// The microseconds from the request to the first byte of the body, on a connection that is open already.
 async fn first_byte(way: &Way, bytes: u64) -> Result<f64, Failure> {
     let measure = async {
-        let mut raw = Raw::connect(way.plain).await?;
+        let mut raw = Raw::connect_narrow(way.plain).await?;
         // rathole makes a connection only when something comes.
         raw.get("/bench/small").await?;
         raw.first_byte().await?;

@@ -11,16 +11,33 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Interval, interval};
 
-type Next = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
+type Polled = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
 
 const PIECE: &[u8] = &[b'x'; 64 << 10];
 
-/// So many bytes, in pieces of 64 KiB.
-pub(super) struct Pieces(u64);
+/// What a body begins with.
+const BEGINNING: usize = 1 << 10;
+
+/// So many bytes, in pieces of 64 KiB. The first KiB is flushed by itself, so that the time to the first byte is that of the way,
+/// and not that of the server, which would fill its buffer first.
+pub(super) struct Pieces {
+    left: u64,
+    next: Next,
+}
+
+#[derive(Clone, Copy)]
+enum Next {
+    Beginning,
+    Pause,
+    Piece,
+}
 
 impl Pieces {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(bytes)
+        Self {
+            left: bytes,
+            next: Next::Beginning,
+        }
     }
 }
 
@@ -28,21 +45,31 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Next {
-        let bytes = usize::try_from(self.0).unwrap_or(usize::MAX).min(PIECE.len());
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        let (most, next) = match self.next {
+            Next::Beginning => (BEGINNING, Next::Pause),
+            Next::Pause if self.left > 0 => {
+                self.next = Next::Piece;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Next::Pause | Next::Piece => (PIECE.len(), Next::Piece),
+        };
+        let bytes = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
         if bytes == 0 {
             return Poll::Ready(None);
         }
-        self.0 -= bytes as u64;
+        self.left -= bytes as u64;
+        self.next = next;
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&PIECE[..bytes])))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0 == 0
+        self.left == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0)
+        SizeHint::with_exact(self.left)
     }
 }
 
@@ -53,7 +80,7 @@ impl Body for Drip {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Next {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Polled {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"x")))))
     }
 }
@@ -71,7 +98,7 @@ impl Body for ThenNothing {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Next {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Polled {
         if self.0 {
             return Poll::Pending;
         }
@@ -102,7 +129,7 @@ impl Body for Stamps {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Next {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
         if self.left == 0 {
             return Poll::Ready(None);
         }

@@ -192,3 +192,50 @@ fn trust_is_by_the_socket_on_both_families() {
     let parts = try_with(parts, &from("[::ffff:192.0.2.9]:1"), &trusting()).unwrap();
     assert_eq!(values(&parts, "x-forwarded-for"), ["203.0.113.5, 192.0.2.9"]);
 }
+
+#[test]
+fn what_is_kept_for_a_connection_changes_nothing() {
+    let to = |host: &str| {
+        let mut parts = get("/");
+        parts.headers.insert("host", HeaderValue::from_str(host).unwrap());
+        parts
+    };
+    let all = |peer: &PeerInfo, parts: Parts| {
+        let parts = try_with(parts, peer, &Policy::new()).unwrap();
+        let canonical = canonical(&parts);
+        let host = (canonical.host().to_owned(), canonical.port());
+        (parts.uri.clone(), values(&parts, "host"), host, shown(&parts))
+    };
+    let kept = from("203.0.113.5:1").of_connection();
+    for host in [
+        "a.example:81",
+        "A.example:81",
+        "b.example",
+        "a.example:81",
+        "b.example.",
+        "a.example",
+    ] {
+        assert_eq!(
+            all(&kept, to(host)),
+            all(&from("203.0.113.5:1"), to(host)),
+            "{host}"
+        );
+    }
+    let in_target = || with(get("http://c.example/"), &[]);
+    assert_eq!(all(&kept, in_target()), all(&from("203.0.113.5:1"), in_target()));
+
+    let mut tls = kept.clone();
+    tls.scheme = Scheme::HTTPS;
+    tls.addr = from("203.0.113.6:1").addr;
+    let mut fresh = from("203.0.113.6:1");
+    fresh.scheme = Scheme::HTTPS;
+    assert_eq!(all(&tls, to("a.example:81")), all(&fresh, to("a.example:81")));
+}
+
+#[test]
+fn two_hosts_are_refused_whatever_is_kept() {
+    let kept = peer().of_connection();
+    try_with(get("/"), &kept, &Policy::new()).unwrap();
+    let twice = with(get("/"), &[("host", "example.com")]);
+    assert!(try_with(twice, &kept, &Policy::new()).is_err());
+}

@@ -9,9 +9,15 @@ impl Queue {
     #[track_caller]
     pub(crate) fn check(&self) {
         for (class, line) in [(Class::Small, &self.small), (Class::Bulk, &self.bulk)] {
-            let messages = self.exchanges.values().flat_map(|pending| &pending.messages);
-            let of_class = messages.filter(|message| Class::of(&message.payload) == class);
-            let bytes: usize = of_class.map(|message| weight(&message.payload)).sum();
+            let messages = self
+                .exchanges
+                .values()
+                .flat_map(|pending| pending.messages.iter());
+            let of_class = messages.filter(|queued| queued.class() == class);
+            let bytes: usize = of_class
+                .inspect(|queued| assert_eq!(queued.weight, weight(&queued.message.payload)))
+                .map(|queued| queued.weight)
+                .sum();
             assert_eq!(line.bytes, bytes, "the bytes of {class:?} messages");
             let turns: HashSet<_> = line.turns.iter().copied().collect();
             assert_eq!(turns.len(), line.turns.len(), "an exchange has one turn");
@@ -29,9 +35,9 @@ impl Queue {
     }
 
     fn exchanges_first_in(&self, class: Class) -> HashSet<RequestId> {
-        let first = |id: &RequestId| self.exchanges[id].messages.front();
+        let first = |id: &RequestId| self.exchanges[id].messages.first();
         let ids = self.exchanges.keys().copied();
-        ids.filter(|id| first(id).is_some_and(|message| Class::of(&message.payload) == class))
+        ids.filter(|id| first(id).is_some_and(|queued| queued.class() == class))
             .collect()
     }
 
@@ -41,7 +47,7 @@ impl Queue {
             let cost = pending
                 .messages
                 .iter()
-                .map(|message| message.payload.cost())
+                .map(|queued| queued.message.payload.cost())
                 .sum();
             (cost, pending.window as usize)
         })

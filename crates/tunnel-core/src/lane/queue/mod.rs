@@ -4,7 +4,7 @@
 mod check;
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{VecDeque, hash_map::Entry},
     sync::Arc,
     task::Waker,
 };
@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, Place},
+    fifo::Fifo,
     id::RequestId,
+    id_map::IdMap,
     message::{End, MESSAGE_COST, Payload, Reset, TunnelMessage},
 };
 
@@ -28,7 +30,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    pub(super) fn of(payload: &Payload) -> Self {
+    pub(crate) fn of(payload: &Payload) -> Self {
         if payload.data_len() <= SMALL_MESSAGE {
             Self::Small
         } else {
@@ -38,13 +40,23 @@ impl Class {
 }
 
 /// What a message weighs in the queue, in bytes: its body, its headers, its trailers and [`MESSAGE_COST`].
-pub(super) fn weight(payload: &Payload) -> usize {
-    let (head, end) = match payload {
-        Payload::Request(start) => (start.head.byte_len(), &start.end),
-        Payload::Response(start) => (start.head.byte_len(), &start.end),
-        Payload::Data(data) => (0, &data.end),
+pub(crate) fn weight(payload: &Payload) -> usize {
+    let head = match payload {
+        Payload::Request(start) => start.head.byte_len(),
+        Payload::Response(start) => start.head.byte_len(),
+        _ => 0,
+    };
+    weight_with(payload, head)
+}
+
+/// The [`weight`] of a message whose head is known to have so many bytes.
+pub(crate) fn weight_with(payload: &Payload, head: usize) -> usize {
+    let end = match payload {
+        Payload::Request(start) => &start.end,
+        Payload::Response(start) => &start.end,
+        Payload::Data(data) => &data.end,
         Payload::Frame(_) | Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => {
-            (0, &None)
+            &None
         }
     };
     let trailers = end.as_ref().map_or(0, trailers_len);
@@ -52,7 +64,7 @@ pub(super) fn weight(payload: &Payload) -> usize {
 }
 
 fn trailers_len(end: &End) -> usize {
-    let fields = end.trailers.iter().flatten();
+    let fields = end.trailers.iter().flat_map(|fields| fields.iter());
     fields
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum()
@@ -69,7 +81,7 @@ pub(super) struct Popped {
 pub(super) struct Queue {
     signals: VecDeque<TunnelMessage>,
     refusals: VecDeque<TunnelMessage>,
-    exchanges: HashMap<RequestId, Pending>,
+    exchanges: IdMap<Pending>,
     /// The exchanges that have a window update or a reset pending.
     control: VecDeque<RequestId>,
     small: Line,
@@ -85,10 +97,22 @@ struct Line {
     waiters: Waiters,
 }
 
+/// A message, and what it weighs.
+struct Queued {
+    message: TunnelMessage,
+    weight: usize,
+}
+
+impl Queued {
+    fn class(&self) -> Class {
+        Class::of(&self.message.payload)
+    }
+}
+
 /// What one exchange has queued.
 struct Pending {
     exchange: Arc<Exchange>,
-    messages: VecDeque<TunnelMessage>,
+    messages: Fifo<Queued>,
     window: u32,
     reset: Option<(Reset, Option<Place>)>,
 }
@@ -97,7 +121,7 @@ impl Pending {
     fn new(exchange: &Arc<Exchange>) -> Self {
         Self {
             exchange: exchange.clone(),
-            messages: VecDeque::new(),
+            messages: Fifo::default(),
             window: 0,
             reset: None,
         }
@@ -176,24 +200,24 @@ impl Queue {
     pub(super) fn push(
         &mut self,
         exchange: &Arc<Exchange>,
-        class: Class,
+        (class, weight): (Class, usize),
         mut message: TunnelMessage,
         max_chunk: usize,
     ) -> usize {
-        let weight = weight(&message.payload);
         let pending = self
             .exchanges
             .entry(exchange.id())
             .or_insert_with(|| Pending::new(exchange));
-        if let (Some(last), Payload::Data(data)) = (pending.messages.back_mut(), &mut message.payload) {
-            let class = Class::of(&last.payload);
-            if let Some(refund) = join(&mut last.payload, data, max_chunk) {
+        if let (Some(last), Payload::Data(data)) = (pending.messages.last_mut(), &mut message.payload) {
+            let class = last.class();
+            if let Some(refund) = join(&mut last.message.payload, data, max_chunk) {
+                last.weight += weight - MESSAGE_COST;
                 self.line(class).0.bytes += weight - MESSAGE_COST;
                 return refund;
             }
         }
         let is_first = pending.messages.is_empty();
-        pending.messages.push_back(message);
+        pending.messages.push(Queued { message, weight });
         let line = self.line(class).0;
         line.bytes += weight;
         if is_first {
@@ -236,14 +260,11 @@ impl Queue {
         if pending.has_control() {
             self.control.retain(|other| *other != id);
         }
-        if let Some(first) = pending.messages.front() {
-            self.line(Class::of(&first.payload))
-                .0
-                .turns
-                .retain(|other| *other != id);
+        if let Some(first) = pending.messages.first() {
+            self.line(first.class()).0.turns.retain(|other| *other != id);
         }
-        for message in &pending.messages {
-            self.line(Class::of(&message.payload)).0.bytes -= weight(&message.payload);
+        for queued in pending.messages.iter() {
+            self.line(queued.class()).0.bytes -= queued.weight;
         }
         [Class::Small, Class::Bulk].map(|class| {
             let (line, limit) = self.line(class);
@@ -300,18 +321,21 @@ impl Queue {
             0
         };
         let id = self.line(class).0.turns.pop_front()?;
-        let pending = self.exchanges.get_mut(&id)?;
-        let message = pending.messages.pop_front()?;
+        let Entry::Occupied(mut entry) = self.exchanges.entry(id) else {
+            return None;
+        };
+        let pending = entry.get_mut();
+        let Queued { message, weight } = pending.messages.pop()?;
         pending.exchange.set_written();
-        let next = pending.messages.front().map(|next| Class::of(&next.payload));
+        let next = pending.messages.first().map(Queued::class);
         if pending.is_empty() {
-            self.exchanges.remove(&id);
+            entry.remove();
         }
         if let Some(next) = next {
             self.line(next).0.turns.push_back(id);
         }
         let (line, limit) = self.line(class);
-        line.bytes -= weight(&message.payload);
+        line.bytes -= weight;
         let waiter = if line.bytes < limit {
             line.waiters.first()
         } else {

@@ -500,7 +500,7 @@ pub(crate) fn request_start(head: RequestHead, credit: u32) -> RequestStart {
         data: Bytes::new(),
         end: None,
         credit,
-        trace_id: String::new(),
+        trace_id: None,
     }
 }
 

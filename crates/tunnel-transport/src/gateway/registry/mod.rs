@@ -1,6 +1,7 @@
 //! Which sessions there are, and which groups and services they serve.
 
 mod services;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use tunnel_core::{
     TunnelError,
 };
 
-use self::services::Owners;
+use self::{services::Owners, snapshot::Snapshot};
 use crate::{
     dispatch::control,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
@@ -63,19 +64,6 @@ struct State {
     known: HashSet<GroupName>,
     /// The agents that the operator gives a rest.
     drained: HashSet<AgentId>,
-}
-
-#[derive(Default)]
-struct Snapshot {
-    groups: HashMap<GroupName, Group>,
-    services: HashMap<Arc<str>, GroupName>,
-}
-
-/// A group that is known.
-struct Group {
-    members: Arc<[Member]>,
-    /// Those of them that have registered a host, by the host.
-    hosts: HashMap<Arc<str>, Arc<[Member]>>,
 }
 
 /// One session, as the registry knows it.
@@ -289,16 +277,8 @@ impl State {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let mut groups = HashMap::<GroupName, Making>::new();
-        // In one order everywhere, so that a rotation goes round.
         let takes_new = |entry: &&Entry| !self.drained.contains(entry.session.agent());
-        let mut entries: Vec<_> = self.sessions.values().filter(takes_new).collect();
-        entries.sort_by_cached_key(|entry| (entry.session.agent().clone(), entry.session.id().to_string()));
-        for entry in entries {
-            for group in &entry.groups {
-                groups.entry(group.clone()).or_default().add(entry);
-            }
-        }
+        let mut groups = snapshot::groups(self.sessions.values().filter(takes_new));
         if self.known.len() > groups.len() + MAX_KNOWN_GROUPS {
             self.known.retain(|group| groups.contains_key(group));
         }
@@ -306,39 +286,8 @@ impl State {
             groups.entry(group.clone()).or_default();
         }
         Snapshot {
-            groups: groups
-                .into_iter()
-                .map(|(name, group)| (name, group.done()))
-                .collect(),
+            groups,
             services: self.owners.snapshot(),
-        }
-    }
-}
-
-/// A group that is being put together.
-#[derive(Default)]
-struct Making {
-    members: Vec<Member>,
-    hosts: HashMap<Arc<str>, Vec<Member>>,
-}
-
-impl Making {
-    fn add(&mut self, entry: &Entry) {
-        let member = Member {
-            session: entry.session.clone(),
-            weight: entry.weight,
-        };
-        for host in &entry.hosts {
-            self.hosts.entry(host.clone()).or_default().push(member.clone());
-        }
-        self.members.push(member);
-    }
-
-    fn done(self) -> Group {
-        let hosts = self.hosts.into_iter();
-        Group {
-            members: self.members.into(),
-            hosts: hosts.map(|(host, members)| (host, members.into())).collect(),
         }
     }
 }

@@ -245,8 +245,59 @@ fn what_is_unknown_or_of_the_set_up_is_left_alone() {
     // Field 32 and payload 19, which nobody knows yet, after a valid message.
     let mut bytes = wire(Wire::HttpRequest(request())).encode_to_vec();
     bytes.extend([0x82, 0x02, 1, b'x', 0x9a, 0x01, 0]);
-    let message = pb::TunnelMessage::decode(&*bytes).unwrap();
-    assert!(decode(message, &Limits::MAX).unwrap().is_some());
+    assert!(read_bytes(&bytes, &Limits::MAX).unwrap().is_some());
+}
+
+#[test]
+fn what_is_no_protobuf_is_refused() {
+    let valid = wire(Wire::HttpRequest(request())).encode_to_vec();
+    for (broken, costs_the_session) in [
+        // A field without a number, a length that is not there, a field of a type that there is not.
+        ([&valid[..], &[0x00, 0x01]].concat(), true),
+        ([&valid[..], &[0x82, 0x02, 9]].concat(), true),
+        ([&valid[..], &[0x1f]].concat(), true),
+        // `direction` as bytes, and a payload whose `end` is bytes.
+        ([&valid[..], &[0x1a, 0]].concat(), true),
+        (
+            [
+                &wire(Wire::Ping(pb::Ping::default())).encode_to_vec()[..38],
+                &[0x52, 2, 0x3a, 0],
+            ]
+            .concat(),
+            false,
+        ),
+    ] {
+        assert!(pb::TunnelMessage::decode(&*broken).is_err());
+        let error = read_bytes(&broken, &Limits::MAX).expect_err("no protobuf");
+        assert_eq!(error.id.is_none(), costs_the_session, "{error}");
+        assert_eq!(error.reason, tunnel_core::ResetReason::Protocol);
+    }
+}
+
+#[test]
+fn an_error_in_a_request_says_what_it_opens() {
+    let labels = |payload| {
+        let message = pb::TunnelMessage {
+            direction: 1,
+            ..wire(payload)
+        };
+        read(&message).expect_err("no method").opens
+    };
+    let to_client = Direction::ServerToClient;
+    let request = pb::HttpRequest::default;
+    assert_eq!(
+        labels(Wire::HttpRequest(request())),
+        Some((to_client, Protocol::Http))
+    );
+    assert_eq!(
+        labels(Wire::GrpcRequest(request().into())),
+        Some((to_client, Protocol::Grpc))
+    );
+    assert_eq!(
+        labels(Wire::WsRequest(request().into())),
+        Some((to_client, Protocol::WebSocket))
+    );
+    assert_eq!(labels(Wire::HttpResponse(pb::HttpResponse::default())), None);
 }
 
 #[test]
@@ -264,7 +315,7 @@ fn a_trace_id_that_is_none_is_dropped() {
         let Payload::Request(start) = read(&message).unwrap().unwrap().payload else {
             panic!("a request stays one");
         };
-        assert_eq!(start.trace_id, "");
+        assert_eq!(start.trace_id, None);
     }
 }
 

@@ -2,12 +2,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tunnel_core::{
-    Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TunnelMessage,
+    Direction, End, Payload, Protocol, RequestHead, RequestId, ResetReason, ResponseHead, TraceId,
+    TunnelMessage,
     message::{Data, RequestStart, Reset, ResponseStart},
     ws::WsFrame,
 };
 
-use super::{super::encode, *};
+use super::*;
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
     // Few names, so that there are duplicates; values of any legal bytes.
@@ -26,7 +27,9 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 
 fn end() -> impl Strategy<Value = Option<End>> {
     let trailers = option::of(headers().prop_filter("not empty", |trailers| !trailers.is_empty()));
-    option::of(trailers.prop_map(|trailers| End { trailers }))
+    option::of(trailers.prop_map(|trailers| End {
+        trailers: trailers.map(Box::new),
+    }))
 }
 
 /// Sizes on both sides of the border where bytes are copied.
@@ -69,7 +72,7 @@ fn request_start() -> impl Strategy<Value = Payload> {
             data,
             end,
             credit,
-            trace_id: trace_id.to_owned(),
+            trace_id: TraceId::from_text(trace_id.as_bytes()),
         }))
     })
 }
@@ -113,7 +116,7 @@ fn reset() -> impl Strategy<Value = Payload> {
         .prop_map(|(reason, detail)| Payload::Reset(Reset { reason, detail }))
 }
 
-fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
+pub(super) fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     let payload = prop_oneof![
         frame(),
         request_start(),
@@ -149,11 +152,11 @@ fn of_exchange() -> impl Strategy<Value = TunnelMessage> {
     })
 }
 
-fn direction() -> impl Strategy<Value = Direction> {
+pub(super) fn direction() -> impl Strategy<Value = Direction> {
     select(vec![Direction::ClientToServer, Direction::ServerToClient])
 }
 
-fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
+pub(super) fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
     assert_eq!((a.id, a.direction, a.protocol), (b.id, b.direction, b.protocol));
     match (&a.payload, &b.payload) {
         (Payload::Request(a), Payload::Request(b)) => {
@@ -161,7 +164,7 @@ fn assert_same(a: &TunnelMessage, b: &TunnelMessage) {
             assert_eq!(a.head.authority, b.head.authority);
             assert_eq!(a.head.path.as_str(), b.head.path.as_str());
             assert_eq!(a.head.upgrade, b.head.upgrade);
-            assert_eq!((a.credit, &a.trace_id), (b.credit, &b.trace_id));
+            assert_eq!((a.credit, a.trace_id), (b.credit, b.trace_id));
             assert_eq!((&a.head.headers, &a.data), (&b.head.headers, &b.data));
             assert_same_end(a.end.as_ref(), b.end.as_ref());
         }
@@ -189,7 +192,7 @@ fn assert_same_end(a: Option<&End>, b: Option<&End>) {
 proptest! {
     #[test]
     fn a_message_comes_back_as_it_was(message in of_exchange(), opens in direction()) {
-        let back = read(&encode(message.clone(), opens)).expect("valid").expect("of an exchange");
+        let back = read(&encode(&message, opens)).expect("valid").expect("of an exchange");
         assert_same(&message, &back);
     }
 
@@ -200,8 +203,7 @@ proptest! {
         let at = at % near.len();
         near[at] = flip;
         for bytes in [bytes, near] {
-            let decoded = pb::TunnelMessage::decode(Bytes::from(bytes));
-            if let Ok(Ok(Some(message))) = decoded.map(|message| decode(message, &Limits::MAX)) {
+            if let Ok(Some(message)) = read_bytes(&bytes, &Limits::MAX) {
                 let of_lane = matches!(message.payload, Payload::Ping(_) | Payload::Pong(_));
                 prop_assert_eq!(message.id.is_nil(), of_lane);
             }
@@ -218,7 +220,7 @@ fn a_frame_says_where_it_goes() {
             protocol: Protocol::WebSocket,
             payload: Payload::Frame(WsFrame::whole(true, 1, Bytes::from_static(b"x"))),
         };
-        let sent = encode(message, opens);
+        let sent = encode(&message, opens);
         assert_eq!(sent.message_type(), pb::MessageType::StreamChunk);
         let Some(Wire::WsFrame(frame)) = sent.payload else {
             panic!("a frame stays one");
@@ -242,7 +244,7 @@ fn pings_belong_to_no_exchange() {
             protocol: Protocol::Http,
             payload,
         };
-        let sent = encode(message.clone(), Direction::ServerToClient);
+        let sent = encode(&message, Direction::ServerToClient);
         assert_eq!(sent.request_id, "");
         assert_eq!(sent.protocol_type(), pb::ProtocolType::Control);
         assert_same(&message, &read(&sent).expect("valid").expect("a ping or pong"));
@@ -264,7 +266,7 @@ fn a_grpc_chunk_says_whether_it_is_of_the_request() {
                 end: None,
             }),
         };
-        let Some(Wire::GrpcStreamChunk(chunk)) = encode(message, Direction::ClientToServer).payload else {
+        let Some(Wire::GrpcStreamChunk(chunk)) = encode(&message, Direction::ClientToServer).payload else {
             panic!("gRPC has chunks of its own");
         };
         assert_eq!(chunk.is_request, expected);
@@ -282,7 +284,7 @@ fn the_detail_of_a_reset_is_cut_between_characters() {
             detail: Some("é".repeat(127) + "a" + "é"),
         }),
     };
-    let Some(Wire::Reset(reset)) = encode(message, Direction::ClientToServer).payload else {
+    let Some(Wire::Reset(reset)) = encode(&message, Direction::ClientToServer).payload else {
         panic!("a reset stays one");
     };
     assert_eq!(reset.detail, "é".repeat(127) + "a");

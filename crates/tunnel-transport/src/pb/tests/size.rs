@@ -47,31 +47,74 @@ fn one_byte_more_than_the_limit_does_not_pass() {
     limits.head_bytes =
         "GET".len() + "https".len() + "example.com".len() + "/a?b=c".len() + 2 * (9 + Limits::PER_FIELD);
     limits.fields = 2;
-    assert!(decode(message.clone(), &limits).is_ok());
+    assert!(read_with(&message, &limits).is_ok());
     let smaller = Limits {
         head_bytes: limits.head_bytes - 1,
         ..limits
     };
-    assert!(decode(message.clone(), &smaller).is_err());
-    assert!(decode(message, &Limits { fields: 1, ..limits }).is_err());
+    assert!(read_with(&message, &smaller).is_err());
+    assert!(read_with(&message, &Limits { fields: 1, ..limits }).is_err());
+}
+
+/// A message with one piece of `len` bytes and `padding` bytes of a field that nobody knows, as it stands in a receive buffer.
+fn received(len: usize, padding: usize) -> bytes::Bytes {
+    let chunk = pb::HttpBodyChunk {
+        data: vec![1; len].into(),
+        ..Default::default()
+    };
+    let mut message = wire(Wire::HttpChunk(chunk)).encode_to_vec();
+    prost::encoding::bytes::encode(99, &vec![2; padding], &mut message);
+    let len = message.len();
+    message.resize(len + 100_000, 3);
+    bytes::Bytes::from(message).slice(..len)
 }
 
 #[test]
-fn a_short_piece_does_not_hold_the_receive_buffer() {
-    for (len, copied) in [(1_000, true), (32_768, false)] {
-        let buffer = bytes::Bytes::from(vec![1_u8; 100_000]);
-        let data = buffer.slice(10..10 + len);
-        let chunk = pb::HttpBodyChunk {
-            data: data.clone(),
-            ..Default::default()
-        };
-        let message = decode(wire(Wire::HttpChunk(chunk)), &Limits::MAX)
-            .unwrap()
-            .unwrap();
+fn a_piece_holds_no_more_than_it_costs_some_times() {
+    for (len, padding, is_slice) in [
+        (1_000, 10, false),
+        (32_768, 10, true),
+        (10, 10_000, false),
+        (17_000, 40_000, true),
+        (1_000, 40_000, false),
+    ] {
+        let mut buffer = received(len, padding);
+        let (start, end) = (buffer.as_ptr() as usize, buffer.as_ptr() as usize + buffer.len());
+        let encoded = Encoded::take(&mut buffer);
+        let own = encoded.bytes().as_ptr() as usize;
+        let message = decode(&encoded, &Limits::MAX).unwrap().unwrap();
         let tunnel_core::Payload::Data(piece) = message.payload else {
             panic!("a piece stays one");
         };
-        assert_eq!(piece.data, data);
-        assert_eq!(piece.data.as_ptr() != data.as_ptr(), copied);
+        assert_eq!(piece.data, vec![1; len]);
+        let at = piece.data.as_ptr() as usize;
+        assert_eq!(
+            (start..end).contains(&at),
+            is_slice,
+            "{len} bytes, {padding} beside"
+        );
+        let is_own = (own..own + encoded.bytes().len()).contains(&at);
+        assert!(is_own == is_slice || len == 1_000 && padding == 10);
     }
+}
+
+#[test]
+fn a_head_does_not_hold_a_long_message() {
+    let request = pb::HttpRequest {
+        headers: vec![header("a", b"value"), header("b", b"")],
+        body: vec![0; 20_000].into(),
+        ..request()
+    };
+    let bytes = bytes::Bytes::from(wire(Wire::HttpRequest(request)).encode_to_vec());
+    let range = bytes.as_ptr() as usize..bytes.as_ptr() as usize + bytes.len();
+    let message = decode(&Encoded::take(&mut bytes.clone()), &Limits::MAX)
+        .unwrap()
+        .unwrap();
+    let tunnel_core::Payload::Request(start) = message.payload else {
+        panic!("a request stays one");
+    };
+    assert!(range.contains(&(start.data.as_ptr() as usize)));
+    assert_eq!(start.head.headers["a"], "value");
+    assert!(!range.contains(&(start.head.headers["a"].as_bytes().as_ptr() as usize)));
+    assert!(!range.contains(&(start.head.path.as_str().as_ptr() as usize)));
 }

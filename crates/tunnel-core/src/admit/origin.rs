@@ -1,0 +1,136 @@
+//! Who asks, for which host, and how forwarding fields tell it.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, request, uri::Scheme};
+
+use super::{
+    authority::{self, HostPort},
+    fault::Fault,
+    found::Found,
+};
+use crate::peer::PeerInfo;
+
+/// What is said of a request's origin. It depends on the connection and on the host that the client names, on nothing else.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// The host, unless it is HTTP/1.0 without `Host`.
+    pub(super) host: Option<Named>,
+    /// The address of the socket, as `X-Forwarded-For` has it.
+    pub(super) addr: Option<HeaderValue>,
+    /// One element of `Forwarded`.
+    pub(super) element: HeaderValue,
+}
+
+/// A host, and the value of a field that names it.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) port: HostPort,
+    pub(super) value: HeaderValue,
+}
+
+/// The origin of the first request of a connection. Those that follow come from the same address, and nearly all of them name
+/// the same host in the same way, so nothing has to be parsed or written for them.
+#[derive(Debug, Default)]
+pub(crate) struct OriginMemo(OnceLock<First>);
+
+#[derive(Debug)]
+struct First {
+    addr: Option<IpAddr>,
+    scheme: Scheme,
+    /// The host as the client wrote it. A copy, since the client's bytes stand in the buffer of a whole head.
+    raw: Box<[u8]>,
+    origin: Arc<Origin>,
+}
+
+impl OriginMemo {
+    fn recall(&self, peer: &PeerInfo, raw: &[u8]) -> Option<Arc<Origin>> {
+        let first = self.0.get()?;
+        let is_same = *first.raw == *raw && first.addr == address(peer) && first.scheme == peer.scheme;
+        is_same.then(|| first.origin.clone())
+    }
+
+    fn keep(&self, peer: &PeerInfo, raw: &[u8], origin: &Arc<Origin>) {
+        // Whoever comes first is kept; a connection that serves many hosts pays for each of the others.
+        self.0.get_or_init(|| First {
+            addr: address(peer),
+            scheme: peer.scheme.clone(),
+            raw: raw.into(),
+            origin: origin.clone(),
+        });
+    }
+}
+
+impl Origin {
+    /// The origin of the request with this head.
+    pub(super) fn of(parts: &request::Parts, found: Found, peer: &PeerInfo) -> Result<Arc<Self>, Fault> {
+        let memo = peer.memo().zip(authority::only(parts, found));
+        if let Some(origin) = memo.and_then(|(memo, raw)| memo.recall(peer, raw)) {
+            return Ok(origin);
+        }
+        let host = authority::choose(parts, found, &peer.scheme)?;
+        let origin = Arc::new(Self::new(host, peer)?);
+        if let Some((memo, raw)) = memo {
+            memo.keep(peer, raw, &origin);
+        }
+        Ok(origin)
+    }
+
+    fn new(host: Option<HostPort>, peer: &PeerInfo) -> Result<Self, Fault> {
+        let addr = address(peer).map(|addr| addr.to_string());
+        let element = element(addr.as_deref(), host.as_ref(), &peer.scheme);
+        let host = host
+            .map(|port| {
+                Ok(Named {
+                    value: port.to_value()?,
+                    port,
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            host,
+            addr: addr.and_then(valid),
+            element: valid(element).unwrap_or(HeaderValue::from_static("for=unknown")),
+        })
+    }
+}
+
+fn address(peer: &PeerInfo) -> Option<IpAddr> {
+    peer.addr.map(|addr| addr.ip().to_canonical())
+}
+
+/// Addresses, hosts and what stands between them have only bytes that a value may have.
+fn valid(text: String) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
+/// One element of `Forwarded` (RFC 7239, section 4). What is not a token has to be quoted: an IPv6 address, a host with a port.
+fn element(addr: Option<&str>, host: Option<&HostPort>, scheme: &Scheme) -> String {
+    let addr = addr.unwrap_or("unknown");
+    let host = host.map(|host| host.authority.as_str());
+    let mut text = String::with_capacity(48 + addr.len() + host.map_or(0, str::len));
+    match addr.contains(':') {
+        true => push(&mut text, &["for=\"[", addr, "]\""]),
+        false => push(&mut text, &["for=", addr]),
+    }
+    match host {
+        Some(host) if host.contains([':', '[']) => push(&mut text, &[";host=\"", host, "\""]),
+        Some(host) => push(&mut text, &[";host=", host]),
+        None => {}
+    }
+    push(&mut text, &[";proto=", proto(scheme)]);
+    text
+}
+
+fn push(text: &mut String, pieces: &[&str]) {
+    text.extend(pieces.iter().copied());
+}
+
+/// The scheme as forwarding fields name it.
+pub(super) fn proto(scheme: &Scheme) -> &'static str {
+    if *scheme == Scheme::HTTPS { "https" } else { "http" }
+}

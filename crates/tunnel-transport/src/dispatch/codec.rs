@@ -1,0 +1,102 @@
+//! The codec of lanes: the messages of exchanges are written from the core's types, and read where they are used.
+
+use tonic::{
+    Status,
+    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+use tunnel_core::{Direction, TunnelMessage};
+
+use crate::{
+    codec::{TunnelCodec, TunnelEncoder, buffers},
+    generated as pb,
+    pb::{Encoded, Writer},
+};
+
+/// What is written on a lane.
+#[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "moved once, from the queue to the encoder"
+)]
+pub(crate) enum ToLane {
+    /// The message that opens the lane.
+    SetUp(pb::TunnelMessage),
+    /// A message of an exchange, or about the lane.
+    Message(TunnelMessage),
+}
+
+/// The codec of a lane. What comes is decoded by who reads it, who knows the limits of the session.
+#[derive(Debug)]
+pub(crate) struct LaneCodec {
+    /// The direction of the exchanges that this end opens.
+    opens: Direction,
+}
+
+impl LaneCodec {
+    pub(crate) const fn new(opens: Direction) -> Self {
+        Self { opens }
+    }
+}
+
+impl Codec for LaneCodec {
+    type Encode = ToLane;
+    type Decode = Encoded;
+    type Encoder = LaneEncoder;
+    type Decoder = LaneDecoder;
+
+    fn encoder(&mut self) -> LaneEncoder {
+        LaneEncoder {
+            opens: self.opens,
+            writer: Writer::default(),
+            set_up: TunnelCodec::<_, pb::TunnelMessage>::default().encoder(),
+        }
+    }
+
+    fn decoder(&mut self) -> LaneDecoder {
+        LaneDecoder
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct LaneEncoder {
+    opens: Direction,
+    writer: Writer,
+    set_up: TunnelEncoder<pb::TunnelMessage>,
+}
+
+impl Encoder for LaneEncoder {
+    type Item = ToLane;
+    type Error = Status;
+
+    fn encode(&mut self, item: ToLane, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        match item {
+            ToLane::SetUp(message) => self.set_up.encode(message, buf),
+            ToLane::Message(message) => {
+                let parts = self.writer.encode(&message, self.opens);
+                buf.reserve(parts.len());
+                parts.put(buf);
+                Ok(())
+            }
+        }
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct LaneDecoder;
+
+impl Decoder for LaneDecoder {
+    type Item = Encoded;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Encoded>, Status> {
+        Ok(Some(Encoded::take(buf)))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
+}

@@ -1,0 +1,34 @@
+//! Names of fields that nearly every head in the tunnel has, and that `http` does not know: reading one of these allocates
+//! nothing.
+
+use http::HeaderName;
+
+macro_rules! known {
+    ($( $name:literal )+) => {
+        /// The name, if it is one of those.
+        pub(super) fn known_name(name: &[u8]) -> Option<HeaderName> {
+            $(
+                if name.len() == $name.len() && name == $name.as_bytes() {
+                    static NAME: HeaderName = HeaderName::from_static($name);
+                    return Some(NAME.clone());
+                }
+            )+
+            None
+        }
+    };
+}
+
+known! {
+    "x-forwarded-for"
+    "x-forwarded-proto"
+    "x-forwarded-host"
+    "x-forwarded-port"
+    "x-request-id"
+    "traceparent"
+    "tracestate"
+    "grpc-status"
+    "grpc-message"
+    "grpc-timeout"
+    "grpc-encoding"
+    "grpc-accept-encoding"
+}
