@@ -26,8 +26,8 @@ pub mod upstream;
 
 pub use crate::{
     agent::{
-        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, Serve as ServeAgent,
-        ServedRequest, Status,
+        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, GatewayStatus,
+        Serve as ServeAgent, ServedRequest, Status,
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,

@@ -35,7 +35,7 @@ impl Backoff {
         let jittered = bound.mul_f64(rand::rng().random::<f64>());
         match retry_after {
             // All agents of a gateway may have been told the same.
-            Some(after) => after + jittered.min(after),
+            Some(after) => after + jittered,
             None => jittered,
         }
     }
