@@ -118,6 +118,7 @@ async fn suspicion_ends_with_the_silence() {
         let is_suspect = || agents.list()[0].suspect;
         eventually(is_suspect).await;
         let _control = agent.raw.control.run_in_background();
+        let _lane = agent.raw.lane.run_in_background();
         eventually(|| !is_suspect()).await;
         stage.finish().await;
     })
