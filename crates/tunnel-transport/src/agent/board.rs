@@ -9,7 +9,7 @@ use std::{
 
 use http::Uri;
 use tokio::sync::watch;
-use tunnel_core::Session;
+use tunnel_core::{Session, SessionId};
 
 use super::{Status, target::Place};
 
@@ -47,8 +47,8 @@ struct Link {
     place: Place,
     gateway_id: String,
     status: Status,
-    /// Whether `gateway_id` tells who is at the other end now, and nobody else needs to connect there.
-    holds: bool,
+    /// The session with that gateway, which no other link needs to connect to then.
+    holds: Option<SessionId>,
     has_failed: bool,
 }
 
@@ -90,7 +90,7 @@ impl Board {
             place,
             gateway_id: String::new(),
             status: Status::Connecting,
-            holds: false,
+            holds: None,
             has_failed: false,
         };
         links.all.insert(number, link);
@@ -159,18 +159,19 @@ impl Seat {
     /// A session of this link has ended.
     pub(super) fn lost(&self, session: &Session) {
         let mut links = self.board.links();
-        if let Some(link) = links.all.get_mut(&self.number)
-            && matches!(&link.status, Status::Connected(shown) if shown == session)
-        {
-            link.status = Status::Connecting;
-            self.board.summarise(&links, Status::Connecting);
+        if let Some(link) = links.all.get_mut(&self.number) {
+            link.holds.take_if(|held| *held == session.id());
+            if matches!(&link.status, Status::Connected(shown) if shown == session) {
+                link.status = Status::Connecting;
+                self.board.summarise(&links, Status::Connecting);
+            }
         }
         drop(links);
         self.board.ended.send_modify(|ended| *ended += 1);
     }
 
     /// Notes who is at the other end; false if another link has a session with that gateway, whose other end is alive.
-    pub(super) fn hold(&self, gateway_id: &str) -> bool {
+    pub(super) fn hold(&self, gateway_id: &str, session: &Session) -> bool {
         let mut links = self.board.links();
         let is_alive = |link: &Link| match &link.status {
             Status::Connected(session) => !session.is_suspect() && session.closed().is_none(),
@@ -178,11 +179,14 @@ impl Seat {
         };
         let is_taken = !gateway_id.is_empty()
             && links.all.iter().any(|(number, link)| {
-                *number != self.number && link.holds && link.gateway_id == gateway_id && is_alive(link)
+                *number != self.number
+                    && link.holds.is_some()
+                    && link.gateway_id == gateway_id
+                    && is_alive(link)
             });
         if let Some(link) = links.all.get_mut(&self.number) {
             gateway_id.clone_into(&mut link.gateway_id);
-            link.holds = !is_taken;
+            link.holds = (!is_taken).then(|| session.id());
         }
         !is_taken
     }
@@ -190,7 +194,7 @@ impl Seat {
     /// The gateway at the other end is not, or will not be, this link's any more.
     pub(super) fn release(&self) {
         if let Some(link) = self.board.links().all.get_mut(&self.number) {
-            link.holds = false;
+            link.holds = None;
         }
     }
 

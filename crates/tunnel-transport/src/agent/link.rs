@@ -157,7 +157,7 @@ impl Link {
             Ok(open) => open,
             Err(error) => return News::Over(Err(error), false),
         };
-        if !self.seat.hold(open.gateway_id()) {
+        if !self.seat.hold(open.gateway_id(), &open.session) {
             let text = format!("another address leads to the same gateway, {}", open.gateway_id());
             open.give_up().await;
             return News::Over(Err(AgentError::same(text)), false);
