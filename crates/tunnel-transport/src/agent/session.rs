@@ -26,6 +26,8 @@ use crate::{
     runtime::TokioRuntime,
 };
 
+/// How long a gateway that has nothing open any more may take to end the lanes of an agent that drains.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the gateway has to take what was written last, and to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -204,7 +206,12 @@ impl OpenSession {
         let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
         let mut leaves = None;
         tokio::select! {
-            () = idle => {}
+            () = idle => {
+                // What was sent before the gateway had read the Drain may still be on its way: it is refused, and goes elsewhere. A
+                // lane that this end closes would take it along. The gateway ends the lanes when there is nothing more.
+                let released = async { while keepers.join_next().await.is_some() {} };
+                let _ = timeout(RELEASE_TIMEOUT.min(agent.drain), released).await;
+            }
             error = watch(&self.session, &mut self.control, &mut self.shown, &mut leaves) => warn!(%error, "the session ended before it was drained"),
             () = tokio::time::sleep(agent.drain) => {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");

@@ -95,7 +95,7 @@ impl ControlTask {
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
         let newest = watch::Sender::new(credentials);
         let mut revoked = pin!(revoked(&gateway, newest.subscribe(), certificate, id));
-        let mut seen = 0;
+        let (mut seen, mut drains) = (0, false);
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
@@ -115,6 +115,12 @@ impl ControlTask {
                     gateway.0.registry.touch();
                     continue;
                 }
+                () = std::future::poll_fn(|cx| session.poll_idle(cx)), if drains => {
+                    // Nothing is on its way to the agent any more, and it may go: this tells it.
+                    session.finish();
+                    drains = false;
+                    continue;
+                }
                 error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
                     if error.cause() == Cause::Protocol {
                         stream.say(Payload::ErrorMessage(pb::ErrorMessage {
@@ -130,6 +136,7 @@ impl ControlTask {
                 Event::Said(Payload::Drain(_)) => {
                     info!(agent.id = %agent, session.id = %id, "an agent drains");
                     session.drain();
+                    drains = true;
                 }
                 Event::Said(Payload::Credentials(shown)) => {
                     debug!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
