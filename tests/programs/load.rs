@@ -15,11 +15,10 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, sync::watch, task::JoinSet};
-use tonic::transport::Endpoint;
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use tonic_health::pb::health_check_response::ServingStatus;
 use tunnel_tests::client::Version;
+
+use crate::frozen::health;
 
 /// What every request is answered with.
 pub(crate) const ANSWER: &str = "answer";
@@ -72,13 +71,7 @@ impl Load {
 
     /// Asks `gateway` while its port for agents says that it is ready, as a balancer does; gives back when it first did.
     pub(crate) async fn follow(&mut self, gateway: SocketAddr, agents: SocketAddr) {
-        let endpoint = Endpoint::from_shared(format!("http://{agents}")).expect("an address");
-        let channel = endpoint.connect().await.expect("it listens");
-        let request = HealthCheckRequest {
-            service: "group:web".to_owned(),
-        };
-        let answers = HealthClient::new(channel).watch(request).await;
-        let mut answers = answers.expect("it has health").into_inner();
+        let mut answers = health(agents).await;
         let shared = self.shared.clone();
         let mut ready = self.shared.ready.subscribe();
         self.followers.spawn(async move {

@@ -8,6 +8,7 @@ mod chat;
 mod check;
 mod drain;
 mod files;
+mod frozen;
 mod guards;
 mod hosts;
 mod load;
