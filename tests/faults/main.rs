@@ -14,5 +14,6 @@ mod retry;
 mod silence;
 mod silent;
 mod stalled;
+mod stampede;
 mod table;
 mod world;

@@ -266,7 +266,7 @@ impl AgentBuilder {
         self
     }
 
-    /// The delays between tries to connect; by default from 200 ms to 8 s, with full jitter.
+    /// The delays between tries to connect; by default from 500 ms to 8 s, with full jitter.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
