@@ -6,8 +6,9 @@
 //! ```
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. When both ports are open, one line goes to the
-//! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`. Ctrl-C or SIGTERM lets exchanges finish (at most
-//! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
+//! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`. Ctrl-C or SIGTERM makes the
+//! gateway a lame duck: it is not ready any more, tells its agents and clients to go elsewhere, and still serves. After
+//! `lame_duck` it lets exchanges finish (at most `drain`). A second signal ends it at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
 //! many threads work.
 //!
 //! The file, and those that it names, are looked at every two seconds (`reload`), and at SIGHUP: what is right takes effect, and what is
@@ -97,7 +98,14 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
-    let asked = shutdown.clone().asked();
+    let asked = {
+        let (asked, gateway) = (shutdown.clone().asked(), gateway.clone());
+        let away = config.lame_duck + config.drain;
+        async move {
+            asked.await;
+            gateway.leave(away);
+        }
+    };
     let serve_outside = config
         .entry
         .clone()

@@ -260,7 +260,7 @@ impl Hangup {
 
     async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -35,6 +35,7 @@ use super::{
     error::Checker,
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
+    heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     pushed::{self, RawPushed},
     rates::{self, RawRate},
@@ -48,6 +49,9 @@ use super::{
     websocket::WebSocket,
     yaml,
 };
+
+/// How long a gateway that was told to stop still takes connections, so that balancers see that it is not ready any more.
+const DEFAULT_LAME_DUCK: Duration = Duration::from_secs(5);
 
 /// How long exchanges may go on when the gateway stops.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
@@ -71,6 +75,8 @@ pub struct GatewayConfig {
     pub has_tls: bool,
     /// The limits of heads, and the peers whose forwarding headers are believed.
     pub policy: Policy,
+    /// How long it is a lame duck before.
+    pub lame_duck: Duration,
     /// How long exchanges may go on when the gateway stops.
     pub drain: Duration,
     /// How an agent is chosen.
@@ -127,6 +133,7 @@ struct RawGateway {
     limits: Limits,
     #[serde(default)]
     reload: RawReload,
+    lame_duck: Option<Time>,
     drain: Option<Time>,
     #[serde(default)]
     trusted_peers: Vec<Spanned<String>>,
@@ -159,6 +166,7 @@ struct RawAgents {
     #[serde(default, deserialize_with = "tls::present")]
     auth: Option<Spanned<RawAgentsAuth>>,
     recheck: Option<Time>,
+    heartbeat: Option<Spanned<RawHeartbeat>>,
     #[serde(default)]
     route_services: bool,
     #[serde(default)]
@@ -205,7 +213,9 @@ const FIXED: &[&str] = &[
     "agents.listen",
     "agents.tls",
     "agents.recheck",
+    "agents.heartbeat",
     "limits",
+    "lame_duck",
     "drain",
 ];
 
@@ -285,6 +295,11 @@ impl RawGateway {
         let cors = self.grpc_web.as_ref().map(|web| web.value.check(checker));
         let pushed = pushed::check(&agents.push, around, checker);
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
+        let lame_duck = self.lame_duck.map_or(DEFAULT_LAME_DUCK, |time| time.0);
+        let heartbeat = agents
+            .heartbeat
+            .as_ref()
+            .map(|heartbeat| heartbeat.value.check(heartbeat.referenced, checker));
         let (agent_auth, access): (Arc<dyn AgentAuth>, _) = match (tokens?, agents_auth) {
             (Some(tokens), Some(auth)) => (
                 Arc::new(Both(tokens, auth?)),
@@ -296,6 +311,10 @@ impl RawGateway {
         let gateway = Gateway::builder().agent_auth(agent_auth.clone());
         let gateway = match agents.recheck {
             Some(time) => gateway.recheck_agents(time.0),
+            None => gateway,
+        };
+        let gateway = match heartbeat {
+            Some(heartbeat) => gateway.heartbeat(heartbeat?),
             None => gateway,
         };
         let tls = tls?;
@@ -310,9 +329,10 @@ impl RawGateway {
             agents_tls: agents_tls?,
             agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
-            entry: entry.drain(drain),
+            entry: entry.lame_duck(lame_duck).drain(drain),
             has_tls,
             policy: policy.trusted_peers(trusted?),
+            lame_duck,
             drain,
             balance: self.balance.into(),
             rules: rules?,

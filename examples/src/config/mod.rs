@@ -15,6 +15,7 @@ mod groups;
 mod grpc;
 mod grpc_web;
 mod guards;
+mod heartbeat;
 mod key;
 mod limits;
 mod pairs;
