@@ -7,8 +7,10 @@
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. When all ports are open, one line goes to the
 //! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`; several ports for the outside stand there in the order of the
-//! file, with commas between them, and without a port for agents there is no `agents`. Ctrl-C or SIGTERM lets exchanges finish (at most
-//! `drain`), a second signal ends the gateway at once. `RUST_LOG` sets what is logged, to the standard error. `--threads` sets how
+//! file, with commas between them, and without a port for agents there is no `agents`. Ctrl-C or SIGTERM makes the gateway a lame
+//! duck: it is not ready any more, tells its agents and clients to go elsewhere, and still serves. After `lame_duck` it lets
+//! exchanges finish (at most `drain`). A second signal ends it at once. `RUST_LOG` sets what is logged, to the standard error.
+//! `--threads` sets how
 //! many threads work.
 //!
 //! The file, and those that it names, are looked at every two seconds (`reload`), and at SIGHUP: what is right takes effect, and what is
@@ -105,6 +107,15 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
+    let leave = {
+        let (asked, gateway) = (shutdown.clone().asked(), gateway.clone());
+        let away = config.lame_duck + config.drain;
+        async move {
+            asked.await;
+            gateway.leave(away);
+        }
+    };
+    tokio::spawn(leave);
     let mut serving = JoinSet::new();
     let mut newest = Vec::with_capacity(outside.len());
     for (port, listener) in outside.into_iter().zip(&config.listeners) {

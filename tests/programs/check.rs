@@ -42,9 +42,9 @@ async fn a_file_that_is_wrong() {
         let ended = within_limit(output("gateway", arguments)).await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert_eq!(ended.stdout, "");
-        let beginning = format!("{file}:10:5: unknown key `gruop`: did you mean `group`?");
+        let beginning = format!("{file}:11:5: unknown key `gruop`: did you mean `group`?");
         assert!(ended.stderr.starts_with(&beginning), "{ended:?}");
-        let end = format!("\n  10 |     gruop: web\n     |     ^\n{file}: 1 error\n");
+        let end = format!("\n  11 |     gruop: web\n     |     ^\n{file}: 1 error\n");
         assert!(ended.stderr.ends_with(&end), "{ended:?}");
     }
 }

@@ -330,7 +330,7 @@ async fn a_policy_that_nothing_uses_is_told_in_the_log() {
     assert!(
         ended
             .stderr
-            .contains("gateway.yaml:14: no rule and no policy uses `keys`"),
+            .contains("gateway.yaml:15: no rule and no policy uses `keys`"),
         "{ended:?}"
     );
     let used = gateway_file(&format!("{TO_WEB}{}", auth.replace("public", "keys")));

@@ -55,6 +55,7 @@ impl Drop for Files {
 pub(crate) fn gateway_file(rules: &str) -> String {
     format!(
         "listen: 127.0.0.1:0
+lame_duck: 1ms
 agents:
   listen: 127.0.0.1:0
   tokens:

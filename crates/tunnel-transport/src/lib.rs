@@ -27,7 +27,7 @@ pub mod upstream;
 
 pub use crate::{
     agent::{
-        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, PushedConfig,
+        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, GatewayStatus, PushedConfig,
         Serve as ServeAgent, ServedRequest, Status,
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},

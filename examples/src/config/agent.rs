@@ -31,7 +31,7 @@ const MAX_EXCHANGES: u32 = 1_000_000;
 pub struct AgentConfig {
     /// The agent, not connected yet.
     pub agent: Agent,
-    /// The gateway that it dials, for people.
+    /// The gateways that it dials, for people.
     pub gateway: String,
     /// Its groups, for people.
     pub groups: Vec<String>,
@@ -47,7 +47,10 @@ pub struct AgentConfig {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAgent {
-    gateway: Spanned<TextOr<RawGateway>>,
+    gateway: Option<Spanned<TextOr<RawGateway>>>,
+    #[serde(default)]
+    gateways: Vec<Spanned<TextOr<RawGateway>>>,
+    lookup_interval: Option<Time>,
     id: Option<Spanned<String>>,
     groups: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -87,8 +90,14 @@ pub(super) struct RawRoute {
     upstream: Spanned<RawUpstream>,
 }
 
+const NO_GATEWAY: &str = "the key `gateway` is missing: write one such as `gateway: https://gateway.example.com:7000`, or several \
+                          under `gateways`";
+
 pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result<AgentConfig, ConfigError> {
     let raw: RawAgent = yaml::read(file, text)?;
+    if raw.gateway.is_none() && raw.gateways.is_empty() {
+        return Err(ConfigError::whole(file, NO_GATEWAY));
+    }
     let mut checker = Checker::new(file, text);
     let config = raw.check(around, &mut checker).map(|config| AgentConfig {
         document: Document::parse(text),
@@ -100,6 +109,8 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
 /// What an agent registers, or agrees on with its gateway: only a new registration changes it, and so a new start.
 const FIXED: &[&str] = &[
     "gateway",
+    "gateways",
+    "lookup_interval",
     "id",
     "groups",
     "services",
@@ -185,8 +196,7 @@ pub(super) fn upstreams(
 
 impl RawAgent {
     fn check(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentConfig> {
-        let gateway = self.check_gateway(around, checker);
-        let (url, place) = self.url();
+        let gateway = self.check_gateways(around, checker);
         let names = self.check_names(checker);
         let token = self.token(around, checker);
         let lanes = bounded(self.lanes.as_ref(), 8, "lanes", checker);
@@ -233,8 +243,12 @@ impl RawAgent {
         let routing = Routing::new(upstreams.clone());
         builder = self.taking(builder, &routing, around, checker)?;
         Some(AgentConfig {
-            agent: checker.take(place, builder.build())?,
-            gateway: url.to_owned(),
+            agent: checker.take(self.place(), builder.build())?,
+            gateway: self
+                .named()
+                .map(|named| named.value.url().0)
+                .collect::<Vec<_>>()
+                .join(","),
             groups: self
                 .groups
                 .value
@@ -256,24 +270,47 @@ impl RawAgent {
         Some(settings)
     }
 
-    /// The gateway's address, and its place.
-    fn url(&self) -> (&str, Location) {
-        match &self.gateway.value {
-            TextOr::Text(text) => (text, self.gateway.referenced),
-            TextOr::Map(gateway) => (&gateway.url.value, gateway.url.referenced),
-        }
+    /// The gateways, whichever key they stand under.
+    fn named(&self) -> impl Iterator<Item = &Spanned<TextOr<RawGateway>>> {
+        self.gateway.iter().chain(&self.gateways)
     }
 
-    /// An agent that dials it, and has no group yet.
-    fn check_gateway(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentBuilder> {
-        let (url, place) = self.url();
-        let mut builder = Agent::builder(url);
-        if let TextOr::Map(RawGateway { tls: Some(tls), .. }) = &self.gateway.value {
-            builder = builder.tls(tls.value.check(tls.referenced, around, checker)?);
+    /// The place of what concerns all of them.
+    fn place(&self) -> Location {
+        self.named()
+            .next()
+            .map_or(Location::UNKNOWN, |named| named.referenced)
+    }
+
+    /// An agent that dials them, and has no group yet.
+    fn check_gateways(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<AgentBuilder> {
+        if let (Some(_), Some(other)) = (&self.gateway, self.gateways.first()) {
+            let text = "there are `gateway` and `gateways`: write all of them under `gateways`";
+            checker.wrong(other.referenced, text);
         }
-        // A builder that is right in all else tells what is wrong with the address.
-        let probe = builder.clone().group("probe").build();
-        checker.take(place, probe).map(|_| builder)
+        let mut builder = None;
+        for named in self.named() {
+            let (url, place) = named.value.url();
+            let place = place.unwrap_or(named.referenced);
+            let tls = match named.value.tls() {
+                Some(tls) => Some(tls.value.check(tls.referenced, around, checker)?),
+                None => None,
+            };
+            let add = |builder: Option<AgentBuilder>| match (builder, tls.clone()) {
+                (None, None) => Agent::builder(url),
+                (None, Some(tls)) => Agent::builder(url).tls(tls),
+                (Some(builder), None) => builder.gateway(url),
+                (Some(builder), Some(tls)) => builder.gateway_with_tls(url, tls),
+            };
+            // A builder that is right in all else tells what is wrong with the address.
+            checker.take(place, add(None).group("probe").build())?;
+            builder = Some(add(builder));
+        }
+        let builder = builder?;
+        Some(match self.lookup_interval {
+            Some(interval) => builder.lookup_interval(interval.0),
+            None => builder,
+        })
     }
 
     fn check_names(&self, checker: &mut Checker<'_>) -> Option<()> {
@@ -305,7 +342,7 @@ impl RawAgent {
         if keys.is_empty() {
             return Some(None);
         }
-        let (token, location) = keys.resolve("the agent", self.gateway.referenced, around, checker)?;
+        let (token, location) = keys.resolve("the agent", self.place(), around, checker)?;
         checker.take(location, check_token(&token))?;
         Some(Some(token))
     }
@@ -337,6 +374,23 @@ impl RawAgent {
             Some(path) => builder.config_cache(around.directory.join(path)),
             None => builder,
         })
+    }
+}
+
+impl TextOr<RawGateway> {
+    /// The gateway's address, and its place where it has one of its own.
+    fn url(&self) -> (&str, Option<Location>) {
+        match self {
+            Self::Text(text) => (text, None),
+            Self::Map(gateway) => (&gateway.url.value, Some(gateway.url.referenced)),
+        }
+    }
+
+    fn tls(&self) -> Option<&Spanned<RawClientTls>> {
+        match self {
+            Self::Text(_) => None,
+            Self::Map(gateway) => gateway.tls.as_ref(),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
     error::Checker,
     groups::RawGroups,
     grpc_web::RawGrpcWeb,
+    heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     listener::{self, Context, Listener, Port, RawListener},
     pairs::Pairs,
@@ -47,6 +48,9 @@ use super::{
     websocket::WebSocket,
     yaml,
 };
+
+/// How long a gateway that was told to stop still takes connections, so that balancers see that it is not ready any more.
+const DEFAULT_LAME_DUCK: Duration = Duration::from_secs(5);
 
 /// How long exchanges may go on when the gateway stops.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
@@ -68,6 +72,8 @@ pub struct GatewayConfig {
     pub agents_limits: PortLimits,
     /// The limits of heads, and the peers whose forwarding headers are believed.
     pub policy: Policy,
+    /// How long it is a lame duck before.
+    pub lame_duck: Duration,
     /// How long exchanges may go on when the gateway stops.
     pub drain: Duration,
     /// How an agent is chosen.
@@ -120,6 +126,7 @@ struct RawGateway {
     limits: Limits,
     #[serde(default)]
     reload: RawReload,
+    lame_duck: Option<Time>,
     drain: Option<Time>,
     #[serde(default)]
     trusted_peers: Vec<Spanned<String>>,
@@ -151,6 +158,7 @@ struct RawAgents {
     #[serde(default, deserialize_with = "tls::present")]
     auth: Option<Spanned<RawAgentsAuth>>,
     recheck: Option<Time>,
+    heartbeat: Option<Spanned<RawHeartbeat>>,
     #[serde(default)]
     route_services: bool,
     #[serde(default)]
@@ -195,7 +203,9 @@ const FIXED: &[&str] = &[
     "agents.listen",
     "agents.tls",
     "agents.recheck",
+    "agents.heartbeat",
     "limits",
+    "lame_duck",
     "drain",
 ];
 
@@ -271,7 +281,8 @@ impl RawGateway {
         let upstreams = self.upstreams(around, checker);
         let (entry, policy) = self.limits.apply(Entry::new(), Policy::new(), checker);
         let drain = self.drain.map_or(DEFAULT_DRAIN, |time| time.0);
-        let entry = entry.drain(drain);
+        let lame_duck = self.lame_duck.map_or(DEFAULT_LAME_DUCK, |time| time.0);
+        let entry = entry.lame_duck(lame_duck).drain(drain);
         let ports = listener::ports(
             self.listen.as_ref(),
             self.rules.as_ref(),
@@ -316,10 +327,17 @@ impl RawGateway {
             Some(agents) => pushed::check(&agents.value.push, around, checker),
             None => Some(Vec::new()),
         };
+        let heartbeat = agents
+            .and_then(|agents| agents.value.heartbeat.as_ref())
+            .map(|heartbeat| heartbeat.value.check(heartbeat.referenced, checker));
         let (agent_auth, access, _) = agent_auth?;
         let gateway = Gateway::builder().agent_auth(agent_auth.clone());
         let gateway = match agents.and_then(|agents| agents.value.recheck) {
             Some(time) => gateway.recheck_agents(time.0),
+            None => gateway,
+        };
+        let gateway = match heartbeat {
+            Some(heartbeat) => gateway.heartbeat(heartbeat?),
             None => gateway,
         };
         Some(GatewayConfig {
@@ -330,6 +348,7 @@ impl RawGateway {
             agents_limits,
             gateway: self.limits.apply_to_gateway(gateway).build(),
             policy: policy.trusted_peers(trusted?),
+            lame_duck,
             drain,
             balance: balance?,
             route_services: context.routes_services,

@@ -18,6 +18,7 @@ mod grpc_web;
 mod guards;
 mod hash;
 mod health;
+mod heartbeat;
 mod key;
 mod limits;
 mod listener;

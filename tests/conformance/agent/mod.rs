@@ -3,6 +3,7 @@
 mod actor;
 mod cancel;
 mod exchange;
+mod failover;
 mod flood;
 mod hello;
 mod reconnect;

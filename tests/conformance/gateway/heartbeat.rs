@@ -2,17 +2,18 @@
 //!
 //! The intervals are real, because sockets are; the tests wait for what follows from them, and measure nothing.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
-use tunnel_core::Cause;
+use tokio::time::Instant;
+use tunnel_core::{Cause, Session};
 use tunnel_tests::{
     call::get,
-    raw::{Pace, RawAgent, hello, message},
+    raw::{Pace, RawAgent, RawSession, hello, message},
     wait::{closed, eventually, within_limit},
 };
 use tunnel_transport::{Gateway, Heartbeat, wire::error_message::Code};
 
-use crate::stage::Stage;
+use crate::stage::{Joined, Stage};
 
 async fn stage(interval_ms: u64, timeout_ms: u64) -> Stage {
     let heartbeat = Heartbeat {
@@ -118,6 +119,7 @@ async fn suspicion_ends_with_the_silence() {
         let is_suspect = || agents.list()[0].suspect;
         eventually(is_suspect).await;
         let _control = agent.raw.control.run_in_background();
+        let _lane = agent.raw.lane.run_in_background();
         eventually(|| !is_suspect()).await;
         stage.finish().await;
     })
@@ -145,4 +147,49 @@ async fn a_process_that_is_suspected_dead_may_connect_again() {
         stage.finish().await;
     })
     .await;
+}
+
+/// How long a gateway with the default settings takes to suspect an agent that falls silent in this way, and to give it up. The clock
+/// is stopped: only the timers count.
+async fn noticed<T>(fall_silent: impl FnOnce(RawSession) -> T, is_lost: fn(&Session) -> bool) {
+    let stage = Stage::open().await;
+    let Joined { raw, session } = stage.join("a").await;
+    let _kept = fall_silent(raw);
+    let start = Instant::now();
+    let mut seen = 0;
+    while !session.is_suspect() {
+        poll_fn(|cx| session.poll_changed(&mut seen, cx)).await;
+    }
+    let suspected = start.elapsed();
+    assert!(session.is_available(), "there may be nobody else");
+    while !is_lost(&session) {
+        poll_fn(|cx| session.poll_changed(&mut seen, cx)).await;
+    }
+    let lost = start.elapsed();
+    println!("suspected after {suspected:?}, given up after {lost:?}");
+    let second = Duration::from_secs(1);
+    assert!(suspected <= 10 * second, "{suspected:?}");
+    assert!((20 * second..=25 * second).contains(&lost), "{lost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_agent_is_noticed_within_half_a_minute() {
+    noticed(|raw| raw, |session| session.closed().is_some()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_control_stream_is_noticed_within_half_a_minute() {
+    let fall_silent = |raw: RawSession| (raw.lane.run_in_background(), raw.control, raw.agent);
+    noticed(fall_silent, |session| session.closed().is_some()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wedged_lane_beside_a_healthy_control_stream_is_noticed_within_half_a_minute() {
+    let fall_silent = |raw: RawSession| (raw.control.run_in_background(), raw.lane, raw.agent);
+    // The session stays, for the lane to be opened again.
+    let is_lost = |session: &Session| {
+        assert!(session.closed().is_none());
+        !session.is_available()
+    };
+    noticed(fall_silent, is_lost).await;
 }

@@ -129,6 +129,7 @@ async fn a_stopping_gateway_finishes_what_is_open_and_tells_its_agents() {
             .await;
         let (_, body) = pending.answer().await.expect("what is open is finished");
         assert_eq!(collect(body).await.expect("the body is whole"), "done");
+        assert_eq!(raw.control.expect_drain().await.deadline_ms, 60_000);
         let goodbye = raw.control.expect_error().await;
         assert_eq!(goodbye.code(), Code::Draining);
         raw.control.expect_end().await;

@@ -57,7 +57,7 @@ async fn an_agent_is_told_all_that_it_needs() {
         assert_eq!(opened.settings, Some(message::settings()));
         assert_eq!(
             (opened.heartbeat_interval_ms, opened.heartbeat_timeout_ms),
-            (10_000, 20_000)
+            (5_000, 20_000)
         );
         assert_eq!((opened.max_lanes, &*opened.gateway_id), (8, "gateway-1"));
 

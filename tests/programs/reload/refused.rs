@@ -17,7 +17,7 @@ async fn a_wrong_file_changes_nothing_and_the_log_says_what_and_where() {
             // A rule that cannot match, by its line and column.
             (
                 gateway_file(wrong) + OFTEN,
-                "gateway.yaml:10:",
+                "gateway.yaml:11:",
                 "does not start with `/`",
             ),
             // No YAML at all.

@@ -18,7 +18,10 @@ mod waiters;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -49,6 +52,8 @@ pub struct Lane(Arc<Inner>);
 struct Inner {
     index: u32,
     max_chunk: usize,
+    /// Whether nothing has come on it for a heartbeat.
+    is_suspect: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -96,6 +101,7 @@ impl Lane {
         Self(Arc::new(Inner {
             index,
             max_chunk,
+            is_suspect: AtomicBool::new(false),
             state: Mutex::default(),
         }))
     }
@@ -116,6 +122,17 @@ impl Lane {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         lock(&self.0.state).closed.is_some()
+    }
+
+    /// Whether nothing has come on the lane for a heartbeat. New exchanges go by another lane, if there is one.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.0.is_suspect.load(Ordering::Relaxed)
+    }
+
+    /// Sets it, and tells whether that is a change.
+    pub(crate) fn suspect(&self, is_suspect: bool) -> bool {
+        self.0.is_suspect.swap(is_suspect, Ordering::Relaxed) != is_suspect
     }
 
     /// The next message for the writer; `None` when the lane is closed, or is finishing and has nothing left.

@@ -60,8 +60,8 @@ impl Session {
         Poll::Pending
     }
 
-    /// Ready when [`is_available`](Self::is_available) may have changed since the same `seen` was last given: the session
-    /// got or lost a lane, drains, or is closed. Start with 0. Any number of tasks may poll this.
+    /// Ready when [`is_available`](Self::is_available) or [`is_suspect`](Self::is_suspect) may have changed since the same `seen`
+    /// was last given: the session got or lost a lane, fell silent or was heard again, drains, or is closed. Start with 0. Any number of tasks may poll this.
     pub fn poll_changed(&self, seen: &mut u64, cx: &mut Context<'_>) -> Poll<()> {
         let mut table = lock(&self.0.table);
         if table.changes != *seen {
@@ -119,6 +119,7 @@ impl Session {
         let (lost, watchers): (Vec<_>, _) = {
             let mut table = lock(&self.0.table);
             table.lanes.retain(|other| other != lane);
+            self.0.suspicion.of_lanes(&table.lanes);
             let lost = table
                 .exchanges
                 .values()

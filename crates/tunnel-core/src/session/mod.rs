@@ -7,6 +7,7 @@
 mod closing;
 mod handle;
 mod late;
+mod suspect;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -23,11 +24,14 @@ use std::{
 
 use http::HeaderValue;
 
-use self::table::{Phase, Table};
 pub use self::{
     closing::LaneGuard,
     handle::Accepted,
     late::{LATE_FOR, MAX_UNEXPECTED_BYTES, MAX_UNEXPECTED_MESSAGES},
+};
+use self::{
+    suspect::Suspicion,
+    table::{Phase, Table},
 };
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
@@ -80,8 +84,7 @@ struct Inner {
     round_trip: AtomicU64,
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
-    /// Whether the other end has been silent for longer than it should be.
-    is_suspect: AtomicBool,
+    suspicion: Suspicion,
     table: Mutex<Table>,
 }
 
@@ -100,7 +103,7 @@ impl Session {
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
             has_carried: AtomicBool::new(false),
-            is_suspect: AtomicBool::new(false),
+            suspicion: Suspicion::default(),
             table: Mutex::new(Table::new()),
         }))
     }
@@ -236,12 +239,13 @@ impl Session {
         self.0.config.runtime.now()
     }
 
-    /// Adds a lane, in place of a closed one with the same number.
+    /// Adds a lane, in place of a closed one with the same number, or of one that is [suspect](Lane::is_suspect): that is then lost.
     ///
     /// # Errors
     ///
-    /// The session is closed, or has an open lane with this number.
+    /// The session is closed, or has an open lane with this number that is alive.
     pub fn add_lane(&self, index: u32) -> Result<Lane, TunnelError> {
+        self.lose_suspect_lane(index);
         let mut table = lock(&self.0.table);
         if let Phase::Closed(error) = &table.phase {
             return Err(error.clone());
@@ -260,6 +264,7 @@ impl Session {
         table.lanes.retain(|lane| !lane.is_closed());
         let lane = Lane::new(index, self.0.max_chunk);
         table.lanes.push(lane.clone());
+        self.0.suspicion.of_lanes(&table.lanes);
         let watchers = table.changed();
         drop(table);
         watchers.into_iter().for_each(Waker::wake);

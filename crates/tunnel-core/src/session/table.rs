@@ -24,7 +24,7 @@ pub(super) struct Table {
     pub(super) idle_watchers: Vec<Waker>,
     /// Who waits for the session to close.
     pub(super) close_watchers: Vec<Waker>,
-    /// How often the phase or the lanes have changed.
+    /// How often the phase, the lanes or what is suspected of them have changed.
     pub(super) changes: u64,
     /// Who waits for the next of those changes.
     pub(super) change_watchers: Vec<Waker>,
@@ -51,12 +51,14 @@ impl Table {
         std::mem::take(&mut self.change_watchers)
     }
 
-    /// The open lane with the fewest bytes queued.
+    /// The open lane with the fewest bytes queued; one that is suspect only if all are.
     pub(super) fn least_loaded(&self) -> Option<Lane> {
         let mut open = self.lanes.iter().filter(|lane| !lane.is_closed());
         match self.lanes.len() {
             0 | 1 => open.next().cloned(),
-            _ => open.min_by_key(|lane| lane.queued_bytes()).cloned(),
+            _ => open
+                .min_by_key(|lane| (lane.is_suspect(), lane.queued_bytes()))
+                .cloned(),
         }
     }
 }

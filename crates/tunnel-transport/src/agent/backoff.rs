@@ -14,9 +14,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From 200 ms to 8 s.
+    /// From 500 ms to 8 s: the agents of a gateway that goes do not all come at once to where it was.
     pub const DEFAULT: Self = Self {
-        first: Duration::from_millis(200),
+        first: Duration::from_millis(500),
         cap: Duration::from_secs(8),
     };
 
@@ -35,7 +35,7 @@ impl Backoff {
         let jittered = bound.mul_f64(rand::rng().random::<f64>());
         match retry_after {
             // All agents of a gateway may have been told the same.
-            Some(after) => after + jittered.min(after),
+            Some(after) => after + jittered,
             None => jittered,
         }
     }
@@ -53,8 +53,8 @@ mod tests {
 
     #[test]
     fn the_bound_doubles_up_to_the_cap() {
-        let bounds: Vec<_> = (1..=8).map(|n| Backoff::DEFAULT.bound(n).as_millis()).collect();
-        assert_eq!(bounds, [200, 400, 800, 1_600, 3_200, 6_400, 8_000, 8_000]);
+        let bounds: Vec<_> = (1..=7).map(|n| Backoff::DEFAULT.bound(n).as_millis()).collect();
+        assert_eq!(bounds, [500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
         assert_eq!(Backoff::DEFAULT.bound(u32::MAX), Backoff::DEFAULT.cap);
     }
 

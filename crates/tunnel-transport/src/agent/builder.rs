@@ -1,15 +1,15 @@
 //! How an agent is described.
 
-use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{Uri, uri::Scheme};
-use tokio::sync::watch;
 use tonic::server::NamedService;
 use tunnel_core::{AgentId, BoxError, CreditBudget, GroupName, InstanceId, Settings, flow::DEFAULT_BUDGET};
 
 use super::{
-    Agent, AgentError, AgentToken, Backoff, Shared, Status,
+    Agent, AgentError, AgentToken, Backoff, Shared,
+    board::Board,
     config::{Apply, Configs},
+    target::{MAX_GATEWAYS, Resolver, Target},
     token::{TokenSource, bearer},
 };
 #[cfg(feature = "tls")]
@@ -24,6 +24,10 @@ use crate::{
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long exchanges may go on when the agent stops.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+/// How long a name's addresses are taken to be what they are.
+const DEFAULT_LOOKUP_INTERVAL: Duration = Duration::from_secs(30);
+/// The least time between two looks at a name.
+const MIN_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 /// The most lanes of a session.
 const MAX_LANES: u32 = 8;
 /// The most gRPC services, and hosts, that an agent registers.
@@ -36,11 +40,22 @@ enum Token {
     Source(TokenSource),
 }
 
+/// A gateway, as it was given.
+#[derive(Clone)]
+struct Named {
+    address: String,
+    /// Its own; else that of the agent.
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTlsBuilder>,
+}
+
 /// An agent that is being described.
 #[derive(Clone)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct AgentBuilder {
-    gateway: String,
+    gateways: Vec<Named>,
+    resolver: Resolver,
+    lookup_interval: Duration,
     id: Option<String>,
     groups: Vec<String>,
     services: Vec<String>,
@@ -63,7 +78,9 @@ pub struct AgentBuilder {
 impl AgentBuilder {
     pub(super) fn new(gateway: String) -> Self {
         Self {
-            gateway,
+            gateways: vec![Named::new(gateway)],
+            resolver: Resolver::System,
+            lookup_interval: DEFAULT_LOOKUP_INTERVAL,
             id: None,
             groups: Vec::new(),
             services: Vec::new(),
@@ -84,7 +101,45 @@ impl AgentBuilder {
         }
     }
 
-    /// How the gateway is verified and what the agent shows of itself, for an address with `https`. By default the gateway's
+    /// Adds another gateway. The agent has a session with each, so that no gateway is without it, and none is missed when it goes.
+    ///
+    /// All must know the agent's token, and allow its groups.
+    pub fn gateway(mut self, gateway: impl Into<String>) -> Self {
+        self.gateways.push(Named::new(gateway.into()));
+        self
+    }
+
+    /// Adds another gateway, which is verified in its own way, and not as [`tls`](Self::tls) says.
+    #[cfg(feature = "tls")]
+    pub fn gateway_with_tls(mut self, gateway: impl Into<String>, tls: ClientTlsBuilder) -> Self {
+        self.gateways.push(Named {
+            tls: Some(tls),
+            ..Named::new(gateway.into())
+        });
+        self
+    }
+
+    /// Who tells the addresses of a gateway's name, which is called with it and the port; by default the system, with what DNS
+    /// and its own files have for that name. The first 8 addresses count.
+    ///
+    /// It is asked at the start, every [`lookup_interval`](Self::lookup_interval), and when a connection was lost. While it fails, the
+    /// addresses stay as they were. A gateway whose address it does not tell any more keeps its session, until that is lost.
+    pub fn resolver<F, Fut>(mut self, resolve: F) -> Self
+    where
+        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.resolver = Resolver::asked(resolve);
+        self
+    }
+
+    /// How often the names of gateways are looked up, at least 100 ms; every 30 s by default.
+    pub fn lookup_interval(mut self, interval: Duration) -> Self {
+        self.lookup_interval = interval.max(MIN_LOOKUP_INTERVAL);
+        self
+    }
+
+    /// How the gateways are verified and what the agent shows of itself, for addresses with `https`. By default a gateway's
     /// certificate must lead to a CA of the system.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTlsBuilder) -> Self {
@@ -224,7 +279,7 @@ impl AgentBuilder {
         self
     }
 
-    /// The delays between tries to connect; by default from 200 ms to 8 s, with full jitter.
+    /// The delays between tries to connect; by default from 500 ms to 8 s, with full jitter.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
@@ -248,9 +303,7 @@ impl AgentBuilder {
     ///
     /// The address, a name or the token cannot be used; the text says which, and what would be right.
     pub fn build(self) -> Result<Agent, AgentError> {
-        let (gateway, address) = parse_gateway(&self.gateway)?;
-        #[cfg(feature = "tls")]
-        let tls = client_tls(self.tls, &gateway)?;
+        let gateways = self.targets()?;
         let instance = InstanceId::from_random(random());
         let id = self.id.unwrap_or_else(|| format!("agent-{instance}"));
         let id: AgentId = id
@@ -284,10 +337,9 @@ impl AgentBuilder {
         }
         let token = self.token.build()?;
         Ok(Agent(Arc::new(Shared {
-            gateway,
-            address,
-            #[cfg(feature = "tls")]
-            tls,
+            gateways,
+            resolver: self.resolver,
+            lookup_interval: self.lookup_interval,
             id,
             instance,
             groups,
@@ -302,9 +354,41 @@ impl AgentBuilder {
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
             drain: self.drain,
-            status: watch::Sender::new(Status::Connecting),
+            board: Arc::new(Board::new()),
             configs: Configs::new(self.on_config, self.config_cache),
         })))
+    }
+
+    fn targets(&self) -> Result<Vec<Arc<Target>>, AgentError> {
+        if self.gateways.len() > MAX_GATEWAYS {
+            return Err(AgentError::config("an agent has at most 8 gateways"));
+        }
+        let targets = self.gateways.iter().map(|named| Target::parse(&named.address));
+        let targets = targets.collect::<Result<Vec<_>, _>>()?;
+        #[cfg(feature = "tls")]
+        let targets = self.secure(targets)?;
+        Ok(targets.into_iter().map(Arc::new).collect())
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&self, targets: Vec<Target>) -> Result<Vec<Target>, AgentError> {
+        // What is said for all is for those that speak TLS, if there are any.
+        let has_tls = targets.iter().any(Target::is_tls);
+        let secure = |(target, named): (Target, &Named)| {
+            let ours = self.tls.clone().filter(|_| target.is_tls() || !has_tls);
+            target.with_tls(named.tls.clone().or(ours))
+        };
+        targets.into_iter().zip(&self.gateways).map(secure).collect()
+    }
+}
+
+impl Named {
+    fn new(address: String) -> Self {
+        Self {
+            address,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 
@@ -317,48 +401,6 @@ fn hosts(texts: &[String]) -> Result<Vec<String>, AgentError> {
         host_name(text).ok_or_else(wrong)
     };
     texts.iter().map(host).collect()
-}
-
-/// How the gateway is verified, if its address says that it speaks TLS.
-#[cfg(feature = "tls")]
-fn client_tls(asked: Option<ClientTlsBuilder>, gateway: &Uri) -> Result<Option<ClientTls>, AgentError> {
-    match asked {
-        asked if gateway.scheme() == Some(&Scheme::HTTPS) => {
-            let tls = asked.unwrap_or_else(ClientTls::builder).build();
-            tls.map(Some).map_err(AgentError::tls)
-        }
-        None => Ok(None),
-        Some(_) => Err(AgentError::config(format!(
-            "there are settings of TLS for {gateway}, which has none: write https instead of http"
-        ))),
-    }
-}
-
-/// The origin of the calls, and what to dial.
-fn parse_gateway(text: &str) -> Result<(Uri, String), AgentError> {
-    let wrong = |why: &str| {
-        AgentError::config(format!(
-            "the gateway's address {text:?} {why}; it must look like https://gateway.example:7000 (or http:// without TLS)"
-        ))
-    };
-    let uri: Uri = text.parse().map_err(|_| wrong("is no URI"))?;
-    let port = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => 80,
-        Some(scheme) if *scheme == Scheme::HTTPS && cfg!(feature = "tls") => 443,
-        Some(scheme) if *scheme == Scheme::HTTPS => {
-            return Err(wrong("asks for TLS, for which this program was not built"));
-        }
-        _ => return Err(wrong("has no scheme, or an unknown one")),
-    };
-    if uri.path() != "/" || uri.query().is_some() {
-        return Err(wrong("has a path"));
-    }
-    let host = uri
-        .host()
-        .filter(|host| !host.is_empty())
-        .ok_or_else(|| wrong("has no host"))?;
-    let address = format!("{host}:{}", uri.port_u16().unwrap_or(port));
-    Ok((uri, address))
 }
 
 impl Token {
@@ -376,7 +418,14 @@ impl Token {
 impl fmt::Debug for AgentBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AgentBuilder")
-            .field("gateway", &self.gateway)
+            .field(
+                "gateways",
+                &self
+                    .gateways
+                    .iter()
+                    .map(|named| &named.address)
+                    .collect::<Vec<_>>(),
+            )
             .field("id", &self.id)
             .field("groups", &self.groups)
             .field("services", &self.services)

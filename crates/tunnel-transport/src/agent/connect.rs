@@ -19,7 +19,7 @@ use tokio::{
 };
 use tonic::{body::Body, client::Grpc};
 
-use super::{AgentError, Shared};
+use super::{AgentError, Shared, target::Place};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
     generated::tunnel_service_client::TunnelServiceClient,
@@ -38,25 +38,25 @@ pub(super) struct Connection {
 struct Driver(JoinHandle<()>);
 
 impl Connection {
-    /// Dials every address of the gateway in turn, and does the handshakes of TLS and HTTP/2 with the first that answers.
-    pub(super) async fn dial(agent: &Shared) -> Result<Self, AgentError> {
-        let gateway = &agent.gateway;
+    /// Dials one address of a gateway, and does the handshakes of TLS and HTTP/2.
+    pub(super) async fn dial(agent: &Shared, place: &Place) -> Result<Self, AgentError> {
+        let origin = &place.target.uri;
         let deadline = Instant::now() + agent.connect_timeout;
-        let dialled = timeout_at(deadline, TcpStream::connect(&agent.address)).await;
+        let dialled = timeout_at(deadline, TcpStream::connect(place.addr)).await;
         let stream = dialled
             .map_err(|_| {
                 AgentError::connect(format!(
-                    "no connection to {gateway} within {:?}",
+                    "no connection to {place} within {:?}",
                     agent.connect_timeout
                 ))
             })?
             .map_err(|error| {
-                AgentError::connect(format!("cannot connect to {gateway}: {error}")).with_source(error)
+                AgentError::connect(format!("cannot connect to {place}: {error}")).with_source(error)
             })?;
         if let Err(error) = SocketOptions::tunnel().apply(&stream) {
             tracing::debug!(%error, "socket options were refused");
         }
-        let stream = secure(agent, stream, deadline).await?;
+        let stream = secure(agent, place, stream, deadline).await?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(windows::TUNNEL_STREAM_WINDOW)
@@ -69,16 +69,16 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, connection) = handshake.map_err(|error| {
-            AgentError::connect(format!("{gateway} does not speak HTTP/2")).with_source(error)
+            AgentError::connect(format!("{place} does not speak HTTP/2")).with_source(error)
         })?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the connection to the gateway broke");
             }
         });
-        let rpc = Grpc::with_origin(Http2(sender.clone()), gateway.clone())
+        let rpc = Grpc::with_origin(Http2(sender.clone()), origin.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let client = TunnelServiceClient::with_origin(Http2(sender), gateway.clone())
+        let client = TunnelServiceClient::with_origin(Http2(sender), origin.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
             client,
@@ -103,33 +103,35 @@ impl Connection {
 #[cfg(feature = "tls")]
 async fn secure(
     agent: &Shared,
+    place: &Place,
     stream: TcpStream,
     deadline: Instant,
 ) -> Result<MaybeTls<TcpStream>, AgentError> {
-    let Some(tls) = &agent.tls else {
+    let Some(tls) = &place.target.tls else {
         return Ok(MaybeTls::Plain(stream));
     };
-    let gateway = &agent.gateway;
-    let host = gateway.host().unwrap_or_default();
+    let host = place.target.uri.host().unwrap_or_default();
     let connecting = tls.connect(host, crate::tls::Alpn::Http2, stream);
     match timeout_at(deadline, connecting).await {
         Ok(Ok(stream)) => Ok(MaybeTls::Tls(Box::new(stream))),
         Ok(Err(error)) => {
-            let text = format!("no TLS connection to {gateway}: {error}");
+            let text = format!("no TLS connection to {place}: {error}");
             Err(AgentError::connect(text).with_source(error))
         }
         Err(_) => {
-            let text = format!(
-                "no TLS connection to {gateway} within {:?}",
-                agent.connect_timeout
-            );
+            let text = format!("no TLS connection to {place} within {:?}", agent.connect_timeout);
             Err(AgentError::connect(text))
         }
     }
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: &Shared, stream: TcpStream, _: Instant) -> Result<MaybeTls<TcpStream>, AgentError> {
+async fn secure(
+    _: &Shared,
+    _: &Place,
+    stream: TcpStream,
+    _: Instant,
+) -> Result<MaybeTls<TcpStream>, AgentError> {
     Ok(MaybeTls::Plain(stream))
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong between an agent and its gateway.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tunnel_core::{BoxError, error::cause_ref};
 
@@ -23,6 +23,8 @@ enum Kind {
     Connect,
     Refused,
     Lost,
+    /// This process has a session with that gateway already.
+    Same,
 }
 
 impl AgentError {
@@ -46,6 +48,15 @@ impl AgentError {
     #[cfg(feature = "tls")]
     pub(super) fn tls(error: crate::tls::TlsError) -> Self {
         Self::config(error.to_string()).with_source(error)
+    }
+
+    /// Whether the gateway has a session of this process already.
+    pub(super) fn is_same(&self) -> bool {
+        self.kind == Kind::Same
+    }
+
+    pub(super) fn same(message: impl Into<String>) -> Self {
+        Self::new(Kind::Same, message)
     }
 
     pub(super) fn connect(message: impl Into<String>) -> Self {
@@ -94,6 +105,7 @@ impl AgentError {
             Code::Unauthenticated | Code::GroupNotAllowed | Code::UnsupportedRevision | Code::Invalid => {
                 Kind::Refused
             }
+            Code::AlreadyConnected => Kind::Same,
             _ => Kind::Lost,
         };
         let mut this = Self::new(kind, format!("the gateway refused the agent: {}", error.message));
@@ -109,5 +121,20 @@ impl AgentError {
             retry_after: None,
             source: None,
         }
+    }
+}
+
+/// An error and its sources, in one line.
+pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }

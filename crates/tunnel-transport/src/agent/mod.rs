@@ -11,29 +11,32 @@
 //! ```
 
 mod backoff;
+mod board;
 mod builder;
 mod config;
 mod connect;
 mod error;
+mod fleet;
 mod in_process;
 mod lanes;
+mod link;
 mod pipe;
 mod run;
 mod serve;
 mod session;
+mod target;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::Uri;
 use tokio::sync::watch;
 use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Session, Settings};
 
-use self::token::TokenSource;
 pub use self::{
     backoff::Backoff,
+    board::GatewayStatus,
     builder::AgentBuilder,
     config::PushedConfig,
     error::AgentError,
@@ -41,16 +44,21 @@ pub use self::{
     serve::{AgentService, ServedRequest},
     token::AgentToken,
 };
+use self::{
+    board::Board,
+    target::{Resolver, Target},
+    token::TokenSource,
+};
 
 /// The end that dials the gateway and serves. Cheap to clone; all clones are the same agent.
 #[derive(Clone)]
 pub struct Agent(Arc<Shared>);
 
 struct Shared {
-    gateway: Uri,
-    address: String,
-    #[cfg(feature = "tls")]
-    tls: Option<crate::tls::ClientTls>,
+    /// At least one.
+    gateways: Vec<Arc<Target>>,
+    resolver: Resolver,
+    lookup_interval: Duration,
     id: AgentId,
     instance: InstanceId,
     groups: Vec<GroupName>,
@@ -65,11 +73,11 @@ struct Shared {
     backoff: Backoff,
     connect_timeout: Duration,
     drain: Duration,
-    status: watch::Sender<Status>,
+    board: Arc<Board>,
     configs: config::Configs,
 }
 
-/// What an agent is about.
+/// What an agent is about: with one of its gateways, or in all.
 #[derive(Clone, Debug)]
 pub enum Status {
     /// It has not been connected yet, or not again.
@@ -91,6 +99,9 @@ pub enum Status {
 
 impl Agent {
     /// Starts to describe an agent that dials `gateway`, such as `https://gateway.example:7000`, or `http://` without TLS.
+    ///
+    /// It has a session with every address that the name has, and with every other [gateway](AgentBuilder::gateway) that it is given; at
+    /// most 8 in all, and one with each gateway that is found there.
     pub fn builder(gateway: impl Into<String>) -> AgentBuilder {
         AgentBuilder::new(gateway.into())
     }
@@ -101,13 +112,33 @@ impl Agent {
         &self.0.id
     }
 
-    /// What the agent is about, now and from now on.
+    /// What the agent is about, now and from now on: [`Connected`](Status::Connected) while it has a session with any of its gateways.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
-        self.0.status.subscribe()
+        self.0.board.status().subscribe()
     }
 
-    /// Waits until the agent is connected, and gives its session. It must be serving meanwhile.
+    /// What the agent is about with each address of its gateways, in the order in which they were found.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<GatewayStatus> {
+        self.0.board.list()
+    }
+
+    /// The sessions that it has now: one with each gateway that is there.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.0.board.sessions()
+    }
+
+    /// Whether a request could be carried now: at least one session has a lane, takes new exchanges, and has been heard of lately.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let can_carry = |session: &Session| session.is_available() && !session.is_suspect();
+        self.sessions().iter().any(can_carry)
+    }
+
+    /// Waits until the agent is connected, and gives its session: where it has several, that which it has had for the longest time.
+    /// It must be serving meanwhile.
     ///
     /// Cancel safe. Waits for ever if the agent stops.
     pub async fn connected(&self) -> Session {
@@ -140,7 +171,7 @@ impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agent")
             .field("id", &self.0.id)
-            .field("gateway", &self.0.gateway)
+            .field("gateways", &self.0.gateways)
             .field("groups", &self.0.groups)
             .finish_non_exhaustive()
     }

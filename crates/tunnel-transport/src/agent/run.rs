@@ -1,31 +1,21 @@
-//! The agent's life: connect, serve, connect again.
+//! The agent's life: its gateways, as many as there are.
 
 use std::{
     fmt,
     future::{Future, IntoFuture, Pending, pending},
     pin::{Pin, pin},
     sync::Arc,
-    time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tokio_util::sync::CancellationToken;
 
-use super::{
-    Agent, AgentError, AgentService, Status,
-    session::{self, End},
-};
+use super::{Agent, AgentError, AgentService, Status, fleet::Fleet};
 use crate::dispatch::OnAccept;
 
-/// A session that lasted this long, or carried an exchange, was useful: the delays start anew after it.
-const USEFUL_AFTER: Duration = Duration::from_secs(10);
-/// The delay after the gateway said that it does not want this agent: a person has to change something first.
-const REFUSED_DELAY: Duration = Duration::from_secs(30);
-
-/// The future of [`Agent::serve`]; await it. Dropping it drops the session, and every exchange of it.
+/// The future of [`Agent::serve`]; await it. Dropping it drops the sessions, and every exchange of them.
 ///
-/// It ends only when the first session is refused by the gateway (a wrong token, a group that it may not register), and
-/// when it was told to stop. Anything else is tried again; see [`Agent::status`].
+/// It ends only when a gateway refuses the first session (a wrong token, a group that the agent may not register) and no other
+/// gateway has taken the agent, and when it was told to stop. Anything else is tried again; see [`Agent::status`].
 #[must_use = "an agent does nothing unless awaited"]
 pub struct Serve<S, F = Pending<()>> {
     agent: Agent,
@@ -67,7 +57,7 @@ where
         Box::pin(async move {
             let agent = self.agent.clone();
             let result = run(self).await;
-            agent.0.status.send_replace(Status::Stopped);
+            agent.0.board.status().send_replace(Status::Stopped);
             result
         })
     }
@@ -79,70 +69,19 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let Serve { agent, service, stop } = serve;
-    let shared = &*agent.0;
-    let mut stop = pin!(stop);
     let on_accept: OnAccept = Arc::new(move |accepted| {
         let session = accepted.send.session().clone();
         session.spawn(Box::pin(service.clone().handle(accepted)));
     });
-    shared.configs.start().await;
-    let (mut failures, mut was_connected) = (0_u32, false);
-    loop {
-        shared.status.send_replace(Status::Connecting);
-        let opened = tokio::select! {
-            opened = session::open(shared) => opened,
-            () = stop.as_mut() => return Ok(()),
-        };
-        let ended = match opened {
-            Err(error) => Err(error),
-            Ok(open) => {
-                let (session, since) = (open.session.clone(), Instant::now());
-                let ended = open.run(shared, on_accept.clone(), stop.as_mut()).await;
-                was_connected |= ended.is_ok();
-                if since.elapsed() >= USEFUL_AFTER || session.has_carried() {
-                    failures = 0;
-                }
-                ended
-            }
-        };
-        let error = match ended {
-            Ok(End::Drained) => return Ok(()),
-            Ok(End::Lost(error)) => error,
-            Err(error) if error.is_refused() && !was_connected => return Err(error),
-            Err(error) => error,
-        };
-        failures = failures.saturating_add(1);
-        let retry_after = if error.is_refused() {
-            Some(REFUSED_DELAY)
-        } else {
-            error.retry_after
-        };
-        let delay = shared.backoff.delay(failures, retry_after);
-        warn!(agent.id = %shared.id, gateway = %shared.gateway, error = %Chain(&error), ?delay, "not connected");
-        shared.status.send_replace(Status::Waiting {
-            error: Arc::new(error),
-            delay,
-        });
-        tokio::select! {
-            () = sleep(delay) => {}
-            () = stop.as_mut() => return Ok(()),
-        }
+    agent.0.configs.start().await;
+    let asked = CancellationToken::new();
+    let mut fleet = pin!(Fleet::new(&agent, on_accept, asked.clone()).run());
+    tokio::select! {
+        biased;
+        ended = &mut fleet => return ended,
+        () = stop => asked.cancel(),
     }
-}
-
-/// An error and its sources, in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
+    fleet.await
 }
 
 impl<S, F> fmt::Debug for Serve<S, F> {

@@ -1,15 +1,22 @@
 //! One session: registration, lanes, heartbeat, the end.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Streaming};
 use tracing::{info, warn};
 use tunnel_core::{
     Cause, Direction, Features, Initiator, LaneKey, Session, SessionConfig, SessionId, TunnelError,
 };
 
-use super::{AgentError, Shared, Status, config::Updates, connect::Connection, lanes, token::Shown};
+use super::{
+    AgentError, Shared, Status, board::Seat, config::Updates, connect::Connection, lanes, target::Place,
+    token::Shown,
+};
 use crate::{
     dispatch::{
         Control, ControlStream, Event, Messages, OnAccept, REVISION, channel, control, session_settings,
@@ -20,6 +27,8 @@ use crate::{
     runtime::TokioRuntime,
 };
 
+/// How long a gateway that has nothing open any more may take to end the lanes of an agent that drains.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the gateway has to take what was written last, and to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -46,9 +55,9 @@ pub(super) struct OpenSession {
 }
 
 /// Connects and registers.
-pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
+pub(super) async fn open(agent: &Shared, place: &Place) -> Result<OpenSession, AgentError> {
     let shown = agent.token.first().await?;
-    let mut connection = Connection::dial(agent).await?;
+    let mut connection = Connection::dial(agent, place).await?;
     let (sender, receiver) = channel();
     let hello = control(Payload::StreamOpen(hello(agent)));
     // The queue is empty.
@@ -62,12 +71,12 @@ pub(super) async fn open(agent: &Shared) -> Result<OpenSession, AgentError> {
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
-        let not_opened = |status| AgentError::from_status(status).at(&agent.gateway);
+        let not_opened = |status| AgentError::from_status(status).at(&place.target.uri);
         let mut stream = response.map_err(not_opened)?.into_inner();
         let first = stream.message().await.map_err(AgentError::from_status)?;
         Ok((stream, first.and_then(|message| message.payload)))
     };
-    let too_late = |_| AgentError::connect(format!("{} did not open a session in time", agent.gateway));
+    let too_late = |_| AgentError::connect(format!("{place} did not open a session in time"));
     let (stream, first) = timeout(agent.connect_timeout, opening)
         .await
         .map_err(too_late)??;
@@ -148,12 +157,28 @@ fn build(
 }
 
 impl OpenSession {
-    /// Opens the lanes, and runs the session until it is lost, or until `stop` is ready and it has been drained.
+    /// The gateway's process.
+    pub(super) fn gateway_id(&self) -> &str {
+        &self.gateway_id
+    }
+
+    /// Hangs up before anything was served.
+    pub(super) async fn give_up(self) {
+        let _closer = Closer(self.session);
+        drop(self.control);
+        let _ = timeout(CLOSE_TIMEOUT, self.connection.closed()).await;
+    }
+
+    /// Opens the lanes, and runs the session until it is lost, or until `stop` and it has been drained. Tells `leaves` when the gateway is
+    /// about to go.
     pub(super) async fn run(
         mut self,
         agent: &Shared,
+        place: &Place,
+        seat: &Seat,
         on_accept: OnAccept,
-        stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+        stop: CancellationToken,
+        leaves: oneshot::Sender<()>,
     ) -> Result<End, AgentError> {
         let _closer = Closer(self.session.clone());
         let mut keepers = tokio::task::JoinSet::new();
@@ -163,22 +188,23 @@ impl OpenSession {
             keepers.spawn(lane.keep(opened));
         }
         info!(
-            agent.id = %agent.id, session.id = %self.session.id(), gateway = %agent.gateway,
+            agent.id = %agent.id, session.id = %self.session.id(), gateway = %place,
             gateway.id = %self.gateway_id, lanes = self.lanes, "connected"
         );
-        agent.status.send_replace(Status::Connected(self.session.clone()));
+        seat.say(Status::Connected(self.session.clone()));
+        let mut leaves = Some(leaves);
         tokio::select! {
-            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates) => Ok(End::Lost(error)),
-            () = stop => {
-                self.drain(agent, keepers).await;
+            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates, &mut leaves) => Ok(End::Lost(error)),
+            () = stop.cancelled() => {
+                self.drain(agent, seat, keepers).await;
                 Ok(End::Drained)
             }
         }
     }
 
     /// Finishes what is open, or meets the deadline; then says good-bye.
-    async fn drain(mut self, agent: &Shared, mut keepers: tokio::task::JoinSet<()>) {
-        agent.status.send_replace(Status::Draining);
+    async fn drain(mut self, agent: &Shared, seat: &Seat, mut keepers: tokio::task::JoinSet<()>) {
+        seat.say(Status::Draining);
         info!(pending = self.session.pending(), "draining");
         self.session.drain();
         let deadline_ms = u32::try_from(agent.drain.as_millis()).unwrap_or(u32::MAX);
@@ -186,9 +212,15 @@ impl OpenSession {
         self.control
             .say(Payload::Drain(pb::Drain { deadline_ms, reason }));
         let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
+        let mut leaves = None;
         tokio::select! {
-            () = idle => {}
-            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates) => warn!(%error, "the session ended before it was drained"),
+            () = idle => {
+                // What was sent before the gateway had read the Drain may still be on its way: it is refused, and goes elsewhere. A
+                // lane that this end closes would take it along. The gateway ends the lanes when there is nothing more.
+                let released = async { while keepers.join_next().await.is_some() {} };
+                let _ = timeout(RELEASE_TIMEOUT.min(agent.drain), released).await;
+            }
+            error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates, &mut leaves) => warn!(%error, "the session ended before it was drained"),
             () = tokio::time::sleep(agent.drain) => {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
             }
@@ -209,6 +241,7 @@ async fn watch(
     control: &mut ControlStream,
     shown: &mut Shown,
     updates: &mut Updates,
+    leaves: &mut Option<oneshot::Sender<()>>,
 ) -> AgentError {
     loop {
         let event = tokio::select! {
@@ -232,13 +265,17 @@ async fn watch(
         };
         match event {
             Event::Said(Payload::ErrorMessage(error)) => return AgentError::from_message(&error),
-            Event::Said(Payload::Drain(_)) => session.drain(),
+            Event::Said(Payload::Drain(drain)) => {
+                info!(session.id = %session.id(), reason = %drain.reason, "the gateway leaves");
+                let _ = leaves.take().map(|leaves| leaves.send(()));
+            }
             Event::Said(Payload::ConfigSync(update)) => {
                 if let Some(state) = updates.came(update) {
                     control.say(Payload::ConfigSyncResponse(state));
                 }
             }
-            Event::Said(_) | Event::Suspect(_) => {}
+            Event::Suspect(is_suspect) => session.suspect(is_suspect),
+            Event::Said(_) => {}
             Event::Silent => return AgentError::lost("the gateway was silent for too long"),
             Event::Ended(None) => return AgentError::lost("the gateway closed the session"),
             Event::Ended(Some(status)) => {

@@ -18,7 +18,7 @@ const MAX_QUEUED: usize = 64;
 pub(crate) enum Event {
     /// The other end said this.
     Said(Payload),
-    /// Nothing came during the last interval, or something came again after such a silence.
+    /// Nothing came during the last interval, which is told again after each, or something came again after such a silence.
     Suspect(bool),
     /// The stream is over.
     Ended(Option<Status>),
@@ -32,7 +32,8 @@ pub(crate) struct ControlStream {
     stream: Streaming<pb::TunnelMessage>,
     replies: Replies,
     pulse: Pulse,
-    was_suspect: bool,
+    /// What was said first after a silence.
+    said: Option<Payload>,
 }
 
 /// A message on its way to the other end of a ControlStream.
@@ -51,22 +52,29 @@ impl ControlStream {
             stream,
             replies,
             pulse: Pulse::new(heartbeat),
-            was_suspect: false,
+            said: None,
         }
     }
 
     /// The next event; pings and pongs are answered on the way. Cancel safe.
     pub(crate) async fn next(&mut self) -> Event {
+        if let Some(payload) = self.said.take() {
+            return Event::Said(payload);
+        }
         loop {
             tokio::select! {
                 message = self.stream.message() => match message {
                     Ok(Some(message)) => {
-                        self.pulse.heard();
+                        let is_back = self.pulse.heard();
                         match message.payload {
                             Some(Payload::Ping(pb::Ping { nonce })) => drop(self.say(Payload::Pong(pb::Pong { nonce }))),
                             Some(Payload::Pong(pb::Pong { nonce })) => drop(self.pulse.on_pong(nonce)),
+                            Some(payload) if is_back => self.said = Some(payload),
                             Some(payload) => return Event::Said(payload),
                             None => {}
+                        }
+                        if is_back {
+                            return Event::Suspect(false);
                         }
                     }
                     Ok(None) => return Event::Ended(None),
@@ -76,9 +84,8 @@ impl ControlStream {
                     Beat::Lost => return Event::Silent,
                     Beat::Ping(nonce) => {
                         self.say(Payload::Ping(pb::Ping { nonce }));
-                        let is_suspect = self.pulse.is_suspect();
-                        if std::mem::replace(&mut self.was_suspect, is_suspect) != is_suspect {
-                            return Event::Suspect(is_suspect);
+                        if self.pulse.is_suspect() {
+                            return Event::Suspect(true);
                         }
                     }
                 },

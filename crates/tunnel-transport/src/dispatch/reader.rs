@@ -51,7 +51,10 @@ impl LaneReader {
         }
         while let Poll::Ready(beat) = pulse.poll_beat(cx) {
             match beat {
-                Beat::Ping(nonce) => self.guard.lane().signal(signal(Payload::Ping(nonce))),
+                Beat::Ping(nonce) => {
+                    self.guard.lane().signal(signal(Payload::Ping(nonce)));
+                    self.session.suspect_lane(self.guard.lane(), pulse.is_suspect());
+                }
                 Beat::Lost => return Poll::Ready(self.lose(lost("the lane was silent for too long"))),
             }
         }
@@ -69,7 +72,9 @@ impl LaneReader {
             let budget = ready!(coop::poll_proceed(cx));
             let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
             budget.made_progress();
-            pulse.heard();
+            if pulse.heard() {
+                self.session.suspect_lane(self.guard.lane(), false);
+            }
             match message {
                 Some(Ok(message)) => {
                     if let Err(error) = self.take(&message, limits, pulse) {

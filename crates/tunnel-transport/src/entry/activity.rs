@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
 /// What runs on a connection of HTTP/2: hyper has no limit for one that carries nothing.
 #[derive(Clone)]
@@ -22,6 +25,9 @@ struct State {
     /// When the last of them ended, in milliseconds from `began`.
     last_millis: AtomicU64,
     is_http1: AtomicBool,
+    is_http2: AtomicBool,
+    /// Told once, when the first request of HTTP/2 has come.
+    spoke_http2: Notify,
 }
 
 /// Something that runs, until it is dropped.
@@ -34,12 +40,31 @@ impl Activity {
             running: AtomicUsize::new(0),
             last_millis: AtomicU64::new(0),
             is_http1: AtomicBool::new(false),
+            is_http2: AtomicBool::new(false),
+            spoke_http2: Notify::new(),
         }))
     }
 
     /// It is HTTP/1.1, whose codec limits the time between two exchanges by itself.
     pub(super) fn is_http1(&self) {
         self.0.is_http1.store(true, Ordering::Relaxed);
+    }
+
+    /// It is HTTP/2, of which a request has come.
+    pub(super) fn is_http2(&self) {
+        let State {
+            is_http2,
+            spoke_http2,
+            ..
+        } = &*self.0;
+        if !is_http2.load(Ordering::Relaxed) && !is_http2.swap(true, Ordering::Relaxed) {
+            spoke_http2.notify_one();
+        }
+    }
+
+    /// Waits for the first request of HTTP/2. One task waits, and no more once it was told.
+    pub(super) async fn http2(&self) {
+        self.0.spoke_http2.notified().await;
     }
 
     pub(super) fn run(&self) -> Running {

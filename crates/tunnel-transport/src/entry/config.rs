@@ -65,6 +65,7 @@ pub struct Entry {
     pub(super) send_buffer: usize,
     pub(super) max_connections: usize,
     pub(super) per_address: PerAddress,
+    pub(super) lame_duck: Duration,
     pub(super) drain: Duration,
     pub(super) security: Security,
 }
@@ -95,6 +96,7 @@ impl Entry {
                 limit: DEFAULT_MAX_PER_ADDRESS,
                 exempt: Vec::new(),
             },
+            lame_duck: Duration::ZERO,
             drain: DEFAULT_DRAIN,
             security: Security::default(),
         }
@@ -259,6 +261,15 @@ impl Entry {
     #[must_use]
     pub fn exempt_addresses(mut self, prefixes: impl IntoIterator<Item = IpPrefix>) -> Self {
         self.per_address.exempt = prefixes.into_iter().collect();
+        self
+    }
+
+    /// How long a graceful shutdown goes on accepting and serving before it drains (default: not at all): until balancers have seen
+    /// that readiness fails, and clients have gone. Answers of HTTP/1.1 carry `Connection: close` meanwhile, and a
+    /// connection of HTTP/2 gets GOAWAY, a new one with its first request; whatever was sent is served.
+    #[must_use]
+    pub fn lame_duck(mut self, time: Duration) -> Self {
+        self.lame_duck = time;
         self
     }
 

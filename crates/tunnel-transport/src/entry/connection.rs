@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Ends {
     pub(super) activity: Activity,
     pub(super) idle: Option<Duration>,
+    /// The entry is a lame duck.
+    pub(super) leaving: CancellationToken,
     pub(super) drain: CancellationToken,
     pub(super) cut: CancellationToken,
 }
@@ -35,12 +37,19 @@ pub(super) async fn run<T, S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    // Requests of HTTP/2 that have been sent by the time that GOAWAY arrives are still served. One of HTTP/1.1 could lose a request if
+    // it were closed while it is idle, so it is told with its next answer.
+    let goes_away = async {
+        ends.leaving.cancelled().await;
+        ends.activity.http2().await;
+    };
     let mut connection = pin!(codec.serve_connection_with_upgrades(TokioIo::new(io), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
         () = ends.drain.cancelled() => None,
         () = ends.activity.idle(ends.idle) => None,
+        () = goes_away => None,
     };
     let ended = match ended {
         Some(ended) => ended,

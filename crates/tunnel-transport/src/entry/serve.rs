@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
@@ -50,7 +50,7 @@ impl<L, S> Serve<L, S> {
         }
     }
 
-    /// Stops when `signal` completes: accepts nothing more, tells every connection to finish what it has, and upgraded
+    /// Stops when `signal` completes: is a [lame duck](Entry::lame_duck) for a while if it should, then accepts nothing more, tells every connection to finish what it has, and upgraded
     /// streams by the [`Stopping`] of their requests, waits for all of them until the [drain deadline](Entry::drain), and then cuts what is left.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.signal = Some(Box::pin(signal));
@@ -116,7 +116,11 @@ where
     let connections = Connections::new(serve.entry);
     connections.entry.security.watch();
     let mut acceptor = Acceptor::new(serve.listener);
-    let mut signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
+    let signal = serve.signal.unwrap_or_else(|| Box::pin(std::future::pending()));
+    let mut stop = pin!(async {
+        signal.await;
+        connections.leave().await;
+    });
     loop {
         let next = async {
             let permit = connections.permit().await;
@@ -124,7 +128,7 @@ where
         };
         let (permit, (socket, peer)) = tokio::select! {
             biased;
-            () = &mut signal => break,
+            () = &mut stop => break,
             next = next => next,
         };
         connections.start(socket, peer, permit, serve.service.clone());
@@ -139,6 +143,7 @@ struct Connections {
     addresses: Addresses,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
+    leaving: CancellationToken,
     drain: CancellationToken,
     cut: CancellationToken,
 }
@@ -149,6 +154,7 @@ impl Connections {
             addresses: Addresses::new(entry.per_address.clone()),
             permits: Arc::new(Semaphore::new(entry.max_connections)),
             tracker: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
             entry: Arc::new(entry),
@@ -183,6 +189,7 @@ impl Connections {
         };
         // Tokens of their own, so that connections do not meet at one lock each time they are polled.
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
+        let leaving = self.leaving.child_token();
         let entry = Arc::clone(&self.entry);
         tokio::spawn(async move {
             // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
@@ -206,6 +213,7 @@ impl Connections {
                 peer,
                 abort,
                 usage,
+                leaving: leaving.clone(),
                 stopping,
                 activity: activity.clone(),
                 body_idle: entry.body_idle,
@@ -215,12 +223,23 @@ impl Connections {
             let ends = connection::Ends {
                 activity,
                 idle: entry.idle,
+                leaving,
                 drain,
                 cut,
             };
             drop(entry);
             connection::run(codec, io, service, ends).await;
         });
+    }
+
+    /// Is a lame duck, for as long as it should.
+    async fn leave(&self) {
+        let time = self.entry.lame_duck;
+        if !time.is_zero() {
+            tracing::info!(?time, "clients are told to go elsewhere");
+            self.leaving.cancel();
+            sleep(time).await;
+        }
     }
 
     async fn drain(&self) {

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use tunnel_core::{
     BoxError,
@@ -36,6 +37,8 @@ pub(super) struct EntryService<S> {
     pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
+    /// The entry is a lame duck.
+    pub(super) leaving: CancellationToken,
     pub(super) stopping: Stopping,
     pub(super) activity: Activity,
     pub(super) body_idle: Option<Duration>,
@@ -86,8 +89,12 @@ where
                 usage: self.usage.clone(),
                 is_connect: request.method() == Method::CONNECT,
                 is_upgrade: upgrade::is_asked(&request),
+                leaving: self.leaving.clone(),
             }
         });
+        if http1.is_none() {
+            self.activity.is_http2();
+        }
         let idle = self.watch_body(&mut request);
         let request = request.map(|body| RequestBody::new(body, version, idle));
         let state = match http1 {
@@ -103,6 +110,7 @@ struct OnHttp1 {
     usage: UseFlag,
     is_connect: bool,
     is_upgrade: bool,
+    leaving: CancellationToken,
 }
 
 impl OnHttp1 {
@@ -112,7 +120,7 @@ impl OnHttp1 {
             let is_relayed = response.extensions().get::<Relayed>().is_some();
             self.usage
                 .set(if is_relayed { Use::Relayed } else { Use::Upgraded });
-        } else if self.is_upgrade {
+        } else if self.is_upgrade || self.leaving.is_cancelled() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }

@@ -79,7 +79,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// How the gateway and its agents watch each other. By default a ping each 10 s, and 20 s of silence.
+    /// How the gateway and its agents watch each other. By default a ping each 5 s, and 20 s of silence.
     pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat.clamped();
         self

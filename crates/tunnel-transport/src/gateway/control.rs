@@ -1,14 +1,6 @@
 //! The task behind one ControlStream: registration, heartbeat, drain.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -104,13 +96,13 @@ impl ControlTask {
             replies,
             ..
         } = self;
-        let (session, suspect) = (entry.session, entry.suspect);
+        let session = entry.session;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut pushes = Pushes::new(&gateway.0.configs, entry.groups, replies.clone(), entry.config);
         let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
         let newest = watch::Sender::new(credentials);
         let mut revoked = pin!(revoked(&gateway, newest.subscribe(), looked, certificate, id));
-        let mut seen = 0;
+        let (mut seen, mut drains) = (0, false);
         let why = loop {
             let event = tokio::select! {
                 event = stream.next() => event,
@@ -131,6 +123,12 @@ impl ControlTask {
                     gateway.0.registry.touch();
                     continue;
                 }
+                () = std::future::poll_fn(|cx| session.poll_idle(cx)), if drains => {
+                    // Nothing is on its way to the agent any more, and it may go: this tells it.
+                    session.finish();
+                    drains = false;
+                    continue;
+                }
                 error = std::future::poll_fn(|cx| session.poll_closed(cx)) => {
                     if error.cause() == Cause::Protocol {
                         stream.say(Payload::ErrorMessage(pb::ErrorMessage {
@@ -146,6 +144,7 @@ impl ControlTask {
                 Event::Said(Payload::Drain(_)) => {
                     info!(agent.id = %agent, session.id = %id, "an agent drains");
                     session.drain();
+                    drains = true;
                 }
                 Event::Said(Payload::Credentials(shown)) => {
                     debug!(agent.id = %agent, session.id = %id, "an agent shows new credentials");
@@ -161,8 +160,11 @@ impl ControlTask {
                 // What a newer agent says and we do not know.
                 Event::Said(_) => {}
                 Event::Suspect(is_suspect) => {
-                    suspect.store(is_suspect, Ordering::Relaxed);
-                    gateway.0.registry.touch();
+                    if is_suspect != session.is_suspect() {
+                        info!(agent.id = %agent, session.id = %id, is_suspect, "an agent fell silent, or is heard again");
+                    }
+                    // Who watches the session hears of it.
+                    session.suspect(is_suspect);
                 }
                 Event::Silent => break "it was silent for too long".to_owned(),
                 Event::Ended(None) => break "it closed its stream".to_owned(),
@@ -230,7 +232,6 @@ impl ControlTask {
             zone: names.zone,
             stats: Arc::new(Stats::new(session.runtime().now())),
             control: self.replies.clone(),
-            suspect: Arc::new(AtomicBool::new(false)),
             config: StatusCell::default(),
         };
         let registered = shared.registry.register(entry.clone()).map_err(|_| {
@@ -245,6 +246,7 @@ impl ControlTask {
                 "the stream ended while it was opened",
             ));
         }
+        self.gateway.tell_late(&entry);
         info!(
             agent.id = %session.agent(), session.id = %session.id(), peer = ?self.peer,
             credentials = %self.identity.name, groups = ?open.groups, services = ?open.services,

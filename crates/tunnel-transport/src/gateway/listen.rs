@@ -9,17 +9,10 @@ use std::{
 
 use tokio::time::timeout;
 use tracing::{info, warn};
-use tunnel_core::{Cause, Initiator, TunnelError};
 
-use super::{
-    Gateway,
-    registry::{Entry as Agent, Life},
-    routes::AgentsPort,
-};
+use super::{Gateway, leave::say_goodbye, registry::Life, routes::AgentsPort};
 use crate::{
-    dispatch::control,
     entry::{self, Entry},
-    generated::{self as pb, error_message::Code, tunnel_message::Payload},
     net::Listener,
 };
 
@@ -54,6 +47,7 @@ impl Gateway {
 
     /// Takes no new agents, lets exchanges finish until `deadline`, then ends every session.
     async fn drain_sessions(&self, deadline: Duration) {
+        self.leave(deadline);
         self.0.registry.set_life(Life::Stopping);
         let agents = self.0.registry.all();
         info!(agents = agents.len(), "draining");
@@ -70,25 +64,10 @@ impl Gateway {
         }
         // Those that came while the others were drained as well.
         for agent in self.0.registry.all() {
-            say_goodbye(&agent);
+            say_goodbye(&agent, "the gateway is stopping");
         }
         self.0.registry.set_life(Life::Stopped);
     }
-}
-
-fn say_goodbye(agent: &Agent) {
-    let error = pb::ErrorMessage {
-        code: Code::Draining.into(),
-        message: "the gateway is stopping".to_owned(),
-        retry_after_ms: 0,
-    };
-    // An agent that reads nothing sees that its stream ends.
-    let _ = agent.control.try_send(Ok(control(Payload::ErrorMessage(error))));
-    agent.session.close(&TunnelError::new(
-        Cause::Draining,
-        Initiator::Tunnel,
-        "the gateway is stopping",
-    ));
 }
 
 /// The port that agents dial. Nothing happens until it is awaited; dropping it cuts every session.
@@ -132,7 +111,7 @@ impl<L> ServeAgents<L> {
         self
     }
 
-    /// Stops when `signal` is ready: takes no new agents, lets exchanges finish until the drain's deadline, tells the
+    /// Stops when `signal` is ready: [leaves](Gateway::leave) if it has not yet, lets exchanges finish until the drain's deadline, tells the
     /// agents to go, and ends.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.signal = Some(Box::pin(signal));

@@ -11,6 +11,7 @@ mod configs;
 mod control;
 mod health;
 mod lanes;
+mod leave;
 mod listen;
 mod names;
 mod recheck;

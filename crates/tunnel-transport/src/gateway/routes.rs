@@ -36,7 +36,7 @@ impl Gateway {
     ///
     /// | service | SERVING while |
     /// | --- | --- |
-    /// | the empty name, or `tunnel.v1.TunnelService` | the gateway is not stopping |
+    /// | the empty name, or `tunnel.v1.TunnelService` | the gateway does not [leave](Self::leave) |
     /// | `group:NAME` | an agent of the group NAME could take a request: it has a lane, does not drain and is not silent |
     ///
     /// A group is known from its first agent on. To any other name `Check` answers NOT_FOUND and `Watch`

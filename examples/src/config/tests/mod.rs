@@ -461,3 +461,38 @@ fn an_agents_mistakes_are_found_at_their_lines() {
     }
     agent(&AGENT.replace("token_env: WEB_TOKEN\n", "")).unwrap();
 }
+
+#[test]
+fn an_agent_has_one_gateway_or_several() {
+    let several = "gateways:
+  - http://127.0.0.1:7000
+  - url: http://gateway.example:7001
+lookup_interval: 5s";
+    let text = AGENT.replacen("gateway: http://127.0.0.1:7000", several, 1);
+    let config = agent(&text).unwrap();
+    assert_eq!(
+        config.gateway,
+        "http://127.0.0.1:7000,http://gateway.example:7001"
+    );
+    assert_eq!(
+        agent_with("gateway: http://127.0.0.1:7000\n", ""),
+        "agent.yaml: the key `gateway` is missing: write one such as `gateway: https://gateway.example.com:7000`, or several under \
+         `gateways`"
+    );
+    let wrong = agent_with(
+        "gateway: http://127.0.0.1:7000",
+        "gateways: [\"http://a\", \"b\"]",
+    );
+    assert!(
+        wrong.starts_with("agent.yaml:1:24: the gateway's address \"b\""),
+        "{wrong}"
+    );
+    let wrong = agent_with("groups:", "gateways: [\"http://a\"]\ngroups:");
+    assert!(
+        wrong.starts_with("agent.yaml:2:12: there are `gateway` and `gateways`"),
+        "{wrong}"
+    );
+    let nine = format!("gateways: [{}]", ["http://a"; 9].join(", "));
+    let wrong = agent_with("gateway: http://127.0.0.1:7000", &nine);
+    assert!(wrong.contains("at most 8 gateways"), "{wrong}");
+}

@@ -8,24 +8,18 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
-    Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId, TunnelError,
-    balance::Stats,
+    AgentId, Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId,
+    TunnelError, balance::Stats,
 };
 
-use self::{
-    services::Owners,
-    snapshot::{Group, Snapshot},
-};
+use self::{services::Owners, snapshot::Snapshot};
 use super::{ConfigStatus, configs::StatusCell};
 use crate::{
     dispatch::control,
@@ -55,7 +49,9 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Serving,
-    /// It takes no new agents, and its sessions drain.
+    /// It takes no new agents, and tells those that it has to connect elsewhere. It still serves.
+    Leaving,
+    /// Its sessions drain.
     Stopping,
     /// Its sessions have ended.
     Stopped,
@@ -67,6 +63,8 @@ struct State {
     owners: Owners,
     /// The groups that were ever registered, within the bound.
     known: HashSet<GroupName>,
+    /// The agents that the operator gives a rest.
+    drained: HashSet<AgentId>,
 }
 
 /// One session, as the registry knows it.
@@ -88,8 +86,6 @@ pub(super) struct Entry {
     /// How it has been doing, in all of its groups.
     pub(super) stats: Arc<Stats>,
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
-    /// Whether the ControlStream has been silent for an interval.
-    pub(super) suspect: Arc<AtomicBool>,
     /// What the agent has made of its configuration.
     pub(super) config: StatusCell,
 }
@@ -121,10 +117,12 @@ pub struct AgentStatus {
     pub zone: Option<Arc<str>>,
     /// How it has been doing.
     pub stats: Arc<Stats>,
-    /// Whether it has been silent for a heartbeat.
+    /// Whether its ControlStream, or every lane, has been silent for a heartbeat.
     pub suspect: bool,
     /// Which version of its configuration runs, and why another one was refused.
     pub config: ConfigStatus,
+    /// Whether it gets nothing new, because the operator [drains](super::Gateway::drain_agent) it.
+    pub drained: bool,
 }
 
 /// The same process of an agent is connected already.
@@ -144,6 +142,7 @@ impl Registry {
     /// The agents that are connected, by the name of the agent.
     #[must_use]
     pub fn list(&self) -> Vec<AgentStatus> {
+        let state = self.state();
         let status = |entry: &Entry| AgentStatus {
             session: entry.session.clone(),
             groups: entry.groups.clone(),
@@ -152,10 +151,12 @@ impl Registry {
             weight: entry.weight,
             zone: entry.zone.clone(),
             stats: entry.stats.clone(),
-            suspect: entry.suspect.load(Ordering::Relaxed),
+            suspect: entry.session.is_suspect(),
+            drained: state.drained.contains(entry.session.agent()),
+            config: entry.config.status(),
             config: entry.config.status(),
         };
-        let mut list: Vec<_> = self.state().sessions.values().map(status).collect();
+        let mut list: Vec<_> = state.sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
         list
     }
@@ -170,7 +171,7 @@ impl Registry {
                 .sessions
                 .values()
                 .find(same)
-                .map(|old| (old.session.id(), old.suspect.load(Ordering::Relaxed)));
+                .map(|old| (old.session.id(), old.session.is_suspect()));
             let replaced = match old {
                 Some((_, false)) => return Err(AlreadyConnected),
                 Some((old, true)) => Some(old),
@@ -218,15 +219,36 @@ impl Registry {
     /// Whether an agent of `group` could take an exchange now; `None` for a group that nobody has registered yet.
     pub(super) fn can_carry(&self, group: &GroupName) -> Option<bool> {
         let snapshot = self.0.snapshot.load();
-        let Group {
-            members, suspects, ..
-        } = snapshot.groups.get(group)?;
-        let mut each = members.iter().zip(suspects);
-        Some(each.any(|(member, suspect)| member.session.is_available() && !suspect.load(Ordering::Relaxed)))
+        let can_carry = |session: &Session| session.is_available() && !session.is_suspect();
+        let members = &snapshot.groups.get(group)?.members;
+        Some(members.iter().any(|member| can_carry(&member.session)))
     }
 
     pub(super) fn life(&self) -> Life {
         *self.0.life.borrow()
+    }
+
+    /// From serving to leaving; tells whether it was serving.
+    pub(super) fn begin_to_leave(&self) -> bool {
+        self.0.life.send_if_modified(|life| {
+            let is_serving = *life == Life::Serving;
+            if is_serving {
+                *life = Life::Leaving;
+            }
+            is_serving
+        })
+    }
+
+    /// Says whether an agent gets nothing new; tells whether it got nothing before.
+    pub(super) fn set_drained(&self, agent: &AgentId, is_drained: bool) -> bool {
+        let mut state = self.state();
+        let was_drained = if is_drained {
+            !state.drained.insert(agent.clone())
+        } else {
+            state.drained.remove(agent)
+        };
+        self.publish(&mut state);
+        was_drained
     }
 
     pub(super) fn set_life(&self, life: Life) {
@@ -272,7 +294,8 @@ impl State {
     }
 
     fn snapshot(&mut self) -> Snapshot {
-        let mut groups = snapshot::groups(self.sessions.values());
+        let takes_new = |entry: &&Entry| !self.drained.contains(entry.session.agent());
+        let mut groups = snapshot::groups(self.sessions.values().filter(takes_new));
         if self.known.len() > groups.len() + MAX_KNOWN_GROUPS {
             self.known.retain(|group| groups.contains_key(group));
         }

@@ -1,9 +1,6 @@
 //! What requests read of the registry.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tunnel_core::{GroupName, Member};
 
@@ -20,8 +17,6 @@ pub(super) struct Snapshot {
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) members: Arc<[Member]>,
-    /// Whether each of them has been silent.
-    pub(super) suspects: Vec<Arc<AtomicBool>>,
     /// Those of them that have registered a host, by the host.
     pub(super) hosts: HashMap<Arc<str>, Arc<[Member]>>,
 }
@@ -47,7 +42,6 @@ pub(super) fn groups<'a>(sessions: impl Iterator<Item = &'a Entry>) -> HashMap<G
 #[derive(Default)]
 struct Making {
     members: Vec<Member>,
-    suspects: Vec<Arc<AtomicBool>>,
     hosts: HashMap<Arc<str>, Vec<Member>>,
 }
 
@@ -63,14 +57,12 @@ impl Making {
             self.hosts.entry(host.clone()).or_default().push(member.clone());
         }
         self.members.push(member);
-        self.suspects.push(entry.suspect.clone());
     }
 
     fn done(self) -> Group {
         let hosts = self.hosts.into_iter();
         Group {
             members: self.members.into(),
-            suspects: self.suspects,
             hosts: hosts.map(|(host, members)| (host, members.into())).collect(),
         }
     }

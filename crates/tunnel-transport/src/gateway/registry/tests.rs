@@ -33,7 +33,6 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         hosts: Vec::new(),
         weight: 1,
         control: mpsc::channel(1).0,
-        suspect: Arc::default(),
         config: StatusCell::default(),
     }
 }
@@ -70,10 +69,10 @@ async fn a_service_is_its_groups_while_the_group_has_it() {
 async fn a_session_that_takes_the_place_of_a_dead_one_keeps_its_services() {
     let registry = Registry::new();
     let dead = entry("agent", &["a"], &["s.One"]);
-    let suspect = dead.suspect.clone();
+    let suspected = dead.session.clone();
     let dead = registry.register(dead).unwrap();
     let _rival = registry.register(entry("rival", &["b"], &["s.One"])).unwrap();
-    suspect.store(true, Ordering::Relaxed);
+    suspected.suspect(true);
     let _alive = registry.register(entry("agent", &["a"], &["s.One"])).unwrap();
     assert_eq!(owner(&registry, "s.One").as_deref(), Some("a"));
     drop(dead);
@@ -120,19 +119,19 @@ async fn a_group_can_carry_while_a_session_of_it_can() {
     let registry = Registry::new();
     assert_eq!(registry.can_carry(&group("a")), None);
     let first = entry("first", &["a"], &[]);
-    let (session, suspect) = (first.session.clone(), first.suspect.clone());
+    let session = first.session.clone();
     let first = registry.register(first).unwrap();
     assert_eq!(registry.can_carry(&group("a")), Some(false));
     let lane: Lane = session.add_lane(0).unwrap();
     assert_eq!(registry.can_carry(&group("a")), Some(true));
-    suspect.store(true, Ordering::Relaxed);
+    session.suspect(true);
     assert_eq!(registry.can_carry(&group("a")), Some(false));
     let second = entry("second", &["a"], &[]);
     let _other_lane = second.session.add_lane(0).unwrap();
     let second = registry.register(second).unwrap();
     assert_eq!(registry.can_carry(&group("a")), Some(true));
     drop(second);
-    suspect.store(false, Ordering::Relaxed);
+    session.suspect(false);
     assert_eq!(registry.can_carry(&group("a")), Some(true));
     session.lose_lane(&lane, &TunnelError::canceled());
     assert_eq!(registry.can_carry(&group("a")), Some(false));
