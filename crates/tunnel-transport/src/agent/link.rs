@@ -99,7 +99,8 @@ impl Link {
             let delay = match &error {
                 Some(error) if error.is_same() => {
                     stale += 1;
-                    let is_same = stale > MAX_STALE || error.retry_after.is_none();
+                    let is_others = stale > MAX_STALE && self.seat.others_are_connected();
+                    let is_same = is_others || error.retry_after.is_none();
                     let after = if is_same {
                         Some(SAME_DELAY)
                     } else {
