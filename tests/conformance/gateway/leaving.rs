@@ -102,11 +102,8 @@ async fn a_gateway_that_leaves_says_so_and_serves_until_it_stops() {
         assert_eq!(agent.raw.control.expect_drain().await.deadline_ms, 5_000);
         agent.raw.control.settle().await;
         agent.round_trip().await;
-        let mut late = RawAgent::dial(stage.addr)
-            .await
-            .control_stream(None)
-            .await
-            .expect("an answer");
+        let newcomer = RawAgent::dial(stage.addr).await;
+        let mut late = newcomer.control_stream(None).await.expect("an answer");
         late.send(message::control(Payload::StreamOpen(hello("b", &["demo"]))))
             .await;
         assert_eq!(late.expect_error().await.code(), Code::Draining);
@@ -119,7 +116,8 @@ async fn a_gateway_that_leaves_says_so_and_serves_until_it_stops() {
 async fn an_agent_at_rest_finishes_what_it_has_and_gets_nothing_until_it_is_resumed() {
     within_limit(async {
         let stage = Stage::open().await;
-        let (gateway, name, group) = (&stage.gateway, "a".parse().unwrap(), "demo".parse().unwrap());
+        let gateway = stage.gateway.clone();
+        let (name, group) = ("a".parse().unwrap(), "demo".parse().unwrap());
         let members = || gateway.agents().members(&group).len();
         let mut agent = stage.join("a").await;
         let pending = get(&agent.session, "/");
