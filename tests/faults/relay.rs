@@ -70,6 +70,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallows: watch::
     }
     // An end is swallowed as well.
     if has_lost || *swallows.borrow() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

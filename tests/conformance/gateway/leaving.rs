@@ -1,9 +1,9 @@
 //! How a session ends: by the agent, by the connection, by the gateway.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use tokio::{net::TcpListener, sync::oneshot};
-use tunnel_core::{Cause, Sent, TunnelBody};
+use tunnel_core::{Agents as _, Cause, Sent, TunnelBody};
 use tunnel_tests::{
     call::{collect, get, open, request},
     raw::{Pace, RawAgent, hello, message},
@@ -82,6 +82,67 @@ async fn a_draining_agent_gets_nothing_new_and_finishes_what_it_has() {
         let (_, body) = pending.answer().await.expect("what it has is finished");
         assert_eq!(collect(body).await.expect("the body is whole"), "done");
         idle(&agent.session).await;
+        // Which tells the agent that nothing is on its way any more.
+        agent.raw.lane.expect_end().await;
+        stage.finish().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_leaves_says_so_and_serves_until_it_stops() {
+    within_limit(async {
+        let stage = Stage::open().await;
+        let mut agent = stage.join("a").await;
+        assert!(stage.gateway.is_ready());
+        for _ in 0..2 {
+            stage.gateway.leave(Duration::from_secs(5));
+            assert!(!stage.gateway.is_ready());
+        }
+        assert_eq!(agent.raw.control.expect_drain().await.deadline_ms, 5_000);
+        agent.raw.control.settle().await;
+        agent.round_trip().await;
+        let newcomer = RawAgent::dial(stage.addr).await;
+        let mut late = newcomer.control_stream(None).await.expect("an answer");
+        late.send(message::control(Payload::StreamOpen(hello("b", &["demo"]))))
+            .await;
+        assert_eq!(late.expect_error().await.code(), Code::Draining);
+        stage.finish().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_at_rest_finishes_what_it_has_and_gets_nothing_until_it_is_resumed() {
+    within_limit(async {
+        let stage = Stage::open().await;
+        let gateway = stage.gateway.clone();
+        let (name, group) = ("a".parse().unwrap(), "demo".parse().unwrap());
+        let members = || gateway.agents().members(&group).len();
+        let mut agent = stage.join("a").await;
+        let pending = get(&agent.session, "/");
+        let running = agent.raw.lane.expect_request().await;
+        let mut rest = pin!(gateway.drain_agent(&name, Duration::from_secs(60)));
+        assert!(futures_util::poll!(&mut rest).is_pending());
+        assert_eq!(members(), 0);
+        let answer = message::http_response(&running.id, 200).end();
+        agent.raw.lane.send(answer).await;
+        pending.answer().await.expect("what it has is finished");
+        assert_eq!(rest.await, 0);
+        assert!(gateway.agents().list()[0].drained && agent.session.closed().is_none());
+        // The next process of that name rests as well.
+        let mut next = stage.join("a").await;
+        assert_eq!(members(), 0);
+        assert!(gateway.resume_agent(&name) && !gateway.resume_agent(&name));
+        assert_eq!(members(), 2);
+
+        // At the deadline what is open is cut.
+        let pending = get(&next.session, "/");
+        next.raw.lane.expect_request().await;
+        assert_eq!(gateway.drain_agent(&name, Duration::from_millis(1)).await, 1);
+        pending.answer().await.expect_err("it took too long");
+        assert_eq!(next.raw.control.expect_error().await.code(), Code::Draining);
+        assert!(agent.session.closed().is_none(), "it has nothing open");
         stage.finish().await;
     })
     .await;

@@ -466,6 +466,27 @@ mod tests {
     }
 
     #[test]
+    fn gateways_are_few_and_each_is_checked() {
+        let builder = || AgentBuilder::new("http://g".to_owned()).group("g");
+        let eight = (1..MAX_GATEWAYS).fold(builder(), |builder, _| builder.gateway("http://h"));
+        assert!(eight.clone().build().is_ok());
+        assert!(error(eight.gateway("http://i")).contains("at most 8 gateways"));
+        assert!(error(builder().gateway("h")).contains("\"h\""));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn what_is_said_of_tls_is_for_the_gateways_that_have_it() {
+        let builder = || AgentBuilder::new("http://g".to_owned()).group("g");
+        let text = error(builder().tls(ClientTls::builder()));
+        assert!(text.contains("write https instead of http"), "{text}");
+        let mixed = builder().gateway("https://h").tls(ClientTls::builder());
+        assert!(mixed.build().is_ok());
+        let text = error(builder().gateway_with_tls("http://h", ClientTls::builder()));
+        assert!(text.contains("http://h"), "{text}");
+    }
+
+    #[test]
     fn names_are_needed_and_checked() {
         let builder = || AgentBuilder::new("http://g".to_owned());
         assert!(error(builder()).contains("at least one group"));

@@ -96,20 +96,9 @@ impl Link {
                 News::Over(Err(error), _) => Some(error),
             };
             failures = failures.saturating_add(1);
-            let delay = match &error {
-                Some(error) if error.is_same() => {
-                    stale += 1;
-                    let is_same = stale > MAX_STALE || error.retry_after.is_none();
-                    let after = if is_same {
-                        Some(SAME_DELAY)
-                    } else {
-                        error.retry_after
-                    };
-                    self.agent.backoff.delay(failures, after)
-                }
-                Some(error) => self.agent.backoff.delay(failures, self.retry_after(error)),
-                None => self.agent.backoff.delay(failures, None),
-            };
+            stale += u32::from(error.as_ref().is_some_and(AgentError::is_same));
+            let after = error.as_ref().and_then(|error| self.retry_after(error, stale));
+            let delay = self.agent.backoff.delay(failures, after);
             if let Some(error) = error {
                 self.tell(error, failures, delay);
             }
@@ -125,9 +114,13 @@ impl Link {
         Ok(())
     }
 
-    fn retry_after(&self, error: &AgentError) -> Option<Duration> {
+    /// The least time until the next try, after so many of them that found a session of ours at the gateway.
+    fn retry_after(&self, error: &AgentError, stale: u32) -> Option<Duration> {
+        let is_others = || stale > MAX_STALE && self.seat.others_are_connected();
         if error.is_refused() {
             Some(REFUSED_DELAY)
+        } else if error.is_same() && (error.retry_after.is_none() || is_others()) {
+            Some(SAME_DELAY)
         } else {
             error.retry_after
         }

@@ -26,6 +26,8 @@ struct State {
     last_millis: AtomicU64,
     is_http1: AtomicBool,
     is_http2: AtomicBool,
+    /// Whether the client should go elsewhere.
+    is_leaving: AtomicBool,
     /// Told once, when the first request of HTTP/2 has come.
     spoke_http2: Notify,
 }
@@ -41,6 +43,7 @@ impl Activity {
             last_millis: AtomicU64::new(0),
             is_http1: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
             spoke_http2: Notify::new(),
         }))
     }
@@ -60,6 +63,15 @@ impl Activity {
         if !is_http2.load(Ordering::Relaxed) && !is_http2.swap(true, Ordering::Relaxed) {
             spoke_http2.notify_one();
         }
+    }
+
+    /// Answers of HTTP/1.1 tell the client to go elsewhere from now on.
+    pub(super) fn leave(&self) {
+        self.0.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.0.is_leaving.load(Ordering::Relaxed)
     }
 
     /// Waits for the first request of HTTP/2. One task waits, and no more once it was told.

@@ -39,8 +39,12 @@ pub(super) async fn run<T, S, B>(
 {
     // Requests of HTTP/2 that have been sent by the time that GOAWAY arrives are still served. One of HTTP/1.1 could lose a request if
     // it were closed while it is idle, so it is told with its next answer.
+    if ends.leaving.is_cancelled() {
+        ends.activity.leave();
+    }
     let goes_away = async {
         ends.leaving.cancelled().await;
+        ends.activity.leave();
         ends.activity.http2().await;
     };
     let mut connection = pin!(codec.serve_connection_with_upgrades(TokioIo::new(io), service));

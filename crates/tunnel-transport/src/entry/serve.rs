@@ -213,7 +213,6 @@ impl Connections {
                 peer,
                 abort,
                 usage,
-                leaving: leaving.clone(),
                 stopping,
                 activity: activity.clone(),
                 body_idle: entry.body_idle,

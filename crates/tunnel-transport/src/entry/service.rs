@@ -10,7 +10,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
-use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 use tunnel_core::{
     BoxError,
@@ -37,8 +36,6 @@ pub(super) struct EntryService<S> {
     pub(super) peer: Peer,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
-    /// The entry is a lame duck.
-    pub(super) leaving: CancellationToken,
     pub(super) stopping: Stopping,
     pub(super) activity: Activity,
     pub(super) body_idle: Option<Duration>,
@@ -89,7 +86,7 @@ where
                 usage: self.usage.clone(),
                 is_connect: request.method() == Method::CONNECT,
                 is_upgrade: upgrade::is_asked(&request),
-                leaving: self.leaving.clone(),
+                activity: self.activity.clone(),
             }
         });
         if http1.is_none() {
@@ -110,7 +107,7 @@ struct OnHttp1 {
     usage: UseFlag,
     is_connect: bool,
     is_upgrade: bool,
-    leaving: CancellationToken,
+    activity: Activity,
 }
 
 impl OnHttp1 {
@@ -120,7 +117,7 @@ impl OnHttp1 {
             let is_relayed = response.extensions().get::<Relayed>().is_some();
             self.usage
                 .set(if is_relayed { Use::Relayed } else { Use::Upgraded });
-        } else if self.is_upgrade || self.leaving.is_cancelled() {
+        } else if self.is_upgrade || self.activity.is_leaving() {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
