@@ -132,7 +132,11 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
             return self.go(&member);
         }
         let policy = self.policy.as_ref()?;
-        if policy.wants_error(error) { self.by_policy() } else { None }
+        if policy.wants_error(error) {
+            self.by_policy()
+        } else {
+            None
+        }
     }
 
     fn by_policy(self) -> Option<Next<A, P, B>> {
