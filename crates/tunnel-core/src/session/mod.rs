@@ -187,17 +187,6 @@ impl Session {
         self.0.has_carried.load(Ordering::Relaxed)
     }
 
-    /// Whether the other end has been silent for longer than it should be: it gets nothing new while somebody else can take it.
-    #[must_use]
-    pub fn is_suspect(&self) -> bool {
-        self.0.is_suspect.load(Ordering::Relaxed)
-    }
-
-    /// Says whether the other end is suspected to be gone.
-    pub fn suspect(&self, is_suspect: bool) {
-        self.0.is_suspect.store(is_suspect, Ordering::Relaxed);
-    }
-
     /// The shortest round trip that a lane's ping has seen.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {

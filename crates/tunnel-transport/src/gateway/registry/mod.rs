@@ -154,7 +154,6 @@ impl Registry {
             suspect: entry.session.is_suspect(),
             drained: state.drained.contains(entry.session.agent()),
             config: entry.config.status(),
-            config: entry.config.status(),
         };
         let mut list: Vec<_> = state.sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
