@@ -103,10 +103,18 @@ impl Http1Pool {
         sent: impl Future<Output = Answered>,
         lease: Lease,
     ) -> Result<(Response<Incoming>, Lease), TunnelError> {
-        let mut failed = match sent.await {
-            Ok(response) => return Ok((response, lease)),
-            Err(failed) => failed,
-        };
+        match sent.await {
+            Ok(response) => Ok((response, lease)),
+            Err(failed) => self.again(failed, lease).await,
+        }
+    }
+
+    /// The exchange that an idle connection has `failed`: as [`sent_on_idle`](Self::sent_on_idle).
+    pub(super) async fn again(
+        &self,
+        mut failed: TrySendError<Request<Upload>>,
+        lease: Lease,
+    ) -> Result<(Response<Incoming>, Lease), TunnelError> {
         let Some(unsent) = failed.take_message() else {
             return Err(error::broken(failed.into_error()));
         };
@@ -179,7 +187,7 @@ impl Http1Pool {
 }
 
 /// What hyper says of an exchange.
-type Answered = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+pub(super) type Answered = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 impl Lease {
     /// Gives a request to the connection.

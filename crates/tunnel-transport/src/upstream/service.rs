@@ -1,13 +1,15 @@
 use std::{
     fmt,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use pin_project::pin_project;
 use tower_service::Service;
 use tunnel_core::{
     BoxError, TunnelError,
@@ -22,7 +24,7 @@ use crate::upstream::{
     builder::Settings,
     dial::Connector,
     gate::Gate,
-    h1::Http1Pool,
+    h1::{Answered, Http1Pool, Lease},
     h2c::H2cPool,
     request,
     target::Target,
@@ -124,11 +126,9 @@ impl Inner {
             return Err(request);
         };
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
-        let (sent, pool, gate) = (lease.send(request), Arc::clone(pool), gate.clone());
-        Ok(ResponseFuture::new(async move {
-            let sent = pool.sent_on_idle(sent, lease).await;
-            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
-        }))
+        let sent = lease.send(request);
+        let held = Some((Arc::clone(pool), lease, gate.clone()));
+        Ok(ResponseFuture::new(OnIdle::Sent { sent, held }))
     }
 
     pub(super) async fn http1(
@@ -149,6 +149,48 @@ impl Inner {
         request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
         let (response, slot) = pool.send(request).await?;
         Ok((response, On::Http2(slot)))
+    }
+}
+
+/// An exchange on a connection that was idle. Written by hand, because a future of the compiler would keep what it is made of beside
+/// what it waits for.
+#[pin_project(project = OnIdleProj)]
+enum OnIdle<F> {
+    Sent {
+        #[pin]
+        sent: F,
+        /// Until the answer is there.
+        held: Option<(Arc<Http1Pool>, Lease, Gate)>,
+    },
+    /// The connection has failed it.
+    Again(ResponseFuture),
+}
+
+impl<F: Future<Output = Answered>> Future for OnIdle<F> {
+    type Output = Result<Response<UpstreamBody>, TunnelError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let again = match self.as_mut().project() {
+                OnIdleProj::Again(again) => return Pin::new(again).poll(cx),
+                OnIdleProj::Sent { sent, held } => {
+                    let answered = ready!(sent.poll(cx));
+                    let Some((pool, lease, gate)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match answered {
+                        Ok(response) => {
+                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate));
+                        }
+                        Err(failed) => ResponseFuture::new(async move {
+                            let sent = pool.again(failed, lease).await;
+                            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
+                        }),
+                    }
+                }
+            };
+            self.set(Self::Again(again));
+        }
     }
 }
 
@@ -189,7 +231,7 @@ where
         if let Some(UpgradeRequest { protocol }) = request.extensions().get().cloned() {
             return ResponseFuture::new(async move { inner.upgrade(request, protocol).await });
         }
-        let waits = request::expects_continue(request.headers()) && !request.body().is_end_stream();
+        let waits = !request.body().is_end_stream() && request::expects_continue(request.headers());
         let gate = Gate::new(waits);
         let timeout = self.0.settings.continue_timeout;
         let mut request = request.map(|body| Upload::new(body, gate.clone(), timeout));
