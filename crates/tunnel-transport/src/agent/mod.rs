@@ -16,6 +16,7 @@ mod connect;
 mod error;
 mod in_process;
 mod lanes;
+mod logged;
 mod pipe;
 mod run;
 mod serve;
