@@ -24,6 +24,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod token;
+mod workers;
 
 use std::{fmt, sync::Arc, time::Duration};
 

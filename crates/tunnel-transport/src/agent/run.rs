@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{
     Agent, AgentError, AgentService, Status,
     session::{self, End},
+    workers::Workers,
 };
 use crate::dispatch::OnAccept;
 
@@ -81,10 +82,8 @@ where
     let Serve { agent, service, stop } = serve;
     let shared = &*agent.0;
     let mut stop = pin!(stop);
-    let on_accept: OnAccept = Arc::new(move |accepted| {
-        let session = accepted.send.session().clone();
-        session.spawn(Box::pin(service.clone().handle(accepted)));
-    });
+    let workers = Workers::new(service);
+    let on_accept: OnAccept = Arc::new(move |accepted| workers.serve(accepted));
     let (mut failures, mut was_connected) = (0_u32, false);
     loop {
         shared.status.send_replace(Status::Connecting);
