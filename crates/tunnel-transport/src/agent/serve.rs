@@ -53,6 +53,10 @@ where
 
 /// Neither the request nor the response is kept while something is waited for: this future is made, and moved, for every
 /// exchange.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an `async fn` would keep its arguments beside what they are moved to"
+)]
 fn handle<S, B>(
     mut service: S,
     accepted: Accepted,

@@ -48,8 +48,8 @@ impl<S: AgentService> Workers<S> {
     pub(super) fn serve(&self, mut accepted: Accepted) {
         while let Some(desk) = self.idle.pop() {
             match desk.put(accepted) {
-                Ok(()) => return,
-                Err(back) => accepted = back,
+                None => return,
+                Some(back) => accepted = back,
             }
         }
         let idle = Arc::downgrade(&self.idle);
@@ -125,14 +125,14 @@ impl Idle {
 
 impl Desk {
     /// Gives the exchange back if nobody sits here any more.
-    fn put(&self, accepted: Accepted) -> Result<(), Accepted> {
+    fn put(&self, accepted: Accepted) -> Option<Accepted> {
         let mut state = lock(&self.0);
         if state.is_closed {
-            return Err(accepted);
+            return Some(accepted);
         }
         state.next = Some(accepted);
         wake(state);
-        Ok(())
+        None
     }
 
     fn close(&self) {

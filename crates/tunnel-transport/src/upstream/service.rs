@@ -114,6 +114,10 @@ impl Inner {
 
     /// The way that most exchanges go: over HTTP/1.1, on a connection that is idle. None of it has to wait, so that the request
     /// goes to the connection at once, and through no future. Gives the request back if there is none.
+    #[allow(
+        clippy::result_large_err,
+        reason = "it goes on to the other way, which takes it whole"
+    )]
     fn on_idle(
         self: &Arc<Self>,
         mut request: Request<Upload>,
