@@ -44,21 +44,33 @@ fn check_transfer_encoding(headers: &HeaderMap, version: Version) -> Result<(), 
     Ok(())
 }
 
-/// Checks that all fields of `Content-Length` say the same number.
-pub(crate) fn check_content_length(headers: &HeaderMap) -> Result<(), Fault> {
+/// Checks that all fields of `Content-Length` say the same number, and says whether there are several.
+pub(super) fn check_content_length(headers: &HeaderMap) -> Result<bool, Fault> {
     let mut fields = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = fields.next() else {
-        return Ok(());
+        return Ok(false);
     };
     if !is_length(first) {
         return Err(Fault::malformed(
             "Content-Length is not a number of bytes: send decimal digits",
         ));
     }
-    if fields.any(|other| other != first) {
-        return Err(Fault::malformed(
-            "the request has several Content-Length fields that differ: send one",
-        ));
+    let mut has_several = false;
+    for other in fields {
+        if other != first {
+            return Err(Fault::malformed(
+                "the request has several Content-Length fields that differ: send one",
+            ));
+        }
+        has_several = true;
+    }
+    Ok(has_several)
+}
+
+/// [Checks](check_content_length) the fields of `Content-Length`, and makes one of them.
+pub(super) fn settle_content_length(headers: &mut HeaderMap) -> Result<(), Fault> {
+    if check_content_length(headers)? {
+        fold_content_length(headers);
     }
     Ok(())
 }
@@ -66,9 +78,11 @@ pub(crate) fn check_content_length(headers: &HeaderMap) -> Result<(), Fault> {
 /// Decimal digits only, and a number that fits into 64 bits.
 fn is_length(value: &HeaderValue) -> bool {
     let digits = value.as_bytes();
-    !digits.is_empty()
-        && digits.iter().all(u8::is_ascii_digit)
-        && value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
+    let append = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    !digits.is_empty() && digits.iter().try_fold(0, append).is_some()
 }
 
 /// RFC 9110, section 10.1.1 knows one expectation, and lets a server refuse any other. We refuse, since servers that
@@ -90,7 +104,7 @@ pub(crate) fn is_continue(value: &HeaderValue) -> bool {
 }
 
 /// Makes one field of several equal fields of `Content-Length`.
-pub(crate) fn fold_content_length(headers: &mut HeaderMap) {
+pub(super) fn fold_content_length(headers: &mut HeaderMap) {
     if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some()
         && let Some(first) = headers.get(header::CONTENT_LENGTH).cloned()
     {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
-use super::{forwarded, found::Found, framing};
+use super::{fault::Fault, forwarded, found::Found, framing};
 
 /// Always for one hop, nominated or not, beside those that [`strip`] names. `TE` has a rule of its own.
 static OTHER: [HeaderName; 6] = [
@@ -64,13 +64,24 @@ const PROTECTED_PREFIXES: &[&str] = &[
     "x-tunnel-",
 ];
 
-/// Removes what was for this hop from a request's fields. `te: trailers` stays, because it is a wish of the far client that
-/// HTTP/2 passes on (RFC 9113, section 8.2.2).
-pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    strip_found(headers, Found::of(headers));
+/// Cleans, in one pass over their names, the fields of a request that was admitted at the other end of the tunnel: the lengths say
+/// one number, what is for one hop goes, and `host` is what its authority says.
+pub(crate) fn clean_admitted(headers: &mut HeaderMap, host: Option<HeaderValue>) -> Result<(), Fault> {
+    let found = Found::named(headers);
+    if found.has(Found::CONTENT_LENGTH) {
+        framing::settle_content_length(headers)?;
+    }
+    strip_found(headers, found);
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    } else if found.has(Found::HOST) {
+        headers.remove(header::HOST);
+    }
+    Ok(())
 }
 
-/// The same, for whoever knows already what is there.
+/// Removes what was for this hop from a request's fields, for whoever knows already what is there. `te: trailers` stays, because it
+/// is a wish of the far client that HTTP/2 passes on (RFC 9113, section 8.2.2).
 pub(super) fn strip_found(headers: &mut HeaderMap, found: Found) {
     strip(headers, found);
     if !found.has(Found::TE) {
@@ -106,7 +117,7 @@ pub(super) fn strip_found(headers: &mut HeaderMap, found: Found) {
 /// ```
 pub fn clean_response(parts: &mut response::Parts) {
     let headers = &mut parts.headers;
-    let found = Found::of(headers);
+    let found = Found::named(headers);
     let switches = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     let upgrade = if switches && found.has(Found::UPGRADE) {
         headers.remove(header::UPGRADE)
@@ -130,10 +141,8 @@ fn clean_length(headers: &mut HeaderMap, status: StatusCode, found: Found) {
     let has_no_length = status.is_informational() || status == StatusCode::NO_CONTENT;
     // A length beside a transfer coding, or one that contradicts itself, says nothing (RFC 9112, section 6.3).
     let was_chunked = found.has(Found::TRANSFER_ENCODING);
-    if has_no_length || was_chunked || framing::check_content_length(headers).is_err() {
+    if has_no_length || was_chunked || framing::settle_content_length(headers).is_err() {
         headers.remove(header::CONTENT_LENGTH);
-    } else {
-        framing::fold_content_length(headers);
     }
 }
 

@@ -47,13 +47,12 @@ use http::{
     uri::{PathAndQuery, Scheme},
 };
 
-use self::{authority::HostPort, found::Found, origin::Origin, path::Target};
 pub(crate) use self::{
-    authority::canonical as canonical_authority,
+    authority::{HostPort, canonical as canonical_authority},
     canonical::CanonicalPath,
     fault::Fault,
-    framing::{check_content_length, fold_content_length, is_continue},
-    hop::strip_request,
+    framing::is_continue,
+    hop::clean_admitted,
     limits::{fields_len, line_len},
     origin::OriginMemo,
     path::canonical as path_for_matching,
@@ -66,6 +65,7 @@ pub use self::{
     prefix::{IpPrefix, ParseIpPrefixError},
     upgrade::{ExtendedConnect, UpgradeRequest, is_protocol_name},
 };
+use self::{found::Found, origin::Origin, path::Target};
 use crate::{
     error::{Cause, TunnelError},
     peer::PeerInfo,

@@ -7,7 +7,7 @@ use http::{
 
 use super::{RequestHead, ResponseHead};
 use crate::{
-    admit::{self, Canonical, Fault, Policy, UpgradeRequest},
+    admit::{self, Canonical, Fault, HostPort, Policy, UpgradeRequest},
     error::{Cause, Initiator, TunnelError},
 };
 
@@ -69,7 +69,7 @@ impl RequestHead {
             Some(authority) => Some(admit::canonical_authority(authority, &self.scheme)?),
             None => None,
         };
-        admit::check_content_length(&self.headers)?;
+        let value = host.as_ref().map(HostPort::to_value).transpose()?;
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method;
         parts.headers = self.headers;
@@ -77,12 +77,7 @@ impl RequestHead {
             let protocol = *protocol;
             parts.extensions.insert(UpgradeRequest { protocol });
         }
-        match &host {
-            Some(host) => parts.headers.insert(header::HOST, host.to_value()?),
-            None => parts.headers.remove(header::HOST),
-        };
-        admit::fold_content_length(&mut parts.headers);
-        admit::strip_request(&mut parts.headers);
+        admit::clean_admitted(&mut parts.headers, value)?;
         admit::place(&mut parts, &self.scheme, host, self.path, path)?;
         Ok(parts)
     }

@@ -1,7 +1,7 @@
 //! What arrives.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -62,7 +62,7 @@ impl Session {
         let known = lock(&self.0.table).exchanges.get(&id).cloned();
         match (payload, known) {
             (Payload::Ping(_) | Payload::Pong(_), _) => Ok(None),
-            (Payload::Request(start), None) => self.accept(lane, id, direction, protocol, *start),
+            (Payload::Request(start), None) => self.accept(lane, (id, direction, protocol), start),
             (payload, None) => self.late(&payload).map(|()| None),
             (payload, Some(exchange)) => {
                 self.deliver(lane, &exchange, payload);
@@ -140,18 +140,11 @@ impl Session {
     fn accept(
         &self,
         lane: &Lane,
-        id: RequestId,
-        direction: Direction,
-        protocol: Protocol,
-        start: RequestStart,
+        (id, direction, protocol): (RequestId, Direction, Protocol),
+        mut start: Box<RequestStart>,
     ) -> Result<Option<Accepted>, TunnelError> {
-        let RequestStart {
-            head,
-            data,
-            end,
-            credit,
-            trace_id,
-        } = start;
+        // The head stays where it is until it is given away: it is large.
+        let (data, end) = (mem::take(&mut start.data), start.end.take());
         if direction == self.0.config.opens || id.is_nil() {
             let text = "a request came that the other end may not open: its direction or its id is wrong";
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text));
@@ -161,12 +154,13 @@ impl Session {
             return self.refuse(lane, (id, direction, protocol), ResetReason::Refused.into());
         };
         let budget = &self.0.config.budget;
-        let recv_credit = match (&end, head.expects_continue()) {
-            (None, true) => RecvCredit::withheld(budget, local.initial_credit),
-            _ => RecvCredit::promised(budget, local.initial_credit),
+        let recv_credit = if end.is_none() && start.head.expects_continue() {
+            RecvCredit::withheld(budget, local.initial_credit)
+        } else {
+            RecvCredit::promised(budget, local.initial_credit)
         };
-        let credit = credit.min(crate::flow::MAX_CREDIT);
-        let is_framed = self.is_framed(protocol, head.upgrade.as_deref());
+        let credit = start.credit.min(crate::flow::MAX_CREDIT);
+        let is_framed = self.is_framed(protocol, start.head.upgrade.as_deref());
         let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place)
             .carrying(protocol, is_framed);
         let carries = (protocol, is_framed);
@@ -194,6 +188,7 @@ impl Session {
                 return Ok(None);
             }
         }
+        let RequestStart { head, trace_id, .. } = *start;
         Ok(Some(Accepted {
             id,
             protocol,

@@ -20,6 +20,7 @@ mod fleet;
 mod in_process;
 mod lanes;
 mod link;
+mod logged;
 mod pipe;
 mod run;
 mod serve;
@@ -28,6 +29,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod token;
+mod workers;
 
 use std::{fmt, sync::Arc, time::Duration};
 

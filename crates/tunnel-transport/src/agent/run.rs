@@ -9,7 +9,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, AgentError, AgentService, Status, fleet::Fleet};
+use super::{Agent, AgentError, AgentService, Status, fleet::Fleet, workers::Workers};
 use crate::dispatch::OnAccept;
 
 /// The future of [`Agent::serve`]; await it. Dropping it drops the sessions, and every exchange of them.
@@ -69,10 +69,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let Serve { agent, service, stop } = serve;
-    let on_accept: OnAccept = Arc::new(move |accepted| {
-        let session = accepted.send.session().clone();
-        session.spawn(Box::pin(service.clone().handle(accepted)));
-    });
+    let workers = Workers::new(service);
+    let on_accept: OnAccept = Arc::new(move |accepted| workers.serve(accepted));
     agent.0.configs.start().await;
     let asked = CancellationToken::new();
     let mut fleet = pin!(Fleet::new(&agent, on_accept, asked.clone()).run());

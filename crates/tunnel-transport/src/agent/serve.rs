@@ -14,11 +14,12 @@ use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
     Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
-    Start, TunnelBody, TunnelError, admit,
+    Start, TunnelBody, TunnelError,
     message::ResponseStart,
     upgrade::{Relay, Switched, split},
 };
 
+use super::logged::Logged;
 use crate::{TunnelTransport, agent::in_process};
 
 /// The request that an agent's service gets.
@@ -46,35 +47,16 @@ where
     B::Error: Into<BoxError>,
 {
     fn handle(self, accepted: Accepted) -> impl Future<Output = ()> + Send + 'static {
-        Logged {
-            id: accepted.id,
-            exchange: handle(self, accepted),
-        }
-    }
-}
-
-/// An exchange that says how it ended.
-#[pin_project]
-struct Logged<F> {
-    id: RequestId,
-    #[pin]
-    exchange: F,
-}
-
-impl<F: Future<Output = Result<(), TunnelError>>> Future for Logged<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        if let Err(error) = ready!(this.exchange.poll(cx)) {
-            debug!(request.id = %this.id, %error, "an exchange ended early");
-        }
-        Poll::Ready(())
+        Logged::new(accepted, |accepted| handle(self, accepted))
     }
 }
 
 /// Neither the request nor the response is kept while something is waited for: this future is made, and moved, for every
 /// exchange.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an `async fn` would keep its arguments beside what they are moved to"
+)]
 fn handle<S, B>(
     mut service: S,
     accepted: Accepted,
@@ -200,19 +182,21 @@ async fn answer<S: Service<ServedRequest>>(
 /// Waits for what the service answers. Its work is dropped, by the caller, when the other end has given up.
 async fn unless_closed<R, E: Into<BoxError>>(
     send: &SendHalf,
-    answer: Pin<&mut impl Future<Output = Result<R, E>>>,
+    mut answer: Pin<&mut impl Future<Output = Result<R, E>>>,
 ) -> Called<R> {
-    tokio::select! {
-        biased;
-        closed = poll_fn(|cx| send.poll_closed(cx)) => Called::Over(match closed {
-            SendClosed::Failed(error) => Err(error),
-            SendClosed::Stopped => Ok(()),
-        }),
-        response = answer => match response {
+    poll_fn(|cx| {
+        if let Poll::Ready(closed) = send.poll_closed(cx) {
+            return Poll::Ready(Called::Over(match closed {
+                SendClosed::Failed(error) => Err(error),
+                SendClosed::Stopped => Ok(()),
+            }));
+        }
+        Poll::Ready(match ready!(answer.as_mut().poll(cx)) {
             Ok(response) => Called::Answered(response),
             Err(error) => Called::Failed(into_tunnel_error(error.into())),
-        },
-    }
+        })
+    })
+    .await
 }
 
 /// What carries the response to its end.
@@ -226,8 +210,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let (mut parts, body) = response.into_parts();
-    admit::clean_response(&mut parts);
+    let (parts, body) = response.into_parts();
     debug!(request.id = %id, status = parts.status.as_u16(), "answered");
     let head = match ResponseHead::from_parts(parts) {
         Ok(head) => head,

@@ -40,8 +40,8 @@ use crate::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A gateway and an agent, and the gateway's session with it.
-struct World {
-    session: Session,
+pub(super) struct World {
+    pub(super) session: Session,
     _tasks: JoinSet<()>,
 }
 
@@ -51,7 +51,7 @@ fn listener() -> (TcpListener, std::net::SocketAddr) {
     (listener, addr)
 }
 
-async fn world(service: impl AgentService + Sync) -> World {
+pub(super) async fn world(service: impl AgentService + Sync) -> World {
     let (listener, addr) = listener();
     let gateway = Gateway::builder().open_to_any_agent().build();
     let mut tasks = JoinSet::new();
@@ -71,7 +71,7 @@ async fn world(service: impl AgentService + Sync) -> World {
 }
 
 /// No test waits for ever.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(10), future).await.expect("in time")
 }
 

@@ -86,7 +86,8 @@ impl<'a> Envelope<'a> {
                 payload::HTTP_REQUEST..=payload::HTTP_CHUNK
                 | payload::STREAM_OPEN..=payload::DRAIN
                 | payload::CREDENTIALS => {
-                    if envelope.payload.replace((tag, value.bytes()?)).is_some() {
+                    let before = envelope.payload.replace((tag, value.bytes()?));
+                    if before.is_some() {
                         return Ok(None);
                     }
                 }

@@ -7,7 +7,7 @@ use super::{
     Fault, Limits,
     known::known_name,
     tags::header,
-    wire::{Encoded, Fields, Malformed, bytes_len, put_bytes, put_key},
+    wire::{Encoded, Fields, Malformed, bytes_len, put_bytes, put_key, short_key},
 };
 
 /// Where the parts of a head get their bytes from: slices of a short message, which has no other bytes, or copies in one block,
@@ -55,15 +55,10 @@ pub(super) struct List<'a> {
 impl<'a> List<'a> {
     /// Adds a `Header`. What is beyond the limits is noted, and not kept.
     pub(super) fn push(&mut self, encoded: &'a [u8], limits: &Limits) -> Result<(), Malformed> {
-        let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
-        let mut fields = Fields(encoded);
-        while let Some((tag, found)) = fields.next()? {
-            match tag {
-                header::NAME => name = found.bytes()?,
-                header::VALUE => value = found.bytes()?,
-                _ => {}
-            }
-        }
+        let (name, value) = match usual(encoded) {
+            Some(field) => field,
+            None => any(encoded)?,
+        };
         if self.fields.len() >= limits.fields {
             self.is_too_long = true;
             return Ok(());
@@ -98,9 +93,9 @@ impl<'a> List<'a> {
         Ok(())
     }
 
-    /// The map of a list that [`check`](Self::check) let through.
-    pub(super) fn to_map(&self, source: &mut Source<'_>) -> Result<HeaderMap, Fault> {
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
+    /// The map of a list that [`check`](Self::check) let through, with room for `more` fields.
+    pub(super) fn to_map(&self, source: &mut Source<'_>, more: usize) -> Result<HeaderMap, Fault> {
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + more);
         for (field, value) in &self.fields {
             let name = name(field)?;
             let value = HeaderValue::from_maybe_shared(source.part(value))
@@ -111,6 +106,35 @@ impl<'a> List<'a> {
         }
         Ok(headers)
     }
+}
+
+const NAME_KEY: u8 = short_key(header::NAME);
+const VALUE_KEY: u8 = short_key(header::VALUE);
+
+/// Name and value of a `Header` as every writer writes it: once each, in order, and both shorter than 128 bytes.
+fn usual(encoded: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [NAME_KEY, len @ 0..0x80, rest @ ..] = encoded else {
+        return None;
+    };
+    let (name, rest) = rest.split_at_checked(usize::from(*len))?;
+    match rest {
+        [VALUE_KEY, len @ 0..0x80, value @ ..] if usize::from(*len) == value.len() => Some((name, value)),
+        _ => None,
+    }
+}
+
+/// Name and value of any `Header`.
+fn any(encoded: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
+    let mut fields = Fields(encoded);
+    while let Some((tag, found)) = fields.next()? {
+        match tag {
+            header::NAME => name = found.bytes()?,
+            header::VALUE => value = found.bytes()?,
+            _ => {}
+        }
+    }
+    Ok((name, value))
 }
 
 fn name(name: &[u8]) -> Result<HeaderName, Fault> {
@@ -134,7 +158,16 @@ fn wrong_name(name: &[u8]) -> Fault {
 pub(super) fn put_list(out: &mut Vec<u8>, tag: u32, headers: &HeaderMap) {
     for (name, value) in headers {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-        out.reserve(name.len() + value.len() + MOST_FRAMING);
+        let len = 2 + name.len() + 2 + value.len();
+        if !value.is_empty() && len < 0x80 {
+            // Most are so short that each length is one byte.
+            out.extend_from_slice(&[short_key(tag), len as u8, NAME_KEY, name.len() as u8]);
+            out.extend_from_slice(name);
+            out.extend_from_slice(&[VALUE_KEY, value.len() as u8]);
+            out.extend_from_slice(value);
+            continue;
+        }
+        out.reserve(len + MOST_FRAMING);
         put_key(out, tag, bytes_len(name) + bytes_len(value));
         put_bytes(out, header::NAME, name);
         put_bytes(out, header::VALUE, value);

@@ -47,7 +47,7 @@ impl Piece<'_> {
             (true, false) => {
                 self.trailers.check(0, limits)?;
                 let mut source = Source::of(message, self.trailers.bytes());
-                let trailers = self.trailers.to_map(&mut source)?;
+                let trailers = self.trailers.to_map(&mut source, 0)?;
                 Ok(Some(End {
                     trailers: Some(Box::new(trailers)),
                 }))
@@ -127,7 +127,8 @@ pub(super) fn request(
         scheme: scheme(read.scheme)?,
         authority: authority(read.authority, &mut source)?,
         path: path(read.path, &mut source)?,
-        headers: read.headers.to_map(&mut source)?,
+        // What serves the request adds `host`.
+        headers: read.headers.to_map(&mut source, 1)?,
     };
     let Data { data, end } = read.piece.data(message, limits)?;
     Ok(Payload::Request(Box::new(RequestStart {
@@ -226,7 +227,7 @@ pub(super) fn response(
         status,
         headers: read
             .headers
-            .to_map(&mut Source::of(message, read.headers.bytes()))?,
+            .to_map(&mut Source::of(message, read.headers.bytes()), 0)?,
     };
     let Data { data, end } = read.piece.data(message, limits)?;
     Ok(Payload::Response(Box::new(ResponseStart { head, data, end })))

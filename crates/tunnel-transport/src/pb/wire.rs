@@ -175,6 +175,12 @@ pub(super) fn put_number(out: &mut Vec<u8>, tag: u32, number: impl Into<u64>) {
     }
 }
 
+/// The key of bytes with a tag below 16.
+pub(super) const fn short_key(tag: u32) -> u8 {
+    debug_assert!(tag < 16, "the key of a higher tag has two bytes");
+    (tag << 3) as u8 | WireType::LengthDelimited as u8
+}
+
 /// The key and the length of `len` bytes that follow.
 #[inline(always)]
 pub(super) fn put_key(out: &mut Vec<u8>, tag: u32, len: usize) {

@@ -26,11 +26,9 @@ use crate::upstream::{
     upload::Upload,
 };
 
-/// The largest head of a response, in bytes, and as much is read of a body at once.
+/// The largest head of a response, in bytes, and as much is read of a body at once. It may have 100 fields, which is hyper's own limit:
+/// for any other one it makes two blocks of memory of 6 KiB and more for each head that it reads.
 const BUFFER: usize = 64 * 1024;
-
-/// The fields of that head.
-const MAX_HEADERS: usize = 200;
 
 /// The connections to one upstream.
 pub(super) struct Http1Pool {
@@ -113,10 +111,18 @@ impl Http1Pool {
         sent: impl Future<Output = Answered>,
         lease: Lease,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
-        let mut failed = match sent.await {
-            Ok(response) => return Ok((response, lease)),
-            Err(failed) => failed,
-        };
+        match sent.await {
+            Ok(response) => Ok((response, lease)),
+            Err(failed) => self.again(failed, lease).await,
+        }
+    }
+
+    /// The exchange that an idle connection has `failed`: as [`sent_on_idle`](Self::sent_on_idle).
+    pub(super) async fn again(
+        &self,
+        mut failed: TrySendError<Request<Upload>>,
+        lease: Lease,
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
         let Some(unsent) = failed.take_message() else {
             return Err(error::broken(failed.into_error()).into());
         };
@@ -174,7 +180,6 @@ impl Http1Pool {
         let io = TokioIo::new(HearOut::new(self.connector.connect().await?));
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
-            .max_headers(MAX_HEADERS)
             .handshake(io)
             .await
             .map_err(error::unreachable)?;

@@ -46,9 +46,9 @@ pub(super) fn for_http1(request: &mut Request<Upload>, target: &Target, preserve
 fn may_lose_its_body(request: &Request<Upload>) -> bool {
     let body = request.body();
     matches!(*request.method(), Method::GET | Method::HEAD)
-        && !request.headers().contains_key(CONTENT_LENGTH)
         && !body.is_end_stream()
         && body.size_hint().exact().is_none()
+        && !request.headers().contains_key(CONTENT_LENGTH)
 }
 
 /// `:authority`, and no `host` beside it (RFC 9113, section 8.3.1).

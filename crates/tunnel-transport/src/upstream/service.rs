@@ -1,13 +1,15 @@
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, Once},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
+use pin_project::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 use tunnel_core::{
@@ -197,14 +199,55 @@ impl Node {
     }
 }
 
+/// An exchange on a connection that was idle. Written by hand, because a future of the compiler would keep what it is made of beside
+/// what it waits for.
+#[pin_project(project = OnIdleProj)]
+enum OnIdleFuture<F> {
+    Sent {
+        #[pin]
+        sent: F,
+        /// Until the answer is there.
+        held: Option<(Arc<Http1Pool>, Lease, Gate)>,
+    },
+    /// The connection has failed it.
+    Again(ResponseFuture),
+}
+
+impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
+    type Output = Result<Response<UpstreamBody>, TunnelError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let again = match self.as_mut().project() {
+                OnIdleProj::Again(again) => return Pin::new(again).poll(cx),
+                OnIdleProj::Sent { sent, held } => {
+                    let answered = ready!(sent.poll(cx));
+                    let Some((pool, lease, gate)) = held.take() else {
+                        return Poll::Pending;
+                    };
+                    match answered {
+                        Ok(response) => {
+                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate));
+                        }
+                        Err(failed) => ResponseFuture::new(async move {
+                            let sent = pool.again(failed, lease).await;
+                            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
+                        }),
+                    }
+                }
+            };
+            self.set(Self::Again(again));
+        }
+    }
+}
+
 /// The way of an exchange with the only endpoint.
 fn lone(node: &Arc<Node>, request: Request<Upload>, gate: Gate) -> ResponseFuture {
     match node.on_idle(request) {
-        Ok((sent, lease, pool)) => ResponseFuture::new(async move {
-            let sent = pool.sent_on_idle(sent, lease).await;
-            let sent = sent.map(|(response, lease)| (response, On::Http1(lease)));
-            answer(sent, gate, None)
-        }),
+        Ok((sent, lease, pool)) => {
+            let held = Some((pool, lease, gate));
+            ResponseFuture::new(OnIdleFuture::Sent { sent, held })
+        }
         Err(request) => {
             let node = Arc::clone(node);
             ResponseFuture::new(async move { answer(node.send(request).await, gate, None) })
@@ -262,7 +305,7 @@ where
         if let Some(UpgradeRequest { protocol }) = request.extensions().get().cloned() {
             return ResponseFuture::new(async move { inner.upgrade(request, protocol).await });
         }
-        let waits = request::expects_continue(request.headers()) && !request.body().is_end_stream();
+        let waits = !request.body().is_end_stream() && request::expects_continue(request.headers());
         let gate = Gate::new(waits);
         let timeout = self.0.settings.continue_timeout;
         let mut request = request.map(|body| Upload::new(body, gate.clone(), timeout));

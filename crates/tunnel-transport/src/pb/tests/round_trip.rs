@@ -14,7 +14,9 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
     // Few names, so that there are duplicates; values of any legal bytes.
     let name = select(vec!["set-cookie", "accept", "x-custom", "data-bin"]).prop_map(HeaderName::from_static);
     let legal = |byte: &u8| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f);
-    let value = vec(any::<u8>().prop_filter("legal", legal), 0..20)
+    // On both sides of the border from which on a length has two bytes.
+    let byte = any::<u8>().prop_filter("legal", legal);
+    let value = prop_oneof![vec(byte.clone(), 0..20), vec(byte, 100..135)]
         .prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("only legal bytes"));
     vec((name, value), 0..8).prop_map(|fields| {
         let mut headers = HeaderMap::new();
