@@ -17,7 +17,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use tokio::sync::oneshot;
-use tower::{ServiceBuilder, util::MapRequestLayer};
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
@@ -57,7 +57,6 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
     }
 
     let gateway = config.gateway;
-    let policy = Arc::new(config.policy);
     let grpc_web = config
         .cors
         .into_iter()
@@ -69,11 +68,6 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
         route
     };
     let tunnel = ServiceBuilder::new()
-        // The layers below admit requests by the policy that they find.
-        .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
-            request.extensions_mut().insert(policy.clone());
-            request
-        }))
         .layer(TraceIdLayer::new())
         .layer(grpc_web)
         .layer(RescueLayer::new())
@@ -91,6 +85,8 @@ async fn run(config: GatewayConfig) -> Result<ExitCode, BoxError> {
     let serve_outside = async {
         config
             .entry
+            // The layers admit requests by the policy that they find.
+            .extension(Arc::new(config.policy))
             .serve(outside, tunnel)
             .with_graceful_shutdown(asked)
             .await;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::Extensions;
 use tunnel_core::admit::IpPrefix;
 
 use crate::{
@@ -67,6 +68,7 @@ pub struct Entry {
     pub(super) per_address: PerAddress,
     pub(super) drain: Duration,
     pub(super) security: Security,
+    pub(super) extensions: Extensions,
 }
 
 impl Entry {
@@ -97,6 +99,7 @@ impl Entry {
             },
             drain: DEFAULT_DRAIN,
             security: Security::default(),
+            extensions: Extensions::new(),
         }
     }
 
@@ -259,6 +262,14 @@ impl Entry {
     #[must_use]
     pub fn exempt_addresses(mut self, prefixes: impl IntoIterator<Item = IpPrefix>) -> Self {
         self.per_address.exempt = prefixes.into_iter().collect();
+        self
+    }
+
+    /// Puts a clone of `value` into the extensions of every request, in place of an earlier value of this type: what the served stack
+    /// looks for, such as an `Arc` of the [`Policy`](tunnel_core::admit::Policy) by which it admits.
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
         self
     }
 
