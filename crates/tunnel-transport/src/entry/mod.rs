@@ -66,6 +66,7 @@ mod service;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod upgrade;
 
 pub(crate) use self::secure::Certificate;
