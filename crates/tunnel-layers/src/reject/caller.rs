@@ -57,6 +57,12 @@ impl Caller {
         self.dialect
     }
 
+    /// The trace of the request, if it has one.
+    #[must_use]
+    pub const fn trace_id(&self) -> Option<TraceId> {
+        self.trace_id
+    }
+
     /// The answer that says what failed.
     #[must_use]
     pub fn reject<B>(&self, error: &TunnelError) -> Response<ResponseBody<B>> {

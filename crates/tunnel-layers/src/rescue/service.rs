@@ -52,7 +52,7 @@ where
             return Poll::Ready(Ok(()));
         }
         self.inner.poll_ready(cx).map(|ready| {
-            self.unready = ready.err().map(|error| classify(&error.into()));
+            self.unready = ready.err().map(|error| classify(&error.into(), None));
             Ok(())
         })
     }
