@@ -14,10 +14,7 @@ use tunnel_core::{
 };
 
 use super::{Lent, Pick, ResponseFuture, future::Retry};
-use crate::{
-    admission,
-    reject::{Caller, ResponseBody},
-};
+use crate::{admission, reject::ResponseBody};
 
 /// Chooses a session for each request; see the [module](super).
 #[derive(Clone, Debug)]
@@ -46,8 +43,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::rejected(caller, error);
         }
         let members = match members(&self.agents, &request) {
