@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
+    thread,
 };
 
 use clap::Parser;
@@ -26,8 +27,8 @@ pub struct Options {
     /// Says whether the file is right, and what is wrong in it, and starts nothing.
     #[arg(long)]
     pub check: bool,
-    /// The threads that work: `current` for one that does everything, or a number from 1 to 1024 of them [default: one for
-    /// each processor].
+    /// The threads that work: `current` for one that does everything, or a number from 1 to 1024 of them [default: `current` on
+    /// one or two processors, otherwise one for each].
     #[arg(long, value_name = "N|current")]
     pub threads: Option<Threads>,
 }
@@ -39,6 +40,16 @@ pub enum Threads {
     Current,
     /// So many workers.
     Workers(NonZeroUsize),
+}
+
+impl Threads {
+    /// What was measured to be fastest: on two processors the other ends of the connections have work for the second one.
+    fn of_this_machine() -> Self {
+        match thread::available_parallelism() {
+            Ok(processors) if processors.get() > 2 => Self::Workers(processors),
+            Ok(_) | Err(_) => Self::Current,
+        }
+    }
 }
 
 impl FromStr for Threads {
@@ -53,6 +64,11 @@ impl FromStr for Threads {
     }
 }
 
+/// The sockets that one turn of a single thread serves. What they had for the tunnel is written at the turn's end, so that with
+/// many more the other end of the tunnel would stand idle meanwhile: 16 made 20 % more requests a second than 1,024, at the same
+/// cost of each.
+const EVENTS_AT_ONCE: usize = 16;
+
 /// More workers than any machine has processors are a mistake.
 const MAX_WORKERS: usize = 1024;
 
@@ -62,14 +78,17 @@ impl Options {
     /// Runs the program to its end, on the runtime that the command line asks for.
     #[must_use]
     pub fn run<F: Future<Output = ExitCode>>(self, program: impl FnOnce(Self) -> F) -> ExitCode {
-        let mut builder = match self.threads {
-            Some(Threads::Current) => Builder::new_current_thread(),
-            Some(Threads::Workers(_)) | None => Builder::new_multi_thread(),
+        let runtime = match self.threads.unwrap_or_else(Threads::of_this_machine) {
+            Threads::Current => Builder::new_current_thread()
+                .max_io_events_per_tick(EVENTS_AT_ONCE)
+                .enable_all()
+                .build(),
+            Threads::Workers(workers) => Builder::new_multi_thread()
+                .worker_threads(workers.get())
+                .enable_all()
+                .build(),
         };
-        if let Some(Threads::Workers(workers)) = self.threads {
-            builder.worker_threads(workers.get());
-        }
-        match builder.enable_all().build() {
+        match runtime {
             Ok(runtime) => runtime.block_on(program(self)),
             Err(error) => fail("no runtime", &error),
         }
