@@ -3,7 +3,12 @@
 use std::mem;
 
 use http::{Request, request::Parts};
-use tunnel_core::{TunnelError, admit};
+use tunnel_core::{
+    TunnelError,
+    admit::{self, Canonical},
+};
+
+use crate::reject::Caller;
 
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
 pub(crate) fn admit<B>(mut request: Request<B>) -> Result<Request<B>, TunnelError> {
@@ -22,6 +27,14 @@ pub(crate) fn ensure<B>(request: &mut Request<B>) -> Result<(), TunnelError> {
     admitted
 }
 
+/// The same, for a layer that may have to answer: with how the sender of the request has to be answered, whatever comes of it.
+pub(crate) fn meet<B>(request: &mut Request<B>) -> (Caller, Result<(), TunnelError>) {
+    if let Some(canonical) = request.extensions().get::<Canonical>() {
+        return (Caller::admitted(request, Some(canonical)), Ok(()));
+    }
+    (Caller::admitted(request, None), ensure(request))
+}
+
 fn swap<B>(request: &mut Request<B>, parts: &mut Parts) {
     mem::swap(request.method_mut(), &mut parts.method);
     mem::swap(request.uri_mut(), &mut parts.uri);
@@ -36,7 +49,9 @@ fn admit_new(parts: &mut Parts) -> Result<(), TunnelError> {
     #[cfg(feature = "deadline")]
     note_arrival(&mut parts.extensions);
     #[cfg(feature = "upgrade")]
-    find_protocol(&mut parts.extensions);
+    if parts.method == http::Method::CONNECT {
+        find_protocol(&mut parts.extensions);
+    }
     admit::ensure(parts)
 }
 

@@ -210,8 +210,9 @@ pub(crate) fn place(
         uri.authority = Some(host.authority.clone());
     }
     parts.uri = Uri::from_parts(uri).map_err(|_| Fault::malformed("the request target is malformed"))?;
+    let asks_upgrade = parts.extensions.get::<UpgradeRequest>().is_some();
     parts
         .extensions
-        .insert(Canonical::new(scheme.clone(), host, path));
+        .insert(Canonical::new(scheme.clone(), host, path, asks_upgrade));
     Ok(())
 }

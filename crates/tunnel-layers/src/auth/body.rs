@@ -83,8 +83,8 @@ pub struct AuthBody<B> {
     /// None when the credentials have expired.
     #[pin]
     inner: Option<ResponseBody<B>>,
-    #[pin]
-    end: Option<Sleep>,
+    /// Boxed for its size: most exchanges outlive their credentials.
+    end: Option<Pin<Box<Sleep>>>,
     in_trailers: bool,
 }
 
@@ -92,7 +92,7 @@ impl<B> AuthBody<B> {
     pub(super) fn inner(body: B, end: Option<Instant>, in_trailers: bool) -> Self {
         Self {
             inner: Some(ResponseBody::inner(body)),
-            end: end.map(sleep_until),
+            end: end.map(|end| Box::pin(sleep_until(end))),
             in_trailers,
         }
     }
@@ -128,11 +128,11 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
+        let Some(end) = this.end else {
+            return inner.poll_frame(cx).map_err(Into::into);
+        };
         // The time first: a body that always has more would never come to it.
-        if !inner.is_end_stream()
-            && let Some(end) = this.end.as_mut().as_pin_mut()
-            && end.poll(cx).is_ready()
-        {
+        if !inner.is_end_stream() && end.as_mut().poll(cx).is_ready() {
             this.inner.set(None);
             return Poll::Ready(Some(if *this.in_trailers {
                 Ok(Frame::trailers(Caller::trailers(&expired())))
@@ -142,7 +142,7 @@ where
         }
         let frame = inner.poll_frame(cx);
         if !matches!(&frame, Poll::Pending | Poll::Ready(Some(Ok(_)))) || is_trailers(&frame) {
-            this.end.set(None);
+            *this.end = None;
         }
         frame.map_err(Into::into)
     }

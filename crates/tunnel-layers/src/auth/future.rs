@@ -175,7 +175,7 @@ fn wrap<RB>(response: Response<RB>, end: Option<Instant>, caller: Caller) -> Res
 }
 
 fn refuse<RB>(caller: Caller, rejection: &Rejection) -> Response<AuthBody<RB>> {
-    log_rejection(rejection);
+    log_rejection(rejection, caller);
     caller.refuse(rejection).map(AuthBody::reply)
 }
 
@@ -187,16 +187,17 @@ fn log_principal(principal: &Principal) {
     let _ = principal;
 }
 
-fn log_rejection(rejection: &Rejection) {
+fn log_rejection(rejection: &Rejection, caller: Caller) {
     #[cfg(feature = "tracing")]
     match (rejection.refusal(), std::error::Error::source(rejection)) {
         (Refusal::Unavailable, source) => {
-            tracing::warn!(error = %rejection, source, "nobody could say who calls");
+            let trace = caller.trace_id().map(tracing::field::display);
+            tracing::warn!(trace.id = trace, error = %rejection, source, "nobody could say who calls");
         }
         (refusal, source) => tracing::debug!(?refusal, error = %rejection, source, "a caller was not let in"),
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (rejection, Refusal::Unavailable);
+    let _ = (rejection, caller, Refusal::Unavailable);
 }
 
 impl<F, S, B> fmt::Debug for ResponseFuture<F, S, B>

@@ -11,7 +11,7 @@ use tunnel_core::{
 };
 
 use super::{AuthBody, CleanBody, future::ResponseFuture, layer::Settings, policies::Choice};
-use crate::{admission, reject::Caller};
+use crate::admission;
 
 /// The service of [`AuthLayer`](super::AuthLayer). It is always ready, and waits in its future until the wrapped service is:
 /// a caller that is not let in must not take a place in it.
@@ -42,8 +42,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::failed(error, caller);
         }
         self.settings.clean(request.headers_mut());

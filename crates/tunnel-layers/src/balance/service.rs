@@ -18,10 +18,7 @@ use super::{
     retry::{Policy, Retry},
     standing::Standing,
 };
-use crate::{
-    admission,
-    reject::{Caller, ResponseBody},
-};
+use crate::{admission, reject::ResponseBody};
 
 /// Chooses a session for each request; see the [module](super).
 #[derive(Debug)]
@@ -60,8 +57,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::rejected(caller, error);
         }
         let (member, alone) = match place(&self.agents, &self.shared, &request) {

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{ConcurrencyBody, future::ResponseFuture, limiter::Limiter};
-use crate::{admission, key::KeyExtractor, reject::Caller};
+use crate::{admission, key::KeyExtractor};
 
 /// The service of [`ConcurrencyLayer`](super::ConcurrencyLayer). It is always ready, and waits in its future: for a place, and
 /// then until the wrapped service is ready.
@@ -41,8 +41,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::refused(error, caller);
         }
         let (parts, body) = request.into_parts();

@@ -69,6 +69,7 @@
 //! with an [`UploadBody`]. Its future and bodies need tokio's timer.
 
 mod body;
+mod clocks;
 pub mod future;
 mod idle;
 mod layer;

@@ -7,7 +7,7 @@ use tower_service::Service;
 use tunnel_core::{BoxError, Timeouts, route::BodyIdle};
 
 use super::{DeadlineBody, UploadBody, future::ResponseFuture, time::plan, upload::Upload};
-use crate::{admission, reject::Caller};
+use crate::admission;
 
 /// The service of [`DeadlineLayer`](super::DeadlineLayer).
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +42,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        let plan = admission::ensure(&mut request)
-            .and_then(|()| plan(&mut request, caller.dialect(), &self.default));
+        let (caller, admitted) = admission::meet(&mut request);
+        let plan = admitted.and_then(|()| plan(&mut request, caller.dialect(), &self.default));
         match plan {
             Ok(plan) => {
                 if let (true, Some(idle)) = (plan.rules_upload, request.extensions().get::<BodyIdle>()) {

@@ -13,11 +13,7 @@ use super::{
     limiter::Verdict,
     limiters::Limiters,
 };
-use crate::{
-    admission,
-    key::KeyExtractor,
-    reject::{Caller, ResponseBody},
-};
+use crate::{admission, key::KeyExtractor, reject::ResponseBody};
 
 /// The service of [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
@@ -75,8 +71,8 @@ where
         if self.key.is_for_nobody() {
             return ResponseFuture::called(self.inner.call(request), None);
         }
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::refused(error, None, caller);
         }
         let (parts, body) = request.into_parts();

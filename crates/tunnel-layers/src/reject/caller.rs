@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use tunnel_core::{
     Protocol, TunnelError,
-    admit::{UpgradeRequest, is_admitted},
+    admit::{Canonical, UpgradeRequest},
     auth::Rejection,
 };
 
@@ -43,10 +43,24 @@ impl Caller {
     /// The sender of this request.
     #[must_use]
     pub fn of<B>(request: &Request<B>) -> Self {
+        Self::admitted(request, request.extensions().get())
+    }
+
+    /// The same, for whoever has what admission found out, if the request was admitted.
+    pub(crate) fn admitted<B>(request: &Request<B>, canonical: Option<&Canonical>) -> Self {
+        // Whether a connection of HTTP/1.1 was asked to switch to another protocol. Admission takes that out of the headers.
+        let closes = request.version() == Version::HTTP_11
+            && canonical.map_or_else(
+                || {
+                    request.extensions().get::<UpgradeRequest>().is_some()
+                        || request.headers().contains_key(header::UPGRADE)
+                },
+                Canonical::asks_upgrade,
+            );
         Self {
             dialect: Dialect::of(request.headers()),
             head_only: request.method() == Method::HEAD,
-            closes: asks_for_upgrade(request),
+            closes,
             trace_id: request.extensions().get().map(TraceContext::trace_id),
         }
     }
@@ -55,6 +69,12 @@ impl Caller {
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The trace of the request, if it has one.
+    #[must_use]
+    pub const fn trace_id(&self) -> Option<TraceId> {
+        self.trace_id
     }
 
     /// The answer that says what failed.
@@ -117,13 +137,4 @@ impl Caller {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
-}
-
-/// Whether a connection of HTTP/1.1 was asked to switch to another protocol.
-fn asks_for_upgrade<B>(request: &Request<B>) -> bool {
-    let extensions = request.extensions();
-    request.version() == Version::HTTP_11
-        && (extensions.get::<UpgradeRequest>().is_some()
-            // Admission takes it out of the headers.
-            || (!is_admitted(extensions) && request.headers().contains_key(header::UPGRADE)))
 }

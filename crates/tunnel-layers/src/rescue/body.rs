@@ -19,16 +19,17 @@ pub struct RescueBody<B> {
     /// None after a failure that became trailers, or that came after them.
     #[pin]
     inner: Option<ResponseBody<B>>,
-    in_trailers: bool,
+    /// Who hears of a failure in trailers, if anybody does. Boxed, because that is gRPC alone.
+    told: Option<Box<Caller>>,
     /// The wrapped body's own trailers went out.
     has_told: bool,
 }
 
 impl<B> RescueBody<B> {
-    pub(super) const fn inner(body: B, in_trailers: bool) -> Self {
+    pub(super) const fn inner(body: B, told: Option<Box<Caller>>) -> Self {
         Self {
             inner: Some(ResponseBody::inner(body)),
-            in_trailers,
+            told,
             has_told: false,
         }
     }
@@ -36,7 +37,7 @@ impl<B> RescueBody<B> {
     pub(super) const fn reply(body: ResponseBody<B>) -> Self {
         Self {
             inner: Some(body),
-            in_trailers: false,
+            told: None,
             has_told: false,
         }
     }
@@ -64,16 +65,16 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        match ready!(inner.poll_frame(cx)) {
-            Some(Err(error)) if *this.in_trailers => {
+        match (ready!(inner.poll_frame(cx)), this.told) {
+            (Some(Err(error)), Some(caller)) => {
                 // Whatever is behind the body ends before the caller hears of it.
                 this.inner.set(None);
-                let error = classify(&error.into());
+                let error = classify(&error.into(), caller.trace_id());
                 // The call has its status already, and there is only one.
                 let last = (!*this.has_told).then(|| Ok(Frame::trailers(Caller::trailers(&error))));
                 Poll::Ready(last)
             }
-            frame => {
+            (frame, _) => {
                 *this.has_told |= matches!(&frame, Some(Ok(frame)) if frame.is_trailers());
                 Poll::Ready(frame)
             }
@@ -87,7 +88,9 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             None => SizeHint::with_exact(0),
-            Some(inner) if self.in_trailers && !inner.is_end_stream() => without_promise(&inner.size_hint()),
+            Some(inner) if self.told.is_some() && !inner.is_end_stream() => {
+                without_promise(&inner.size_hint())
+            }
             Some(inner) => inner.size_hint(),
         }
     }
@@ -96,7 +99,7 @@ where
 impl<B> fmt::Debug for RescueBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RescueBody")
-            .field("in_trailers", &self.in_trailers)
+            .field("in_trailers", &self.told.is_some())
             .finish_non_exhaustive()
     }
 }

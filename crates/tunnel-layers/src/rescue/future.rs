@@ -57,7 +57,7 @@ where
             StateProj::Refused(error) => error.clone(),
             StateProj::Called(future) => match ready!(future.poll(cx)) {
                 Ok(response) => return Poll::Ready(Ok(wrap(response, *this.caller))),
-                Err(error) => classify(&error.into()),
+                Err(error) => classify(&error.into(), this.caller.trace_id()),
             },
         };
         Poll::Ready(Ok(this.caller.reject(&error).map(RescueBody::reply)))
@@ -65,8 +65,10 @@ where
 }
 
 fn wrap<RB>(response: Response<RB>, caller: Caller) -> Response<RescueBody<RB>> {
-    let in_trailers = caller.takes_trailers(response.headers());
-    response.map(|body| RescueBody::inner(body, in_trailers))
+    let told = caller
+        .takes_trailers(response.headers())
+        .then(|| Box::new(caller));
+    response.map(|body| RescueBody::inner(body, told))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

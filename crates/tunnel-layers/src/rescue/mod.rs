@@ -51,13 +51,17 @@ pub use self::{body::RescueBody, layer::RescueLayer, service::Rescue};
 
 use tunnel_core::{BoxError, TunnelError};
 
-/// The tunnel's error in a chain of sources, else one that hides the text of what failed.
-fn classify(error: &BoxError) -> TunnelError {
+use crate::trace_context::TraceId;
+
+/// The tunnel's error in a chain of sources, else one that hides the text of what failed in `trace`.
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+fn classify(error: &BoxError, trace: Option<TraceId>) -> TunnelError {
     if let Some(found) = TunnelError::find(&**error) {
         return found.clone();
     }
     #[cfg(feature = "tracing")]
     tracing::error!(
+        trace.id = trace.map(tracing::field::display),
         error = &**error as &(dyn std::error::Error + 'static),
         "a service failed with an error that is not the tunnel's"
     );

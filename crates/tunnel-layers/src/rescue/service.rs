@@ -10,7 +10,7 @@ use tower_service::Service;
 use tunnel_core::{BoxError, TunnelError};
 
 use super::{RescueBody, classify, future::ResponseFuture};
-use crate::{admission, reject::Caller};
+use crate::admission;
 
 /// The service of [`RescueLayer`](super::RescueLayer).
 #[derive(Debug)]
@@ -52,17 +52,17 @@ where
             return Poll::Ready(Ok(()));
         }
         self.inner.poll_ready(cx).map(|ready| {
-            self.unready = ready.err().map(|error| classify(&error.into()));
+            self.unready = ready.err().map(|error| classify(&error.into(), None));
             Ok(())
         })
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
+        let (caller, admitted) = admission::meet(&mut request);
         if let Some(error) = self.unready.take() {
             return ResponseFuture::refused(error, caller);
         }
-        match admission::ensure(&mut request) {
+        match admitted {
             Ok(()) => ResponseFuture::called(self.inner.call(request), caller),
             Err(error) => ResponseFuture::refused(error, caller),
         }

@@ -1,6 +1,7 @@
 use std::{any::type_name, fmt};
 
 use tower_layer::Layer;
+use tracing::Level;
 
 use super::{MakeTraceId, RandomTraceId, Traced};
 
@@ -15,10 +16,12 @@ pub(super) struct Settings<M> {
     pub(super) make: M,
     pub(super) trust: bool,
     pub(super) sampled: bool,
+    pub(super) level: Level,
 }
 
 impl TraceIdLayer {
-    /// A layer that continues traces from outside, and starts others with random ids, as sampled ones.
+    /// A layer that continues traces from outside, and starts others with random ids, as sampled ones. Its spans are of the level
+    /// DEBUG.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -26,6 +29,7 @@ impl TraceIdLayer {
                 make: RandomTraceId,
                 trust: true,
                 sampled: true,
+                level: Level::DEBUG,
             },
         }
     }
@@ -35,9 +39,19 @@ impl<M> TraceIdLayer<M> {
     /// Makes the ids in another way.
     #[must_use]
     pub fn make<N: MakeTraceId>(self, make: N) -> TraceIdLayer<N> {
-        let Settings { trust, sampled, .. } = self.settings;
+        let Settings {
+            trust,
+            sampled,
+            level,
+            ..
+        } = self.settings;
         TraceIdLayer {
-            settings: Settings { make, trust, sampled },
+            settings: Settings {
+                make,
+                trust,
+                sampled,
+                level,
+            },
         }
     }
 
@@ -54,6 +68,15 @@ impl<M> TraceIdLayer<M> {
     #[must_use]
     pub fn sampled(mut self, sampled: bool) -> Self {
         self.settings.sampled = sampled;
+        self
+    }
+
+    /// The level of the span around each request; [`Level::DEBUG`] if not set. A span that nobody listens to costs nothing, and one
+    /// that is listened to costs as much as a layer of the stack, or two. What our layers log about a request that failed has
+    /// `trace.id` among its own fields, whether there is a span or not.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.settings.level = level;
         self
     }
 }
@@ -86,6 +109,7 @@ impl<M> fmt::Debug for Settings<M> {
             .field("make", &type_name::<M>())
             .field("trust", &self.trust)
             .field("sampled", &self.sampled)
+            .field("level", &self.level)
             .finish()
     }
 }

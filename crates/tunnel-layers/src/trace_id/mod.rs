@@ -5,7 +5,7 @@
 //! trace. The [`TraceContext`](crate::TraceContext) stands in the request's extensions, for [`reject`](crate::reject), logs,
 //! and the wire to the agent. The response has the trace id in [`x-trace-id`](crate::reject::TRACE_ID_HEADER).
 //!
-//! Around all of it is a `tracing` span named `exchange`, with the fields `trace.id`, `span.id`, `http.request.method`,
+//! Around all of it is a `tracing` span named `exchange`, at the level DEBUG unless [said otherwise](TraceIdLayer::level), with the fields `trace.id`, `span.id`, `http.request.method`,
 //! `url.path`, and, once they are known, `enduser.id` (see [`auth`](crate::auth)) and `http.response.status_code`. It is entered whenever the wrapped service, its future or
 //! its body is polled, and closes when the body ends, fails or is dropped, or with the upgraded stream if there is one.
 //!

@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderName, Request, Response};
 use tower_service::Service;
-use tracing::{Span, field::Empty};
+use tracing::{Level, Span, field::Empty};
 use tunnel_core::{Lifetime, admit::UpgradeRequest};
 
 use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
@@ -46,7 +46,7 @@ where
         let context = self.settings.context(request.headers_mut());
         request.extensions_mut().insert(context);
         let id = context.trace_id();
-        let span = span(&request, &context);
+        let span = span(self.settings.level, &request, &context);
         let entered = span.enter();
         if let Err(error) = admission::ensure(&mut request) {
             drop(entered);
@@ -94,14 +94,27 @@ impl<M: MakeTraceId> Settings<M> {
     }
 }
 
-fn span<B>(request: &Request<B>, context: &TraceContext) -> Span {
-    tracing::info_span!(
-        "exchange",
-        trace.id = %context.trace_id(),
-        span.id = %context.span_id(),
-        http.request.method = %request.method(),
-        url.path = request.uri().path(),
-        http.response.status_code = Empty,
-        enduser.id = Empty,
-    )
+/// The level of a span is a part of the place that it is made at, so there is a place for each.
+fn span<B>(level: Level, request: &Request<B>, context: &TraceContext) -> Span {
+    macro_rules! at {
+        ($level:expr) => {
+            tracing::span!(
+                $level,
+                "exchange",
+                trace.id = %context.trace_id(),
+                span.id = %context.span_id(),
+                http.request.method = %request.method(),
+                url.path = request.uri().path(),
+                http.response.status_code = Empty,
+                enduser.id = Empty,
+            )
+        };
+    }
+    match level {
+        Level::ERROR => at!(Level::ERROR),
+        Level::WARN => at!(Level::WARN),
+        Level::INFO => at!(Level::INFO),
+        Level::DEBUG => at!(Level::DEBUG),
+        Level::TRACE => at!(Level::TRACE),
+    }
 }

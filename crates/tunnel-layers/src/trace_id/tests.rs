@@ -7,13 +7,19 @@ use axum::{Router, routing::get};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tracing_subscriber::{layer::SubscriberExt, registry::LookupSpan};
-use tunnel_core::Lifetime;
+use tracing::Level;
+use tracing_subscriber::{filter::LevelFilter, layer::SubscriberExt, registry::LookupSpan};
+use tunnel_core::{BoxError, Lifetime};
 
 use super::*;
 use crate::{
     TraceContext, TraceId,
-    test_util::{Probe, Scripted, Step, assert_send, assert_shareable, axum_request, ready, request},
+    auth::{AuthLayer, Rejection, auth_fn},
+    rescue::RescueLayer,
+    test_util::{
+        Probe, Scripted, Step, assert_send, assert_shareable, axum_request, grpc, grpc_request, ready,
+        request,
+    },
 };
 
 const ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -149,6 +155,19 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<
         ));
     }
 
+    fn on_event(&self, event: &tracing::Event<'_>, context: tracing_subscriber::layer::Context<'_, S>) {
+        let mut text = format!("{} ", event.metadata().level());
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text += &format!("{field}={value:?} ");
+            },
+        );
+        if let Some(span) = context.event_span(event) {
+            text += &format!("in {}", span.metadata().level());
+        }
+        self.0.lock().unwrap().push(text);
+    }
+
     fn on_record(
         &self,
         _: &tracing::span::Id,
@@ -172,9 +191,14 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<
 /// Other tests open spans at the same places without a subscriber. While there is only one subscriber, the first to come
 /// by decides for all threads whether anybody listens there; with more, all of them are asked. So two are kept.
 fn listen(log: &Log) -> tracing::subscriber::DefaultGuard {
+    listen_above(LevelFilter::TRACE, log)
+}
+
+/// The same, for what is not below this level.
+fn listen_above(level: LevelFilter, log: &Log) -> tracing::subscriber::DefaultGuard {
     static KEPT: OnceLock<[tracing::Dispatch; 2]> = OnceLock::new();
     KEPT.get_or_init(|| [(), ()].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(log.clone()))
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(level).with(log.clone()))
 }
 
 /// A service that answers with this body, and wants to be in the span.
@@ -219,6 +243,79 @@ async fn the_span_is_open_until_the_body_ends_fails_or_is_dropped() {
     let dropped = start(vec![Step::Hang]).await;
     drop(dropped);
     assert_eq!(log.take(), ["close"]);
+}
+
+#[tokio::test]
+async fn the_span_has_the_level_that_is_asked_for() {
+    let log = Log::default();
+    let all = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+    for level in all {
+        let service = service_fn(|_: Request<Scripted>| async {
+            tracing::error!("seen");
+            Ok::<_, Infallible>(Response::new(Scripted::default()))
+        });
+        let service = TraceIdLayer::new().level(level).layer(service);
+        for (listened, is_heard) in [(level, true), (Level::ERROR, level == Level::ERROR)] {
+            let _default = listen_above(listened.into(), &log);
+            drop(service.clone().oneshot(request("/")).await.unwrap());
+            let heard = log.take();
+            let span = if is_heard {
+                format!("in {level}")
+            } else {
+                String::new()
+            };
+            assert!(heard.contains(&format!("ERROR message=seen {span}")), "{heard:?}");
+        }
+    }
+}
+
+/// What is logged about a request is found by its trace, whether there is a span around it or not.
+#[tokio::test]
+async fn what_is_logged_about_a_failure_names_the_trace() {
+    let log = Log::default();
+    let _default = listen_above(LevelFilter::INFO, &log);
+    let traced = |mut request: Request<Scripted>| {
+        request.headers_mut().insert("traceparent", parent());
+        request
+    };
+    let named = format!("trace.id={ID} ");
+
+    let failing = service_fn(|_: Request<Scripted>| async {
+        Err::<Response<Scripted>, BoxError>("no such table".into())
+    });
+    let service = TraceIdLayer::new().layer(RescueLayer::new().layer(failing));
+    let answer = service.oneshot(traced(request("/"))).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let told = log.take();
+    assert!(
+        told.len() == 1 && told[0].contains(&named) && told[0].contains("no such table"),
+        "{told:?}"
+    );
+
+    // The call has its head already.
+    let breaking = service_fn(|_: Request<Scripted>| async {
+        let mut response = Response::new(Scripted::new([Step::Fail("the disk is full".into())]));
+        response.headers_mut().insert("content-type", grpc());
+        Ok::<_, BoxError>(response)
+    });
+    let service = TraceIdLayer::new().layer(RescueLayer::new().layer(breaking));
+    let answer = service.oneshot(traced(grpc_request())).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+    let told = log.take();
+    assert!(
+        told.len() == 1 && told[0].contains(&named) && told[0].contains("the disk is full"),
+        "{told:?}"
+    );
+
+    let away = auth_fn(|_| std::future::ready(Err(Rejection::unavailable("the directory is away"))));
+    let service = TraceIdLayer::new().layer(AuthLayer::new(away).layer(Probe::new()));
+    let answer = service.oneshot(traced(request("/"))).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let told = log.take();
+    assert!(
+        told.len() == 1 && told[0].contains(&named) && told[0].contains("the directory is away"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

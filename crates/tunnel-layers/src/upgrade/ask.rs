@@ -41,7 +41,6 @@ type Going<B> = (Request<UpgradeBody<B>>, Option<Box<Asked>>);
 ///
 /// It asks for an upgrade in a way that nobody can grant.
 pub(super) fn ask<B: Body>(mut request: Request<B>, settings: &Settings) -> Result<Going<B>, TunnelError> {
-    let lifetime = Lifetime::of(request.extensions_mut());
     let Some((protocol, on_upgrade)) = take_wish(&mut request) else {
         if request.method() == Method::CONNECT {
             return Err(no_connect());
@@ -52,6 +51,7 @@ pub(super) fn ask<B: Body>(mut request: Request<B>, settings: &Settings) -> Resu
         return Err(has_body());
     }
     let extensions = request.extensions_mut();
+    let lifetime = Lifetime::of(extensions);
     let runtime = runtime(extensions, settings)?;
     let (slot, body) = DeferredBody::new();
     let mut asked = Box::new(Asked {

@@ -7,10 +7,7 @@ use tower_service::Service;
 use tunnel_core::BoxError;
 
 use super::{ResponseFuture, UpgradeBody, ask, layer::Settings};
-use crate::{
-    admission,
-    reject::{Caller, ResponseBody},
-};
+use crate::{admission, reject::ResponseBody};
 
 /// Carries out upgrades; see the [module](super).
 #[derive(Clone, Debug)]
@@ -53,8 +50,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = Caller::of(&request);
-        if let Err(error) = admission::ensure(&mut request) {
+        let (caller, admitted) = admission::meet(&mut request);
+        if let Err(error) = admitted {
             return ResponseFuture::rejected(caller, error);
         }
         match ask::ask(request, &self.settings) {

@@ -52,13 +52,15 @@ where
         let frame = poll_nonempty_frame(this.inner.as_mut(), cx);
         Mark::of(&frame).leave();
         let frame = ready!(frame);
-        let complete = match &frame {
-            None => true,
-            Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),
-            Some(Err(_)) => false,
-        };
-        if complete {
-            *this.abort = None;
+        if this.abort.is_some() {
+            let is_complete = match &frame {
+                None => true,
+                Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),
+                Some(Err(_)) => false,
+            };
+            if is_complete {
+                *this.abort = None;
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

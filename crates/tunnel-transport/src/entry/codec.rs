@@ -1,7 +1,7 @@
 use hyper_util::{rt::TokioTimer, server::conn::auto};
 
 use crate::{
-    entry::{Entry, executor::StreamExecutor},
+    entry::{Entry, executor::StreamExecutor, timer::HeadTimer},
     net::windows,
 };
 
@@ -9,13 +9,13 @@ use crate::{
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 impl Entry {
-    /// The hyper server with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
+    /// The hyper server of one connection with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
     pub(super) fn codec(&self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
         let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER as u32);
         let mut builder = auto::Builder::new(executor);
         builder
             .http1()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::default())
             .header_read_timeout(self.head_timeout)
             .half_close(false)
             .max_headers(self.head_fields.saturating_mul(2))

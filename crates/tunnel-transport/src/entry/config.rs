@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::Extensions;
 use tunnel_core::admit::IpPrefix;
 
 use crate::{
@@ -68,6 +69,7 @@ pub struct Entry {
     pub(super) lame_duck: Duration,
     pub(super) drain: Duration,
     pub(super) security: Security,
+    pub(super) extensions: Extensions,
 }
 
 impl Entry {
@@ -99,6 +101,7 @@ impl Entry {
             lame_duck: Duration::ZERO,
             drain: DEFAULT_DRAIN,
             security: Security::default(),
+            extensions: Extensions::new(),
         }
     }
 
@@ -270,6 +273,14 @@ impl Entry {
     #[must_use]
     pub fn lame_duck(mut self, time: Duration) -> Self {
         self.lame_duck = time;
+        self
+    }
+
+    /// Puts a clone of `value` into the extensions of every request, in place of an earlier value of this type: what the served stack
+    /// looks for, such as an `Arc` of the [`Policy`](tunnel_core::admit::Policy) by which it admits.
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.extensions.insert(value);
         self
     }
 

@@ -33,7 +33,8 @@
 //! # What it promises
 //!
 //! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address, and a
-//!   [`Stopping`](tunnel_core::upgrade::Stopping) that begins with the graceful shutdown.
+//!   [`Stopping`](tunnel_core::upgrade::Stopping) that begins with the graceful shutdown,
+//!   beside what [`Entry::extension`] puts there.
 //! - A body that fails after the head never looks complete: HTTP/2 resets the stream, a chunked or counted body of
 //!   HTTP/1.1 ends early, and where the end of the connection would mean the end of the body (HTTP/1.0), it ends with RST.
 //! - A request body that the client cuts short fails, with whatever code it resets its stream ([`RequestBody`]).
@@ -62,8 +63,10 @@ mod secure;
 mod secure;
 mod serve;
 mod service;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod upgrade;
 
 pub(crate) use self::secure::Certificate;

@@ -25,6 +25,7 @@ use crate::{
         executor::StreamExecutor,
         io::{AbortFlag, EntryIo, Held, SocketTimes, UseFlag},
         service::EntryService,
+        shared::Shared,
     },
     net::{Acceptor, Listener},
 };
@@ -208,12 +209,14 @@ impl Connections {
             let io = EntryIo::new(socket, times, abort.clone(), Some(held))
                 .used_as(usage.clone())
                 .cut_by(cut.clone());
+            let mut shared = Shared::new(&entry.extensions);
+            peer.put_into(shared.get_mut());
+            shared.get_mut().insert(stopping);
             let service = EntryService {
                 inner: Mutex::new(service),
-                peer,
+                shared,
                 abort,
                 usage,
-                stopping,
                 activity: activity.clone(),
                 body_idle: entry.body_idle,
                 calls_idle: entry.calls_idle,

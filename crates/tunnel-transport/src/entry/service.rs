@@ -11,13 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{
-    BoxError,
-    admit::ExtendedConnect,
-    head::Protocol,
-    route::BodyIdle,
-    upgrade::{Relayed, Stopping},
-};
+use tunnel_core::{BoxError, admit::ExtendedConnect, head::Protocol, route::BodyIdle, upgrade::Relayed};
 
 use crate::entry::{
     RequestBody,
@@ -25,7 +19,7 @@ use crate::entry::{
     body::EntryBody,
     executor::Mark,
     io::{AbortFlag, Use, UseFlag},
-    secure::Peer,
+    shared::Shared,
     upgrade,
 };
 
@@ -33,10 +27,9 @@ use crate::entry::{
 pub(super) struct EntryService<S> {
     /// In a lock, because hyper calls by reference; nobody else takes it.
     pub(super) inner: Mutex<S>,
-    pub(super) peer: Peer,
+    pub(super) shared: Shared,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
-    pub(super) stopping: Stopping,
     pub(super) activity: Activity,
     pub(super) body_idle: Option<Duration>,
     pub(super) calls_idle: bool,
@@ -70,14 +63,14 @@ where
     fn call(&self, mut request: Request<Incoming>) -> EntryFuture<S> {
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
-        if let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>() {
-            // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
-            if let Ok(protocol) = HeaderValue::from_bytes(protocol.as_ref()) {
-                request.extensions_mut().insert(ExtendedConnect { protocol });
-            }
+        self.shared.put_into(request.extensions_mut());
+        // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
+        if request.method() == Method::CONNECT
+            && let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>()
+            && let Ok(protocol) = HeaderValue::from_bytes(protocol.as_ref())
+        {
+            request.extensions_mut().insert(ExtendedConnect { protocol });
         }
-        self.peer.put_into(request.extensions_mut());
-        request.extensions_mut().insert(self.stopping.clone());
         let version = request.version();
         let http1 = (version <= Version::HTTP_11).then(|| {
             self.usage.set(Use::Watched);

@@ -227,11 +227,15 @@ impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
                     };
                     match answered {
                         Ok(response) => {
-                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate));
+                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate, None));
                         }
                         Err(failed) => ResponseFuture::new(async move {
                             let sent = pool.again(failed, lease).await;
-                            answer(sent.map(|(response, lease)| (response, On::Http1(lease))), gate)
+                            answer(
+                                sent.map(|(response, lease)| (response, On::Http1(lease))),
+                                gate,
+                                None,
+                            )
                         }),
                     }
                 }
