@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -23,7 +24,7 @@ use super::{AgentError, Shared};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
     generated::tunnel_service_client::TunnelServiceClient,
-    net::{MaybeTls, SocketOptions, windows},
+    net::{MaybeTls, SocketOptions, Wire, windows},
 };
 
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
@@ -42,7 +43,7 @@ impl Connection {
     pub(super) async fn dial(agent: &Shared) -> Result<Self, AgentError> {
         let gateway = &agent.gateway;
         let deadline = Instant::now() + agent.connect_timeout;
-        let dialled = timeout_at(deadline, TcpStream::connect(&agent.address)).await;
+        let dialled = timeout_at(deadline, dial(agent)).await;
         let stream = dialled
             .map_err(|_| {
                 AgentError::connect(format!(
@@ -53,9 +54,6 @@ impl Connection {
             .map_err(|error| {
                 AgentError::connect(format!("cannot connect to {gateway}: {error}")).with_source(error)
             })?;
-        if let Err(error) = SocketOptions::tunnel().apply(&stream) {
-            tracing::debug!(%error, "socket options were refused");
-        }
         let stream = secure(agent, stream, deadline).await?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -100,12 +98,22 @@ impl Connection {
     }
 }
 
+/// Makes the connection itself, by TCP or by what was put in its place.
+async fn dial(agent: &Shared) -> io::Result<Wire> {
+    if let Some(dialer) = &agent.dialer {
+        // `parse_gateway` has put both there.
+        let (host, port) = agent.address.rsplit_once(':').unwrap_or((&agent.address, ""));
+        return dialer.dial(host, port.parse().unwrap_or_default()).await;
+    }
+    let stream = TcpStream::connect(&agent.address).await?;
+    if let Err(error) = SocketOptions::tunnel().apply(&stream) {
+        tracing::debug!(%error, "socket options were refused");
+    }
+    Ok(Wire::Tcp(stream))
+}
+
 #[cfg(feature = "tls")]
-async fn secure(
-    agent: &Shared,
-    stream: TcpStream,
-    deadline: Instant,
-) -> Result<MaybeTls<TcpStream>, AgentError> {
+async fn secure(agent: &Shared, stream: Wire, deadline: Instant) -> Result<MaybeTls<Wire>, AgentError> {
     let Some(tls) = &agent.tls else {
         return Ok(MaybeTls::Plain(stream));
     };
@@ -129,7 +137,7 @@ async fn secure(
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: &Shared, stream: TcpStream, _: Instant) -> Result<MaybeTls<TcpStream>, AgentError> {
+async fn secure(_: &Shared, stream: Wire, _: Instant) -> Result<MaybeTls<Wire>, AgentError> {
     Ok(MaybeTls::Plain(stream))
 }
 

@@ -39,6 +39,7 @@ pub use self::{
     serve::{AgentService, ServedRequest},
     token::AgentToken,
 };
+use crate::net::Dialer;
 
 /// The end that dials the gateway and serves. Cheap to clone; all clones are the same agent.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub struct Agent(Arc<Shared>);
 struct Shared {
     gateway: Uri,
     address: String,
+    dialer: Option<Dialer>,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::ClientTls>,
     id: AgentId,

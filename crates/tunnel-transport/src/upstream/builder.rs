@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::net::Dialer;
 use crate::upstream::{InvalidUpstream, Upstream, dial::Connector, target::Target};
 
 #[cfg(feature = "tls")]
@@ -52,6 +53,7 @@ pub struct UpstreamBuilder {
     protocol: Option<UpstreamProtocol>,
     max_connections: Option<usize>,
     settings: Settings,
+    dialer: Option<Dialer>,
     #[cfg(feature = "tls")]
     tls: Option<ClientTlsBuilder>,
 }
@@ -81,6 +83,7 @@ impl UpstreamBuilder {
             uri,
             protocol: None,
             max_connections: None,
+            dialer: None,
             #[cfg(feature = "tls")]
             tls: None,
             settings: Settings {
@@ -145,6 +148,12 @@ impl UpstreamBuilder {
         self
     }
 
+    /// Dials by this function instead of TCP; TLS, where the address asks for it, runs over what it gives.
+    pub fn dialer(mut self, dialer: Dialer) -> Self {
+        self.dialer = Some(dialer);
+        self
+    }
+
     /// How long a request waits for a connection when as many as allowed are busy (default 1 s); then it fails with
     /// [`Cause::Overloaded`](tunnel_core::Cause::Overloaded).
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
@@ -177,7 +186,7 @@ impl UpstreamBuilder {
     pub fn build(self) -> Result<Upstream, InvalidUpstream> {
         let target = Target::parse(&self.uri)?;
         let protocol = check(self.protocol, target.is_tls)?;
-        let connector = Connector::new(&target, self.settings.dial_timeout);
+        let connector = Connector::new(&target, self.settings.dial_timeout).dialed_by(self.dialer);
         #[cfg(feature = "tls")]
         let connector = match client_tls(self.tls, target.is_tls)? {
             Some(tls) => connector.with_tls(tls),

@@ -7,12 +7,12 @@ use tokio::{
 use tunnel_core::TunnelError;
 
 use crate::{
-    net::{MaybeTls, SocketOptions},
+    net::{Dialer, MaybeTls, SocketOptions, Wire},
     upstream::{error, target::Target},
 };
 
 /// One connection to an upstream.
-pub(super) type Io = MaybeTls<TcpStream>;
+pub(super) type Io = MaybeTls<Wire>;
 
 /// How connections to an upstream are made. Clones differ only in what they offer by ALPN.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Connector {
     host: Arc<str>,
     port: u16,
     timeout: Duration,
+    dialer: Option<Dialer>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -40,6 +41,7 @@ impl Connector {
             host: target.host.as_str().into(),
             port: target.port,
             timeout,
+            dialer: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -48,18 +50,29 @@ impl Connector {
     /// Makes a connection, with TLS if it is to have it. Dropping the future gives it up.
     pub(super) async fn connect(&self) -> Result<Io, TunnelError> {
         let deadline = Instant::now() + self.timeout;
-        let stream = dial(&self.host, self.port, deadline)
-            .await
-            .map_err(error::unreachable)?;
-        if let Err(error) = SocketOptions::edge().apply(&stream) {
-            tracing::debug!(%error, "socket options were refused");
-        }
+        let stream = self.dial(deadline).await.map_err(error::unreachable)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             let secured = tls.handshake(&self.host, stream, deadline).await;
             return secured.map_err(error::unreachable);
         }
         Ok(Io::Plain(stream))
+    }
+
+    async fn dial(&self, deadline: Instant) -> io::Result<Wire> {
+        if let Some(dialer) = &self.dialer {
+            return timeout_at(deadline, dialer.dial(&self.host, self.port)).await?;
+        }
+        let stream = dial(&self.host, self.port, deadline).await?;
+        if let Err(error) = SocketOptions::edge().apply(&stream) {
+            tracing::debug!(%error, "socket options were refused");
+        }
+        Ok(Wire::Tcp(stream))
+    }
+
+    /// The same, which dials by this instead of TCP.
+    pub(super) fn dialed_by(self, dialer: Option<Dialer>) -> Self {
+        Self { dialer, ..self }
     }
 }
 
@@ -95,7 +108,7 @@ impl Connector {
 
 #[cfg(feature = "tls")]
 impl Tls {
-    async fn handshake(&self, host: &str, stream: TcpStream, deadline: Instant) -> io::Result<Io> {
+    async fn handshake(&self, host: &str, stream: Wire, deadline: Instant) -> io::Result<Io> {
         use std::sync::atomic::Ordering;
 
         let connecting = self.client.connect(host, self.offered, stream);
