@@ -17,13 +17,15 @@ use crate::ledger::Ledger;
 /// The bytes from `at` on of the body of exchange `id`.
 pub(crate) fn pattern(id: u64, at: u64, len: usize) -> Bytes {
     let skip = (at % 8) as usize;
-    let words = (skip + len).div_ceil(8) as u64;
-    let word = |index: u64| {
-        (id << 32 | index)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .to_be_bytes()
-    };
-    let bytes: Vec<u8> = (at / 8..at / 8 + words).flat_map(word).collect();
+    let mut bytes = vec![0; (skip + len).next_multiple_of(8)];
+    let first = id << 32 | at / 8;
+    for (index, word) in (0..).zip(bytes.chunks_exact_mut(8)) {
+        word.copy_from_slice(
+            &(first + index)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15_u64)
+                .to_be_bytes(),
+        );
+    }
     Bytes::from(bytes).slice(skip..skip + len)
 }
 

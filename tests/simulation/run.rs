@@ -16,7 +16,7 @@ use crate::{
 pub(crate) const WHOLE: Duration = Duration::from_secs(6);
 
 /// How exactly time passes.
-const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(20);
 
 /// What the way from one host to another takes.
 const WAY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(30)];
