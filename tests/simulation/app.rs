@@ -1,5 +1,7 @@
 //! What stands behind the agents.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Body,
@@ -13,6 +15,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     service::TowerToHyperService,
 };
+
+use tokio::time::sleep;
 
 use crate::{
     body::{Check, Checked, pattern},
@@ -34,6 +38,7 @@ async fn answer(ledger: Ledger, request: Request) -> Response {
         ));
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let wait = number(&request, "x-wait").unwrap_or_default();
     ledger.saw(id);
     let last = request.uri().path().rsplit('/').next().unwrap_or_default();
     let (what, kind) = ("the body of request", last.to_owned());
@@ -51,7 +56,10 @@ async fn answer(ledger: Ledger, request: Request) -> Response {
         is_over: false,
     };
     match &*kind {
-        "get" => pattern(id, 0, 700).into_response(),
+        "get" => {
+            sleep(Duration::from_millis(wait)).await;
+            pattern(id, 0, 700).into_response()
+        }
         "echo" => match body.collect().await {
             Ok(whole) => whole.to_bytes().into_response(),
             // Whoever sent it has left, or has been told already.

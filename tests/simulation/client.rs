@@ -92,6 +92,7 @@ impl Client {
                 len: 0,
                 frame: 1,
                 pause: Duration::ZERO,
+                wait: Duration::ZERO,
                 cancel: None,
             };
             let outcome = self.exchange(path, &request).await;
@@ -141,7 +142,8 @@ impl Client {
         let mut builder = http::Request::builder()
             .method(method)
             .header("x-id", request.id)
-            .header("x-len", request.len);
+            .header("x-len", request.len)
+            .header("x-wait", request.wait.as_millis() as u64);
         if request.kind == Kind::Call {
             builder = builder
                 .header("content-type", "application/grpc")

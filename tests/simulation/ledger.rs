@@ -65,8 +65,8 @@ impl Ledger {
     }
 
     pub(crate) fn violation(&self, what: String) {
-        let at = turmoil::sim_elapsed().unwrap_or_default().as_secs_f64();
-        self.lock().violations.push(format!("{at:7.3} s  {what}"));
+        let at = turmoil::sim_elapsed().map(|at| format!("{:7.3} s  ", at.as_secs_f64()));
+        self.lock().violations.push(at.unwrap_or_default() + &what);
     }
 
     /// Notes that nothing comes through between this client and the gateway in this time.

@@ -14,7 +14,11 @@
 //!
 //! The plan depends on the seed alone, so the same faults come at the same simulated times. What the hosts do between them may differ
 //! from run to run by a little, because the product draws random numbers itself (jitter of reconnection, ids), and tokio's `select!`
-//! looks at its branches in random order: a seed that fails may need several runs until it fails again.
+//! looks at its branches in random order: of ten seeds, nine have the same outcome of every request when they run again. One that
+//! fails may need several runs until it fails again.
+//!
+//! The simulated TCP does not send again what a partition has swallowed: a connection that lost something stands still for good, and
+//! only heartbeats, pings and deadlines end it. A host that crashes says FIN, unless a partition swallows that.
 
 mod app;
 mod body;

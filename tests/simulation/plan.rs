@@ -42,6 +42,8 @@ pub(crate) struct Request {
     pub(crate) len: u64,
     pub(crate) frame: usize,
     pub(crate) pause: Duration,
+    /// How long the app waits with its answer to a GET.
+    pub(crate) wait: Duration,
     /// When the client goes away, if it does.
     pub(crate) cancel: Option<Duration>,
 }
@@ -182,6 +184,11 @@ fn request(rng: &mut StdRng, id: u64) -> Request {
     let pauses = matches!(kind, Kind::Stream | Kind::Call) && rng.random_bool(0.7);
     let frame = rng.random_range(1_000..20_000).max(len as usize / 12);
     let pause = if pauses { rng.random_range(10..250) } else { 0 };
+    let wait = if kind == Kind::Get {
+        rng.random_range(0..1_500)
+    } else {
+        0
+    };
     let cancel = rng
         .random_bool(0.1)
         .then(|| Duration::from_millis(rng.random_range(0..1_000)));
@@ -192,6 +199,7 @@ fn request(rng: &mut StdRng, id: u64) -> Request {
         len,
         frame,
         pause: Duration::from_millis(pause),
+        wait: Duration::from_millis(wait),
         cancel,
     }
 }
