@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 pub(crate) fn pattern(id: u64, at: u64, len: usize) -> Bytes {
     let skip = (at % 8) as usize;
     let mut bytes = vec![0; (skip + len).next_multiple_of(8)];
-    let first = id << 32 | at / 8;
+    let first = (id << 32) | (at / 8);
     for (index, word) in (0..).zip(bytes.chunks_exact_mut(8)) {
         word.copy_from_slice(
             &(first + index)

@@ -42,13 +42,16 @@ const IN_TROUBLE: [StatusCode; 4] = [
     StatusCode::REQUEST_TIMEOUT,
 ];
 
+/// A connection for all requests of a client, and when it was made.
+type Shared = (http2::SendRequest<Upload>, Duration);
+
 #[derive(Clone)]
 pub(crate) struct Client {
     name: Arc<str>,
     ledger: Ledger,
     is_http2: bool,
-    /// The connection of HTTP/2, and when it was made.
-    shared: Arc<Mutex<Option<(http2::SendRequest<Upload>, Duration)>>>,
+    /// That of HTTP/2.
+    shared: Arc<Mutex<Option<Shared>>>,
 }
 
 impl Client {

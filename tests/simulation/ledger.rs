@@ -64,9 +64,11 @@ impl Ledger {
             .push(format!("{:7.3} s  {what}", at.as_secs_f64()));
     }
 
-    pub(crate) fn violation(&self, what: String) {
+    pub(crate) fn violation(&self, what: impl AsRef<str>) {
         let at = turmoil::sim_elapsed().map(|at| format!("{:7.3} s  ", at.as_secs_f64()));
-        self.lock().violations.push(at.unwrap_or_default() + &what);
+        self.lock()
+            .violations
+            .push(at.unwrap_or_default() + what.as_ref());
     }
 
     /// Notes that nothing comes through between this client and the gateway in this time.

@@ -129,3 +129,33 @@ impl fmt::Debug for Wire {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_function_is_asked_for_the_connection() {
+        let dialer = Dialer::new(|host, port| async move {
+            let (ours, mut theirs) = duplex(64);
+            theirs.write_all(format!("{host} {port}").as_bytes()).await?;
+            Ok(ours)
+        });
+        let mut wire = dialer.dial("[::1]", 7).await.expect("it has no error");
+        let mut text = String::new();
+        wire.read_to_string(&mut text)
+            .await
+            .expect("the other end is dropped");
+        assert_eq!(text, "::1 7");
+    }
+
+    #[tokio::test]
+    async fn its_error_is_the_error() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let dialer = Dialer::new(move |_, _| async move { Err::<TcpStream, _>(refused()) });
+        let error = dialer.dial("a", 1).await.expect_err("it fails");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
