@@ -128,6 +128,7 @@ impl World<'_> {
             while let Some((_, is_begin, fault)) = script.next_if(|(at, ..)| *at <= self.sim.elapsed()) {
                 self.trouble(fault, is_begin);
             }
+            // What may never go back is looked at here, after each step: the gateway's registry is in `site`.
             if self.sim.step()? && script.peek().is_none() {
                 break;
             }
