@@ -16,6 +16,7 @@ use super::{
 use crate::tls::{ClientTls, ClientTlsBuilder, Identity, Pem};
 use crate::{
     host_name::{HOST_RULE, host_name},
+    net::Dialer,
     runtime::random,
     service_name::is_service_name,
 };
@@ -68,6 +69,7 @@ pub struct AgentBuilder {
     budget: usize,
     backoff: Backoff,
     connect_timeout: Duration,
+    dialer: Option<Dialer>,
     drain: Duration,
     #[cfg(feature = "tls")]
     tls: Option<ClientTlsBuilder>,
@@ -93,6 +95,7 @@ impl AgentBuilder {
             budget: DEFAULT_BUDGET,
             backoff: Backoff::DEFAULT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            dialer: None,
             drain: DEFAULT_DRAIN,
             #[cfg(feature = "tls")]
             tls: None,
@@ -291,6 +294,23 @@ impl AgentBuilder {
         self
     }
 
+    /// Dials by this function instead of TCP; TLS, where the address asks for it, runs over what it gives.
+    ///
+    /// Names are looked up first, by the [`resolver`](Self::resolver): the function is called with an address.
+    ///
+    /// ```
+    /// use tokio::net::TcpStream;
+    /// use tunnel_transport::{Agent, net::Dialer};
+    ///
+    /// // Whatever the address of the gateway is, it is reached by a relay on this machine.
+    /// let relay = Dialer::new(|_address, _port| TcpStream::connect(("127.0.0.1", 9000)));
+    /// let agent = Agent::builder("https://gateway.example:7000").group("web").dialer(relay);
+    /// ```
+    pub fn dialer(mut self, dialer: Dialer) -> Self {
+        self.dialer = Some(dialer);
+        self
+    }
+
     /// How long exchanges may go on when the agent stops; 30 s by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain = timeout;
@@ -353,6 +373,7 @@ impl AgentBuilder {
             budget: CreditBudget::new(self.budget),
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
+            dialer: self.dialer,
             drain: self.drain,
             board: Arc::new(Board::new()),
             configs: Configs::new(self.on_config, self.config_cache),

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -23,7 +24,7 @@ use super::{AgentError, Shared, target::Place};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
     generated::tunnel_service_client::TunnelServiceClient,
-    net::{MaybeTls, SocketOptions, windows},
+    net::{MaybeTls, SocketOptions, Wire, windows},
 };
 
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
@@ -42,7 +43,7 @@ impl Connection {
     pub(super) async fn dial(agent: &Shared, place: &Place) -> Result<Self, AgentError> {
         let origin = &place.target.uri;
         let deadline = Instant::now() + agent.connect_timeout;
-        let dialled = timeout_at(deadline, TcpStream::connect(place.addr)).await;
+        let dialled = timeout_at(deadline, dial(agent, place)).await;
         let stream = dialled
             .map_err(|_| {
                 AgentError::connect(format!(
@@ -53,9 +54,6 @@ impl Connection {
             .map_err(|error| {
                 AgentError::connect(format!("cannot connect to {place}: {error}")).with_source(error)
             })?;
-        if let Err(error) = SocketOptions::tunnel().apply(&stream) {
-            tracing::debug!(%error, "socket options were refused");
-        }
         let stream = secure(agent, place, stream, deadline).await?;
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -100,13 +98,25 @@ impl Connection {
     }
 }
 
+/// Makes the connection itself, by TCP or by what was put in its place.
+async fn dial(agent: &Shared, place: &Place) -> io::Result<Wire> {
+    if let Some(dialer) = &agent.dialer {
+        return dialer.dial(&place.addr.ip().to_string(), place.addr.port()).await;
+    }
+    let stream = TcpStream::connect(place.addr).await?;
+    if let Err(error) = SocketOptions::tunnel().apply(&stream) {
+        tracing::debug!(%error, "socket options were refused");
+    }
+    Ok(Wire::Tcp(stream))
+}
+
 #[cfg(feature = "tls")]
 async fn secure(
     agent: &Shared,
     place: &Place,
-    stream: TcpStream,
+    stream: Wire,
     deadline: Instant,
-) -> Result<MaybeTls<TcpStream>, AgentError> {
+) -> Result<MaybeTls<Wire>, AgentError> {
     let Some(tls) = &place.target.tls else {
         return Ok(MaybeTls::Plain(stream));
     };
@@ -126,12 +136,7 @@ async fn secure(
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(
-    _: &Shared,
-    _: &Place,
-    stream: TcpStream,
-    _: Instant,
-) -> Result<MaybeTls<TcpStream>, AgentError> {
+async fn secure(_: &Shared, _: &Place, stream: Wire, _: Instant) -> Result<MaybeTls<Wire>, AgentError> {
     Ok(MaybeTls::Plain(stream))
 }
 

@@ -51,6 +51,7 @@ use self::{
     target::{Resolver, Target},
     token::TokenSource,
 };
+use crate::net::Dialer;
 
 /// The end that dials the gateway and serves. Cheap to clone; all clones are the same agent.
 #[derive(Clone)]
@@ -61,6 +62,7 @@ struct Shared {
     gateways: Vec<Arc<Target>>,
     resolver: Resolver,
     lookup_interval: Duration,
+    dialer: Option<Dialer>,
     id: AgentId,
     instance: InstanceId,
     groups: Vec<GroupName>,

@@ -3,6 +3,7 @@
 pub mod windows;
 
 mod accept;
+mod dial;
 mod frames;
 mod listen;
 mod maybe_tls;
@@ -10,9 +11,10 @@ mod socket;
 mod upgraded;
 
 pub(crate) use self::{
-    accept::Acceptor, frames::poll_nonempty_frame, maybe_tls::MaybeTls, upgraded::UpgradedIo,
+    accept::Acceptor, dial::Wire, frames::poll_nonempty_frame, maybe_tls::MaybeTls, upgraded::UpgradedIo,
 };
 pub use self::{
+    dial::Dialer,
     listen::{DEFAULT_BACKLOG, Listener, Socket, bind},
     socket::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, SocketOptions},
 };

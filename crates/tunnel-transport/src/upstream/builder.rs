@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use crate::net::Dialer;
 use tunnel_core::balance::{AnyPick, Balancer, LeastPending, Outliers, ZonePreference};
 
 #[cfg(feature = "tls")]
@@ -109,6 +110,7 @@ pub(super) struct Settings {
     pub(super) queue_timeout: Duration,
     pub(super) continue_timeout: Duration,
     pub(super) ping: Option<(Duration, Duration)>,
+    pub(super) dialer: Option<Dialer>,
 }
 
 /// Connections at once, by what they speak.
@@ -172,6 +174,7 @@ impl UpstreamBuilder {
                 queue_timeout: DEFAULT_QUEUE_TIMEOUT,
                 continue_timeout: DEFAULT_CONTINUE_TIMEOUT,
                 ping: None,
+                dialer: None,
             },
         }
     }
@@ -316,6 +319,15 @@ impl UpstreamBuilder {
     /// How long making a connection may take, with the look-up of the name and all of its addresses (default 5 s).
     pub fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.settings.dial_timeout = timeout;
+        self
+    }
+
+    /// Dials by this function instead of TCP or a Unix socket; TLS, where the address asks for it, runs over what it gives.
+    ///
+    /// The function is called with the name or the address of an endpoint, as it was written. A [list](Self::allow) of what may be
+    /// reached is asked about names alone then, since who dials is who looks them up.
+    pub fn dialer(mut self, dialer: Dialer) -> Self {
+        self.settings.dialer = Some(dialer);
         self
     }
 

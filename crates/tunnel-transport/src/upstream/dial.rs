@@ -8,7 +8,7 @@ use tunnel_core::TunnelError;
 
 use crate::{
     Backoff,
-    net::{MaybeTls, SocketOptions},
+    net::{Dialer, MaybeTls, SocketOptions},
     upstream::{
         AllowList, error,
         failures::Failures,
@@ -32,6 +32,7 @@ pub(super) struct Connector {
     /// Whether nobody dials while it had better wait. Where there are others to go to, who chooses sees to it.
     waits: bool,
     open: OpenCount,
+    dialer: Option<Dialer>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -56,6 +57,7 @@ impl Connector {
             failures: Arc::new(Failures::new(None)),
             waits: false,
             open: OpenCount::default(),
+            dialer: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -75,6 +77,25 @@ impl Connector {
     }
 
     async fn dial(&self, deadline: Instant) -> io::Result<Io> {
+        let socket = timeout_at(deadline, self.socket(deadline)).await??;
+        let line = Line::new(socket, &self.open);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.handshake(&self.host, line, deadline).await;
+        }
+        Ok(Io::Plain(line))
+    }
+
+    async fn socket(&self, deadline: Instant) -> io::Result<Kind> {
+        if let Some(dialer) = &self.dialer {
+            let (host, port) = match &self.address {
+                Address::Name(host, port) => (host.to_string(), *port),
+                Address::Socket(address) => (address.ip().to_string(), address.port()),
+                #[cfg(unix)]
+                Address::Unix(path) => (path.display().to_string(), 0),
+            };
+            return Ok(dialer.dial(&host, port).await?.into());
+        }
         let socket = match &self.address {
             Address::Name(host, port) => {
                 let found = timeout_at(deadline, lookup_host((&**host, *port))).await??;
@@ -93,12 +114,7 @@ impl Connector {
         {
             tracing::debug!(%error, "socket options were refused");
         }
-        let line = Line::new(socket, &self.open);
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            return tls.handshake(&self.host, line, deadline).await;
-        }
-        Ok(Io::Plain(line))
+        Ok(socket)
     }
 
     /// Those of the addresses that may be dialled.
@@ -137,6 +153,11 @@ impl Connector {
 
     pub(super) fn failures(&self) -> &Arc<Failures> {
         &self.failures
+    }
+
+    /// The same, which dials by this instead of TCP.
+    pub(super) fn dialed_by(self, dialer: Option<Dialer>) -> Self {
+        Self { dialer, ..self }
     }
 }
 

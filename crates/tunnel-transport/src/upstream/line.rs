@@ -15,20 +15,29 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::net::Socket;
+use crate::net::{Socket, Wire};
 
 /// A connected socket. It counts as an open connection until it is dropped, whoever has it by then.
-#[derive(Debug)]
 pub(crate) struct Line {
     socket: Kind,
     _open: Open,
 }
 
-#[derive(Debug)]
 pub(super) enum Kind {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
+    /// What a [`Dialer`](crate::net::Dialer) has made.
+    Other(Box<dyn Socket>),
+}
+
+impl From<Wire> for Kind {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Tcp(stream) => Self::Tcp(stream),
+            Wire::Other(socket) => Self::Other(socket),
+        }
+    }
 }
 
 /// How many connections are open.
@@ -66,6 +75,10 @@ macro_rules! either {
             Kind::Tcp($io) => $call,
             #[cfg(unix)]
             Kind::Unix($io) => $call,
+            Kind::Other($io) => {
+                let $io = &mut **$io;
+                $call
+            }
         }
     };
 }
@@ -77,6 +90,7 @@ impl Socket for Line {
             // A drop is all that a peer on the same machine can see.
             #[cfg(unix)]
             Kind::Unix(_) => {}
+            Kind::Other(socket) => socket.abort(),
         }
     }
 
@@ -85,6 +99,7 @@ impl Socket for Line {
             Kind::Tcp(stream) => stream.poll_left(cx),
             #[cfg(unix)]
             Kind::Unix(_) => Poll::Pending,
+            Kind::Other(socket) => socket.poll_left(cx),
         }
     }
 }
@@ -117,6 +132,7 @@ impl AsyncWrite for Line {
             Kind::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Kind::Unix(stream) => stream.is_write_vectored(),
+            Kind::Other(socket) => socket.is_write_vectored(),
         }
     }
 

@@ -73,7 +73,8 @@ impl Maker {
     pub(super) fn node(&self, target: Target, endpoint: &UpstreamEndpoint, name: String) -> Arc<Node> {
         let connector = Connector::new(&target, self.settings.dial_timeout)
             .allowed(self.settings.allowed.clone())
-            .counted(self.open.clone());
+            .counted(self.open.clone())
+            .dialed_by(self.settings.dialer.clone());
         #[cfg(feature = "tls")]
         let connector = match &self.tls {
             Some(tls) => connector.with_tls(tls.clone()),
