@@ -92,6 +92,7 @@ pub(crate) async fn agent(site: Site, index: usize, place: Place, ledger: Ledger
         .id(&name)
         .group("app")
         .group(&name)
+        .resolver(|host, port| async move { Ok(vec![(turmoil::lookup(host), port).into()]) })
         .dialer(dialer())
         .lanes(1 + index as u32 % 2)
         .connect_timeout(2 * SECOND)
