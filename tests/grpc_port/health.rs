@@ -88,7 +88,7 @@ async fn a_watch_follows_sessions_and_their_lanes() {
 async fn an_agent_that_is_silent_serves_nobody_until_it_speaks() {
     within_limit(async {
         let heartbeat = Heartbeat {
-            interval: Duration::from_millis(20),
+            interval: Duration::from_millis(200),
             timeout: Duration::from_secs(3_600),
         };
         let gateway = Gateway::builder()
@@ -104,6 +104,7 @@ async fn an_agent_that_is_silent_serves_nobody_until_it_speaks() {
         // It answers no pings, because nobody reads them. It may be silent already.
         while watch.next().await != Ok(NotServing) {}
         session.control.send(message::ping(1)).await;
+        session.lane.send(message::ping(1)).await;
         assert_eq!(watch.next().await, Ok(Serving));
         assert_eq!(watch.next().await, Ok(NotServing));
     })
