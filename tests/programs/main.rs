@@ -13,6 +13,7 @@ mod frozen;
 mod guards;
 mod hosts;
 mod load;
+mod named;
 mod program;
 mod proxy;
 mod pushed;

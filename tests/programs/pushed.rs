@@ -1,15 +1,10 @@
 //! What a gateway pushes to its agents.
 
-use axum::{
-    Router,
-    extract::ws::{WebSocket, WebSocketUpgrade},
-    routing::{any, get as on_get},
-};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tunnel_examples::client::{Socket, tungstenite::Message, websocket};
-use tunnel_tests::{origin::Origin, wait::within_limit};
+use tunnel_examples::client::websocket;
+use tunnel_tests::wait::within_limit;
 
 use crate::{
+    named::{echoes, origin},
     program::{Running, program},
     world::{Files, RunningGateway, TO_WEB, get},
 };
@@ -19,26 +14,6 @@ const TAKEN: &str = "the gateway's configuration is in force";
 /// What a gateway logs then, and when an agent has not.
 const RUNS: &str = "an agent runs its configuration";
 const REFUSES: &str = "an agent refuses its configuration";
-
-async fn origin(name: &'static str) -> Origin {
-    let echo = |mut socket: WebSocket| async move {
-        while let Some(Ok(message)) = socket.recv().await {
-            let _ = socket.send(message).await;
-        }
-    };
-    let app = Router::new()
-        .route(
-            "/socket",
-            any(move |upgrade: WebSocketUpgrade| async move { upgrade.on_upgrade(echo) }),
-        )
-        .fallback(on_get(move || async move { name }));
-    Origin::http1(app).await
-}
-
-async fn echoes(socket: &mut Socket) -> bool {
-    socket.send(Message::text("hello")).await.is_ok()
-        && matches!(socket.next().await, Some(Ok(answer)) if answer == Message::text("hello"))
-}
 
 /// A gateway's file that pushes this to the agents of `web`.
 fn pushing(push: &str) -> String {
@@ -113,11 +88,11 @@ async fn an_agent_goes_by_what_its_gateway_says_and_what_is_open_stays() {
         world.agent.logged(TAKEN, 1).await;
         assert_eq!(world.text("/").await, "one");
         let mut socket = websocket(world.gateway.listen, "/socket").await.unwrap();
-        assert!(echoes(&mut socket).await);
+        assert!(echoes(&mut socket, "hello").await);
 
         world.push(&upstream(&two.uri()), RUNS, 2).await;
         assert_eq!(world.text("/").await, "two");
-        assert!(echoes(&mut socket).await, "it is where it was");
+        assert!(echoes(&mut socket, "hello").await, "it is where it was");
         let routes = format!(
             "  push: {{web: {{routes: [{{path: /a, upstream: {{url: \"{}\"}}}}]}}}}\n",
             one.uri()
@@ -130,7 +105,7 @@ async fn an_agent_goes_by_what_its_gateway_says_and_what_is_open_stays() {
         // Nothing any more.
         world.push("", RUNS, 4).await;
         assert_eq!(world.text("/a").await, "502");
-        assert!(echoes(&mut socket).await, "it is where it was");
+        assert!(echoes(&mut socket, "hello").await, "it is where it was");
     })
     .await;
 }

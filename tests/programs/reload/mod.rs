@@ -6,16 +6,10 @@ mod load;
 mod refused;
 mod watched;
 
-use axum::{
-    Router,
-    extract::ws::{WebSocket, WebSocketUpgrade},
-    routing::{any, get},
-};
-use futures_util::{SinkExt as _, StreamExt as _};
-use tunnel_examples::client::{Socket, tungstenite::Message};
 use tunnel_tests::origin::Origin;
 
 use crate::{
+    named::{echoes, origin},
     program::{Running, program},
     world::{Files, RunningGateway, agent_file, gateway_file},
 };
@@ -26,28 +20,6 @@ const OFTEN: &str = "reload: {interval: 10ms}\n";
 /// What a program logs when a file has taken effect, and when it has not.
 const CHANGED: &str = "the configuration has changed";
 const REFUSED: &str = "nothing is changed";
-
-/// An upstream that says its name, and echoes what WebSockets say.
-async fn origin(name: &'static str) -> Origin {
-    let echo = |mut socket: WebSocket| async move {
-        while let Some(Ok(message)) = socket.recv().await {
-            let _ = socket.send(message).await;
-        }
-    };
-    let app = Router::new()
-        .route(
-            "/socket",
-            any(move |upgrade: WebSocketUpgrade| async move { upgrade.on_upgrade(echo) }),
-        )
-        .fallback(get(move || async move { name }));
-    Origin::http1(app).await
-}
-
-/// Whether the other end of a WebSocket answers.
-async fn echoes(socket: &mut Socket, text: &str) -> bool {
-    socket.send(Message::text(text)).await.is_ok()
-        && matches!(socket.next().await, Some(Ok(answer)) if answer == Message::text(text))
-}
 
 /// A gateway and an agent whose files may change.
 struct World {
