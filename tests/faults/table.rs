@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
+use tokio::net::TcpSocket;
 use tunnel_layers::route::Rule;
-use tunnel_tests::tunnel::{GROUP, Tunnel, group, listener};
+use tunnel_tests::tunnel::{GROUP, Tunnel, closed_port, group};
 use tunnel_transport::Upstream;
 
 use crate::{
@@ -50,7 +51,7 @@ const ROWS: [Row; 6] = [
 ];
 
 /// Rules and agents for every row.
-async fn world() -> World {
+async fn world() -> (World, TcpSocket) {
     let rules = [
         Rule::group("slow", group(GROUP))
             .path_exact("/wait")
@@ -62,11 +63,10 @@ async fn world() -> World {
     let mut world = World::without_agent(Tunnel::builder().rules(rules)).await;
     let router = world.app.router();
     world.tunnel.add_agent(GROUP, router).await;
-    // Nobody listens there any more.
-    let refusing = listener().await.local_addr().expect("bound");
-    let upstream = Upstream::http1(format!("http://{refusing}")).expect("an address of our own");
+    let (port, closed) = closed_port();
+    let upstream = Upstream::http1(format!("http://{closed}")).expect("an address of our own");
     world.tunnel.add_agent("dead", upstream).await;
-    world
+    (world, port)
 }
 
 fn request(row: &Row) -> Request<()> {
@@ -90,7 +90,7 @@ fn assert_named(row: &Row, headers: &HeaderMap) {
 #[tokio::test]
 async fn a_fault_is_a_problem_document() {
     within(async {
-        let world = world().await;
+        let (world, _port) = world().await;
         let mut client = H2::connect(world.addr()).await;
         for row in &ROWS {
             let (response, _) = client.open(request(row), true).await;
@@ -120,7 +120,7 @@ async fn a_fault_is_a_problem_document() {
 #[tokio::test]
 async fn a_fault_is_a_grpc_status_in_trailers_only() {
     within(async {
-        let world = world().await;
+        let (world, _port) = world().await;
         let mut client = H2::connect(world.addr()).await;
         for row in &ROWS {
             let mut request = request(row);

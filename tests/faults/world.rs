@@ -18,7 +18,7 @@ use tunnel_layers::{
     trace_id::TraceIdLayer,
     upgrade::UpgradeLayer,
 };
-use tunnel_tests::tunnel::{GROUP, Tunnel, TunnelBuilder, group, listener};
+use tunnel_tests::tunnel::{APART, GROUP, Tunnel, TunnelBuilder, group, listener};
 use tunnel_transport::{
     Agent, AgentBuilder, AgentService, Backoff, Gateway, Upstream,
     entry::{Entry, RequestBody},
@@ -171,8 +171,7 @@ impl Site {
     /// Starts one on these ports; 0 lets the system choose.
     pub(crate) fn start(ports: [u16; 2], make: impl FnOnce(&Gateway) -> Stack) -> Self {
         let gateway = Gateway::builder().open_to_any_agent().build();
-        let [outside, agents] =
-            ports.map(|port| bind(([127, 0, 0, 1], port).into(), 64).expect("the port is free"));
+        let [outside, agents] = ports.map(|port| bind((APART, port).into(), 64).expect("the port is free"));
         let [addr, agents_addr] = [&outside, &agents].map(|listener| listener.local_addr().expect("bound"));
         let (stop, mut serve) = (CancellationToken::new(), JoinSet::new());
         let entry = Entry::new().serve(outside, make(&gateway));

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use tunnel_tests::{
     client::{Client, Version},
     origin::{self, Origin},
+    tunnel::closed_port,
     wait::within_limit,
     websocket::{Frame, echo, handshake, open},
 };
@@ -155,9 +156,7 @@ async fn the_file_changes_while_the_gateway_proxies() {
 #[tokio::test]
 async fn an_agent_balances_over_endpoints_and_leaves_out_the_dead() {
     let (one, two) = (named("one").await, named("two").await);
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let gone = dead.local_addr().expect("it is bound");
-    drop(dead);
+    let (_port, gone) = closed_port();
     let upstream = format!(
         "{{endpoints: [\"http://{gone}\", \"{}\", \"{}\"], balance: round-robin}}",
         one.uri(),

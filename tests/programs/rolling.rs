@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::any};
-use tunnel_tests::{origin::Origin, wait::within_limit};
+use tunnel_tests::{origin::Origin, tunnel::APART, wait::within_limit};
 
 use crate::{
     load::{ANSWER, Load},
@@ -97,7 +97,7 @@ fn file_of(files: &Files, name: &str, ports: [SocketAddr; 2]) -> String {
 #[tokio::test]
 async fn gateways_are_restarted_one_by_one() {
     let files = Files::new();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from((APART, 0));
     let names = ["one.yaml", "two.yaml"];
     let [one, two] = names.map(|name| file_of(&files, name, [any, any]));
     let _ = program("gateway", &[]);

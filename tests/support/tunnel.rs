@@ -3,13 +3,16 @@
 use std::{
     convert::Infallible,
     future::{IntoFuture as _, poll_fn},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceBuilder};
 use tunnel_core::{Agents as _, BoxError, GroupName, Session, Settings};
@@ -244,6 +247,26 @@ pub async fn listener() -> TcpListener {
     TcpListener::bind(("127.0.0.1", 0))
         .await
         .expect("loopback has a free port")
+}
+
+/// A loopback address that no other test listens or dials at, unlike 127.0.0.1: a port of it that somebody gave up is still free when it
+/// wants it back.
+pub const APART: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+
+/// An address that refuses connections for as long as the socket is kept: it is bound, so that nobody else gets the port, and does not
+/// listen.
+///
+/// # Panics
+///
+/// If the loopback has no free port.
+#[must_use]
+pub fn closed_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("loopback has a free port");
+    let addr = socket.local_addr().expect("a bound socket has an address");
+    (socket, addr)
 }
 
 /// Where it listens.

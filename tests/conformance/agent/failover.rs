@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
 use tunnel_tests::{
     raw::{
         RawGateway, RawGatewaySession, consent,
         message::{self},
     },
+    tunnel::closed_port,
     wait::{closed, eventually, within_limit},
 };
 use tunnel_transport::{
@@ -258,9 +258,8 @@ async fn an_agent_that_one_gateway_refuses_serves_the_others_and_ends_when_there
         actor.finish().await;
 
         // Nobody listens at the third.
-        let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}", nobody.local_addr().expect("bound"));
-        drop(nobody);
+        let (_port, nobody) = closed_port();
+        let url = format!("http://{nobody}");
         let actor = Actor::of(builder(&first).gateway(second.url()).gateway(url), echo());
         refuse(&first).await;
         refuse(&second).await;

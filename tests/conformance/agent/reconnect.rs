@@ -7,6 +7,7 @@ use tunnel_tests::{
         RawGateway, consent,
         message::{self, Draft, http_chunk, http_request, http_response, new_id, ping, reset},
     },
+    tunnel::APART,
     wait::{closed, within_limit},
 };
 use tunnel_transport::wire::{StreamOpenResponse, error_message::Code};
@@ -16,7 +17,7 @@ use super::actor::{Actor, echo, round_trip};
 #[tokio::test]
 async fn an_agent_comes_back_when_the_gateway_does() {
     within_limit(async {
-        let gateway = RawGateway::bind();
+        let gateway = RawGateway::bind_to((APART, 0).into());
         let addr = gateway.addr();
         let actor = Actor::at(&gateway, echo());
         let mut session = gateway.accept_session().await;

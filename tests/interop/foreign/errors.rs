@@ -2,9 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
 use tunnel_layers::route::Rule;
-use tunnel_tests::tunnel::{GROUP, Tunnel, address, group};
+use tunnel_tests::tunnel::{GROUP, Tunnel, closed_port, group};
 use tunnel_transport::Upstream;
 
 use super::python::{Python, Script};
@@ -66,7 +65,9 @@ async fn cause(python: &Python, fault: Fault) -> String {
             Outcome::start(python, tunnel.addr, "unary").end().await
         }
         Fault::RefusedUpstream => {
-            let tunnel = Tunnel::serve(refusing().await).await;
+            let (_port, closed) = closed_port();
+            let upstream = Upstream::h2c(format!("http://{closed}")).expect("an address");
+            let tunnel = Tunnel::serve(upstream).await;
             Outcome::start(python, tunnel.addr, "unary").end().await
         }
         Fault::LargeHead => {
@@ -90,14 +91,6 @@ async fn cause(python: &Python, fault: Fault) -> String {
             outcome.end().await
         }
     }
-}
-
-/// An upstream at a port where nobody listens.
-async fn refusing() -> Upstream {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-    let addr = address(&listener);
-    drop(listener);
-    Upstream::h2c(format!("http://{addr}")).expect("an address")
 }
 
 /// A rule's timeout passes.

@@ -9,8 +9,7 @@ fn get_error(outcome: Result<Response<UpstreamBody>, TunnelError>) -> (Cause, Se
 #[tokio::test]
 async fn an_upstream_that_is_not_there() {
     for protocol in BOTH {
-        let (listener, addr) = listen();
-        drop(listener);
+        let (_port, addr) = closed_port();
         let upstream = to(addr, protocol).build().unwrap();
         let tasks = [(); 5].map(|()| tokio::spawn(upstream.clone().oneshot(get())));
         for task in tasks {

@@ -85,8 +85,7 @@ async fn a_status_says_whether_an_endpoint_is_well() {
 
 #[tokio::test]
 async fn one_that_is_not_there_gets_nothing_even_as_the_first() {
-    let (listener, gone) = listen();
-    drop(listener);
+    let (_port, gone) = closed_port();
     let origin = Origin::start(|_| async { Ok(Response::new(body("ok"))) });
     let upstream = to(gone, UpstreamProtocol::Http1)
         .endpoint(UpstreamEndpoint::new(format!("http://{}", origin.addr)))

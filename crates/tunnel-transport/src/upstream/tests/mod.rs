@@ -30,7 +30,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 use tower::ServiceExt;
@@ -103,6 +103,15 @@ fn listen() -> (TcpListener, SocketAddr) {
     let listener = bind(([127, 0, 0, 1], 0).into(), 128).expect("a port is free");
     let addr = listener.local_addr().expect("bound");
     (listener, addr)
+}
+
+/// An address that refuses connections for as long as the socket is kept: it is bound, so that nobody else gets the port, and does not
+/// listen.
+fn closed_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port is free");
+    let addr = socket.local_addr().expect("bound");
+    (socket, addr)
 }
 
 fn body(text: impl Into<Bytes>) -> TestBody {

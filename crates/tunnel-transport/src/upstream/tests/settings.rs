@@ -250,8 +250,7 @@ async fn dropping_the_last_clone_closes_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn the_only_endpoint_is_let_be_where_that_is_set() {
-    let (listener, addr) = listen();
-    drop(listener);
+    let (_port, addr) = closed_port();
     let backoff = Backoff {
         first: Duration::from_secs(100),
         cap: Duration::from_secs(100),

@@ -22,10 +22,9 @@ fn endpoint(origin: &Origin) -> UpstreamEndpoint {
 }
 
 /// One that nobody listens at.
-fn dead() -> UpstreamEndpoint {
-    let (listener, addr) = listen();
-    drop(listener);
-    UpstreamEndpoint::new(format!("http://{addr}"))
+fn dead() -> (TcpSocket, UpstreamEndpoint) {
+    let (port, addr) = closed_port();
+    (port, UpstreamEndpoint::new(format!("http://{addr}")))
 }
 
 fn round_robin() -> RoundRobin {
@@ -128,7 +127,8 @@ async fn a_key_comes_to_the_same_endpoint() {
 async fn an_endpoint_that_cannot_be_reached_costs_no_request() {
     for protocol in BOTH {
         let living = named("living");
-        let upstream = Upstream::balanced([dead(), endpoint(&living)])
+        let (_port, dead) = dead();
+        let upstream = Upstream::balanced([dead, endpoint(&living)])
             .policy(PickFirst)
             .protocol(protocol)
             .build()
@@ -144,7 +144,8 @@ async fn an_endpoint_that_cannot_be_reached_costs_no_request() {
 async fn an_upgrade_goes_to_the_endpoint_that_is_there() {
     let (listener, addr) = listen();
     let living = UpstreamEndpoint::new(format!("http://{addr}"));
-    let upstream = Upstream::balanced([dead(), living])
+    let (_port, dead) = dead();
+    let upstream = Upstream::balanced([dead, living])
         .policy(PickFirst)
         .build()
         .unwrap();
@@ -243,7 +244,8 @@ async fn a_call_that_ends_unavailable_counts_as_failed() {
         consecutive_failures: 1,
         ..Outliers::default()
     };
-    let upstream = Upstream::balanced([endpoint(&origin), dead()])
+    let (_port, dead) = dead();
+    let upstream = Upstream::balanced([endpoint(&origin), dead])
         .policy(PickFirst)
         .protocol(UpstreamProtocol::H2c)
         .outliers(Some(outliers))

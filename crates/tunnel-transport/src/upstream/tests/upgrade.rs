@@ -218,6 +218,8 @@ async fn errors_are_those_of_plain_requests() {
     let (response, ()) = soon(async { tokio::join!(upstream.clone().oneshot(asking().1), serve) }).await;
     let error = response.unwrap_err();
     assert_eq!((error.cause(), error.sent()), (Cause::Upstream, Sent::Yes));
+    let (_port, closed) = closed_port();
+    let upstream = to(closed, UpstreamProtocol::Http1).build().unwrap();
     let error = soon(upstream.oneshot(asking().1)).await.unwrap_err();
     assert_eq!((error.cause(), error.sent()), (Cause::Upstream, Sent::No));
 }
