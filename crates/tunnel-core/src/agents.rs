@@ -112,3 +112,18 @@ pub trait Hub {
     /// The innermost service.
     fn transport(&self) -> Self::Transport;
 }
+
+/// What a stack needs of an agent at its two ends, to send requests to the agent's gateways: whom to choose from, and what writes
+/// the messages. The agent implements it, so that layers can offer whole stacks without knowing it.
+pub trait Uplinks {
+    /// The sessions that the agent has with its gateways: members of whatever group is asked for.
+    type Sessions: Agents;
+    /// The innermost service.
+    type Transport;
+
+    /// The sessions that the agent has with its gateways.
+    fn uplinks(&self) -> Self::Sessions;
+
+    /// The innermost service.
+    fn transport(&self) -> Self::Transport;
+}
