@@ -16,8 +16,8 @@ use super::AgentService;
 /// Tasks that wait for something to do, at most. Each keeps about 2 KiB.
 const MAX_IDLE: usize = 64;
 
-/// The tasks of one agent. When this drops, those that wait end at once, and the others when their exchange ends.
-pub(super) struct Workers<S> {
+/// The tasks of one agent, or those that serve what one agent opens at a gateway. When this drops, those that wait end at once, and the others when their exchange ends.
+pub(crate) struct Workers<S> {
     service: S,
     idle: Arc<Idle>,
 }
@@ -37,7 +37,7 @@ struct State {
 }
 
 impl<S: AgentService> Workers<S> {
-    pub(super) fn new(service: S) -> Self {
+    pub(crate) fn new(service: S) -> Self {
         Self {
             service,
             idle: Arc::new(Idle(Mutex::new(Some(Vec::new())))),
@@ -45,7 +45,7 @@ impl<S: AgentService> Workers<S> {
     }
 
     /// Has an exchange served, by a task that waits or by a new one. Never waits itself.
-    pub(super) fn serve(&self, mut accepted: Accepted) {
+    pub(crate) fn serve(&self, mut accepted: Accepted) {
         while let Some(desk) = self.idle.pop() {
             match desk.put(accepted) {
                 None => return,

@@ -1,0 +1,93 @@
+//! What happens when somebody leaves.
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use http::{Method, Request, header};
+use tower::ServiceExt as _;
+use tunnel_core::{Cause, TunnelError};
+use tunnel_layers::target::ClientExt as _;
+use tunnel_tests::wait::{eventually, within_limit};
+use tunnel_transport::Agent;
+
+use crate::world::{World, ask, call, request};
+
+fn stuck() -> Request<Body> {
+    let mut stuck = request("/stuck", Body::empty());
+    *stuck.method_mut() = Method::GET;
+    stuck
+}
+
+#[tokio::test]
+async fn who_asks_and_leaves_frees_whoever_answers() {
+    within_limit(async {
+        let world = World::new().await;
+        let asking = tokio::spawn(world.edge.client().oneshot(stuck()));
+        eventually(|| world.stuck.load(Ordering::SeqCst) == 1).await;
+        asking.abort();
+        eventually(|| world.stuck.load(Ordering::SeqCst) == 0).await;
+        world.settled().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_fails_what_was_asked_and_frees_whoever_answers() {
+    within_limit(async {
+        let world = World::new().await;
+        let asking = tokio::spawn(world.edge.client().oneshot(stuck()));
+        eventually(|| world.stuck.load(Ordering::SeqCst) == 1).await;
+        let edge = world.tunnel.sessions(crate::world::EDGE).remove(0);
+        edge.close(&TunnelError::new(
+            Cause::AgentLost,
+            tunnel_core::Initiator::Tunnel,
+            "a test",
+        ));
+        let answer = asking.await.expect("no panic").expect("it never fails");
+        assert_eq!(answer.status(), 502);
+        assert_eq!(answer.headers()["x-tunnel-error"], "agent-lost");
+        eventually(|| world.stuck.load(Ordering::SeqCst) == 0).await;
+        assert_eq!(edge.pending(), 0);
+        // The agent connects again, and asks again.
+        eventually(|| world.edge.sessions().iter().any(|session| session.is_available())).await;
+        world.edge.connected().await;
+        world.settled().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_without_a_session_waits_for_none() {
+    within_limit(async {
+        let agent = Agent::builder("http://127.0.0.1:9")
+            .group("edge")
+            .build()
+            .expect("an agent");
+        let answer = ask(&agent, request("/any", Body::empty())).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.headers["x-tunnel-error"], "no-agent");
+        assert!(answer.headers.contains_key(header::RETRY_AFTER));
+        let answer = ask(&agent, call()).await;
+        assert_eq!(answer.headers["grpc-status"], "14");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_drains_takes_nothing_new_and_finishes_what_was_asked() {
+    within_limit(async {
+        let world = World::new().await;
+        let (mut feed, fed) = tunnel_tests::body::fed();
+        let asked = world.edge.client().oneshot(request("/any", fed)).await;
+        let mut asked = asked.expect("it never fails").into_body();
+        let session = world.edge.sessions().remove(0);
+        session.drain();
+        assert_eq!(ask(&world.edge, request("/any", Body::empty())).await.status, 503);
+        feed.send_data("still here".into()).await.expect("it is read");
+        assert_eq!(tunnel_tests::body::next(&mut asked).await, "still here");
+        drop(feed);
+        assert!(tunnel_tests::body::whole(asked).await.is_empty());
+        world.settled().await;
+    })
+    .await;
+}

@@ -1,0 +1,6 @@
+//! The other direction: what agents ask of their gateway.
+
+mod leaving;
+mod rights;
+mod through;
+mod world;
