@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
-//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`. It connects again by itself whenever the
+//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it if the file has
+//! `listen`: what comes there goes to the gateway. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -19,6 +20,7 @@
 use std::{convert::Infallible, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
@@ -26,7 +28,8 @@ use tunnel_examples::{
     config::AgentConfig,
     program::{self, Options},
 };
-use tunnel_transport::files::Files;
+use tunnel_layers::target::ClientExt as _;
+use tunnel_transport::{entry::Entry, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -50,19 +53,37 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
+    let local = config.listen.map(program::listen).transpose()?;
+    let local_addr = local.as_ref().map(TcpListener::local_addr).transpose()?;
     let reloads =
         Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
     let serve = agent
         .serve(routing.service())
         .with_graceful_shutdown(shutdown.clone().asked());
+    // What those who are with the agent ask goes to its gateways.
+    let local = local.map(|port| {
+        let serve = Entry::new().serve(port, agent.client());
+        tokio::spawn(
+            serve
+                .with_graceful_shutdown(shutdown.clone().asked())
+                .into_future(),
+        )
+    });
     let announce = async {
         agent.connected().await;
-        println!("ready agent={} gateway={}", agent.id(), gateway);
+        match local_addr {
+            Some(addr) => println!("ready agent={} gateway={gateway} listen={addr}", agent.id()),
+            None => println!("ready agent={} gateway={gateway}", agent.id()),
+        }
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = serve.into_future() => {
             served?;
+            // Its exchanges are over by now, but what was answered may not be written yet.
+            if let Some(local) = local {
+                local.await?;
+            }
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }

@@ -1,6 +1,6 @@
 //! An agent's file.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::{
     Changes, ConfigError, Surroundings,
     document::Document,
     error::Checker,
+    gateway::parse_address,
     pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
@@ -39,6 +40,8 @@ pub struct AgentConfig {
     pub upstreams: Upstreams,
     /// Who answers, with what the gateway has pushed.
     pub routing: Routing,
+    /// Where those who are with the agent ask its gateways, if anywhere.
+    pub listen: Option<SocketAddr>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -72,6 +75,7 @@ struct RawAgent {
     upstream: Option<Spanned<RawUpstream>>,
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
+    listen: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +127,7 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
+    "listen",
 ];
 
 impl AgentConfig {
@@ -203,6 +208,10 @@ impl RawAgent {
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
         let settings = self.settings(checker);
         let upstreams = self.upstreams(around, checker);
+        let listen = match &self.listen {
+            Some(listen) => parse_address(&listen.value, listen.referenced, checker).map(Some),
+            None => Some(None),
+        };
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -257,6 +266,7 @@ impl RawAgent {
                 .collect(),
             upstreams,
             routing,
+            listen: listen?,
             reload: self.reload.interval(),
             document: Document::default(),
         })
@@ -348,7 +358,7 @@ impl RawAgent {
     }
 
     fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        if self.upstream.is_none() && self.pushed.is_none() {
+        if self.upstream.is_none() && self.pushed.is_none() && self.listen.is_none() {
             checker.wrong(
                 Location::UNKNOWN,
                 "the key `upstream` is missing: write `upstream:` with the key `url`, or `pushed:` to get them from the gateway",
@@ -440,6 +450,10 @@ impl fmt::Display for AgentConfig {
             "gateway {}, groups {groups}, upstreams {}",
             self.gateway,
             self.upstreams.count()
-        )
+        )?;
+        match self.listen {
+            Some(listen) => write!(f, ", listen {listen}"),
+            None => Ok(()),
+        }
     }
 }

@@ -151,7 +151,6 @@ pub(super) fn check(
             listeners
         });
     }
-    rules::check_ids(ports.iter().flat_map(Port::rules), checker);
     (listeners, uses)
 }
 

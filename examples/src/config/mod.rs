@@ -7,6 +7,7 @@
 mod agent;
 mod auth;
 mod balance;
+mod calls;
 mod concurrency;
 mod document;
 mod error;
@@ -53,6 +54,7 @@ pub(crate) use self::pushed::Pushed;
 pub use self::{
     agent::AgentConfig,
     balance::Balance,
+    calls::Calls,
     document::Changes,
     error::ConfigError,
     gateway::{Access, GatewayConfig},
