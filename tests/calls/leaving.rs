@@ -5,10 +5,15 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use http::{Method, Request, header};
 use tower::ServiceExt as _;
-use tunnel_core::{Cause, TunnelError};
+use tunnel_core::{Cause, Initiator, TunnelError};
 use tunnel_layers::target::ClientExt as _;
-use tunnel_tests::wait::{eventually, within_limit};
-use tunnel_transport::Agent;
+use tunnel_tests::{
+    client::Version,
+    tunnel::{GROUP, address, listener},
+    wait::{eventually, within_limit},
+    websocket::{Frame, handshake, open},
+};
+use tunnel_transport::{Agent, entry::Entry};
 
 use crate::world::{World, ask, call, request};
 
@@ -16,6 +21,10 @@ fn stuck() -> Request<Body> {
     let mut stuck = request("/stuck", Body::empty());
     *stuck.method_mut() = Method::GET;
     stuck
+}
+
+fn lost() -> TunnelError {
+    TunnelError::new(Cause::AgentLost, Initiator::Tunnel, "a test")
 }
 
 #[tokio::test]
@@ -38,11 +47,7 @@ async fn a_session_that_is_lost_fails_what_was_asked_and_frees_whoever_answers()
         let asking = tokio::spawn(world.edge.client().oneshot(stuck()));
         eventually(|| world.stuck.load(Ordering::SeqCst) == 1).await;
         let edge = world.tunnel.sessions(crate::world::EDGE).remove(0);
-        edge.close(&TunnelError::new(
-            Cause::AgentLost,
-            tunnel_core::Initiator::Tunnel,
-            "a test",
-        ));
+        edge.close(&lost());
         let answer = asking.await.expect("no panic").expect("it never fails");
         assert_eq!(answer.status(), 502);
         assert_eq!(answer.headers()["x-tunnel-error"], "agent-lost");
@@ -88,6 +93,27 @@ async fn a_session_that_drains_takes_nothing_new_and_finishes_what_was_asked() {
         drop(feed);
         assert!(tunnel_tests::body::whole(asked).await.is_empty());
         world.settled().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_websocket_breaks_off_with_the_session_of_whoever_answers() {
+    within_limit(async {
+        let world = World::new().await;
+        let local = listener().await;
+        let addr = address(&local);
+        let serving = tokio::spawn(Entry::new().serve(local, world.edge.client()).into_future());
+        let (_, mut socket) = open(Version::Http1, addr, handshake("/ws")).await.upgraded();
+        socket.send(&Frame::text("ping")).await;
+        assert_eq!(socket.recv().await, Frame::text("ping"));
+        let app = world.tunnel.sessions(GROUP).remove(0);
+        app.close(&lost());
+        // The gateway, to whom the agent is a client, says why.
+        assert_eq!(socket.recv().await.code(), Some(1012));
+        drop(socket);
+        world.settled().await;
+        serving.abort();
     })
     .await;
 }

@@ -66,7 +66,7 @@ impl World {
     /// The same, but that the gateway does not serve what agents ask.
     pub(crate) async fn refusing() -> Self {
         let tokens = TOKENS.iter().fold(AgentTokens::new(), |tokens, (name, secret)| {
-            let tokens = tokens.token(*name, *secret, AllowedGroups::All);
+            let tokens = tokens.token(name, secret, AllowedGroups::All);
             tokens.expect("a token")
         });
         let gateway = Gateway::builder().agent_auth(tokens);
@@ -230,11 +230,7 @@ pub(crate) fn call() -> Request<Body> {
 pub(crate) async fn ask(agent: &Agent, request: Request<Body>) -> Answer {
     let answer = agent.client().oneshot(request).await.expect("it never fails");
     let (head, body) = answer.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_err(Into::<BoxError>::into)
-        .expect("a whole body");
+    let body = body.collect().await.expect("a whole body");
     let trailers = body.trailers().cloned();
     Answer {
         status: head.status,

@@ -37,7 +37,7 @@ pub struct GroupChannel<A, T>(Stack<A, T>);
 pub trait GroupExt: Hub {
     /// The group with this name, as a service: `BillingClient::new(gateway.group("billing".parse()?))`.
     fn group(&self, name: GroupName) -> GroupChannel<Self::Agents, Self::Transport> {
-        GroupChannel::new(TargetLayer::group(name), self.agents(), self.transport())
+        GroupChannel::new(name, self.agents(), self.transport())
     }
 }
 
@@ -58,7 +58,7 @@ pub trait ClientExt: Uplinks {
     /// Never: [`GATEWAY`] is a name.
     fn client(&self) -> GroupChannel<Self::Sessions, Self::Transport> {
         let name = GATEWAY.parse().expect("a constant that is a name");
-        GroupChannel::new(TargetLayer::group(name), self.uplinks(), self.transport())
+        GroupChannel::new(name, self.uplinks(), self.transport())
     }
 }
 
@@ -68,12 +68,12 @@ impl<U: Uplinks> ClientExt for U {}
 pub const GATEWAY: &str = "gateway";
 
 impl<A: Agents, T> GroupChannel<A, T> {
-    fn new(target: TargetLayer, agents: A, transport: T) -> Self {
+    fn new(group: GroupName, agents: A, transport: T) -> Self {
         let balanced = BalanceLayer::new(agents, LeastPending::new()).layer(
             UpgradeLayer::new().layer(ChunkLayer::new().layer(CorrelateLayer::new().layer(transport))),
         );
         let stack = RescueLayer::new().layer(DeadlineLayer::new().layer(balanced));
-        Self(target.layer(stack))
+        Self(TargetLayer::group(group).layer(stack))
     }
 }
 
