@@ -1,5 +1,6 @@
 //! The other direction: what agents ask of their gateway.
 
+mod circles;
 mod leaving;
 mod rights;
 mod through;

@@ -12,7 +12,7 @@ use axum::{
     response::Response as AppResponse,
     routing::{any, get},
 };
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Service, ServiceBuilder, ServiceExt as _};
 use tunnel_core::{BoxError, TunnelBody};
@@ -38,10 +38,11 @@ use tunnel_transport::{Agent, AgentTokens, AllowedGroups, Gateway};
 /// The group of agents that ask.
 pub(crate) const EDGE: &str = "edge";
 
-const TOKENS: [(&str, &str); 3] = [
+const TOKENS: [(&str, &str); 4] = [
     ("app", "the-token-of-the-app"),
     ("edge", "the-token-of-the-edge"),
     ("other", "the-token-of-another"),
+    ("circle", "the-token-of-a-circle"),
 ];
 
 /// The header in which the app is told who asks.
@@ -65,11 +66,7 @@ impl World {
 
     /// The same, but that the gateway does not serve what agents ask.
     pub(crate) async fn refusing() -> Self {
-        let tokens = TOKENS.iter().fold(AgentTokens::new(), |tokens, (name, secret)| {
-            let tokens = tokens.token(name, secret, AllowedGroups::All);
-            tokens.expect("a token")
-        });
-        let gateway = Gateway::builder().agent_auth(tokens);
+        let gateway = Gateway::builder().agent_auth(tokens_without("nobody"));
         let rules = [
             Rule::group("to-edge", group(EDGE)).path_prefix("/edge"),
             Rule::group("to-app", group(GROUP)),
@@ -87,6 +84,12 @@ impl World {
     /// Another agent, which may not ask everything.
     pub(crate) async fn other(&mut self) -> Agent {
         Self::agent(&mut self.tunnel, "other", TOKENS[2].1).await
+    }
+
+    /// An agent of the group to which everything below `/circle` goes; it does not run yet.
+    pub(crate) fn circle(&self) -> Agent {
+        let agent = self.tunnel.agent("circle").token(TOKENS[3].1);
+        agent.build().expect("an agent")
     }
 
     async fn agent(tunnel: &mut Tunnel, group: &str, token: &str) -> Agent {
@@ -124,11 +127,12 @@ fn calls(
 + use<> {
     let rules = [
         Rule::group("for-all", group(GROUP)).path_prefix("/open"),
+        Rule::group("circle", group("circle")).path_prefix("/circle"),
         Rule::group("for-edge", group(GROUP)).policy("edge"),
     ];
     let policies = Policies::new([
         ("any", AgentCallers::any().boxed()),
-        ("edge", AgentCallers::any().named("edge").boxed()),
+        ("edge", AgentCallers::only().named("edge").boxed()),
     ]);
     let policies = policies.expect("two policies").default_policy("any");
     let auth = AuthLayer::policies(policies.expect("it is there"));
@@ -170,7 +174,7 @@ fn app(stuck: Arc<AtomicUsize>) -> Router {
         .route("/pkg.Echo/Call", any(grpc))
         .fallback(async |request: AppRequest| {
             let mut response = AppResponse::new(Body::empty());
-            let fields = [CALLER, "x-forwarded-for", "host"];
+            let fields = [CALLER, "x-forwarded-for", "x-tunnel-hops", "host"];
             for name in fields {
                 if let Some(value) = request.headers().get(name) {
                     let name = format!("saw-{name}").parse::<http::HeaderName>().expect("a name");
@@ -213,6 +217,22 @@ impl Drop for Stuck {
 pub(crate) fn request(path: &str, body: Body) -> Request<Body> {
     let request = Request::post(path).header(header::HOST, "app.internal");
     request.body(body).expect("a request")
+}
+
+/// A request that nobody answers.
+pub(crate) fn stuck() -> Request<Body> {
+    let mut stuck = request("/stuck", Body::empty());
+    *stuck.method_mut() = Method::GET;
+    stuck
+}
+
+/// The credentials of all agents but of those with this name.
+pub(crate) fn tokens_without(gone: &str) -> AgentTokens {
+    let left = TOKENS.iter().filter(|(name, _)| *name != gone);
+    left.fold(AgentTokens::new(), |tokens, (name, secret)| {
+        let tokens = tokens.token(name, secret, AllowedGroups::All);
+        tokens.expect("a token")
+    })
 }
 
 /// A call of gRPC.
