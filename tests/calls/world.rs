@@ -1,8 +1,11 @@
 //! A gateway that serves what its agents ask, by rules of its own, through an app that another agent has.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -15,13 +18,16 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Service, ServiceBuilder, ServiceExt as _};
-use tunnel_core::{BoxError, TunnelBody};
+use tunnel_core::{BoxError, Settings, TunnelBody};
 use tunnel_layers::{
     auth::{AgentCallers, AuthLayer, Authenticator as _, Policies},
     balance::{BalanceLayer, LeastPending},
     chunk::ChunkLayer,
+    concurrency::ConcurrencyLayer,
     correlate::CorrelateLayer,
     deadline::DeadlineLayer,
+    key::ByPrincipal,
+    rate_limit::RateLimitLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
     target::ClientExt as _,
@@ -38,11 +44,12 @@ use tunnel_transport::{Agent, AgentTokens, AllowedGroups, Gateway};
 /// The group of agents that ask.
 pub(crate) const EDGE: &str = "edge";
 
-const TOKENS: [(&str, &str); 4] = [
+const TOKENS: [(&str, &str); 5] = [
     ("app", "the-token-of-the-app"),
     ("edge", "the-token-of-the-edge"),
     ("other", "the-token-of-another"),
     ("circle", "the-token-of-a-circle"),
+    ("greeter", "the-token-of-the-greeter"),
 ];
 
 /// The header in which the app is told who asks.
@@ -59,14 +66,25 @@ pub(crate) struct World {
 impl World {
     /// Everything is connected, and the gateway serves what agents ask.
     pub(crate) async fn new() -> Self {
-        let world = Self::refusing().await;
+        Self::with(Settings::default()).await
+    }
+
+    /// The same, with these settings of the gateway's sessions.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let world = Self::start(settings).await;
         world.serve_calls();
         world
     }
 
     /// The same, but that the gateway does not serve what agents ask.
     pub(crate) async fn refusing() -> Self {
-        let gateway = Gateway::builder().agent_auth(tokens_without("nobody"));
+        Self::start(Settings::default()).await
+    }
+
+    async fn start(settings: Settings) -> Self {
+        let gateway = Gateway::builder()
+            .agent_auth(tokens_without("nobody"))
+            .settings(settings);
         let rules = [
             Rule::group("to-edge", group(EDGE)).path_prefix("/edge"),
             Rule::group("to-app", group(GROUP)),
@@ -92,6 +110,12 @@ impl World {
         agent.build().expect("an agent")
     }
 
+    /// An agent of the group to which calls of the greeter go; it does not run yet.
+    pub(crate) fn greeter(&self) -> Agent {
+        let agent = self.tunnel.agent("greeter").token(TOKENS[4].1);
+        agent.build().expect("an agent")
+    }
+
     async fn agent(tunnel: &mut Tunnel, group: &str, token: &str) -> Agent {
         // Its own name for itself is that of somebody who may ask everything.
         let agent = tunnel.agent(group).id("edge").token(token);
@@ -99,7 +123,13 @@ impl World {
     }
 
     pub(crate) fn serve_calls(&self) {
-        self.tunnel.gateway.serve_calls(calls(&self.tunnel.gateway));
+        self.serve_within(Limits::default());
+    }
+
+    /// The same, within these limits.
+    pub(crate) fn serve_within(&self, limits: Limits) {
+        let gateway = &self.tunnel.gateway;
+        gateway.serve_calls(calls(gateway, limits));
     }
 
     /// Nothing is left of any exchange, at either end.
@@ -113,13 +143,31 @@ impl World {
     }
 }
 
+/// What holds agents back; by default nothing does that a test would meet.
+pub(crate) struct Limits {
+    pub(crate) rate: RateLimitLayer<ByPrincipal>,
+    pub(crate) places: ConcurrencyLayer,
+    pub(crate) deadline: DeadlineLayer,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rate: RateLimitLayer::per_second(1_000_000).key(ByPrincipal),
+            places: ConcurrencyLayer::new(),
+            deadline: DeadlineLayer::new(),
+        }
+    }
+}
+
 /// The recommended stack, with rules for agents.
 fn calls(
     gateway: &Gateway,
+    limits: Limits,
 ) -> impl Service<
     Request<TunnelBody>,
     Response = Response<impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + use<>>,
-    Error = std::convert::Infallible,
+    Error = Infallible,
     Future: Send,
 > + Clone
 + Send
@@ -127,6 +175,7 @@ fn calls(
 + use<> {
     let rules = [
         Rule::group("for-all", group(GROUP)).path_prefix("/open"),
+        Rule::group("greeter", group("greeter")).grpc_service("greeter.v1.Greeter"),
         Rule::group("circle", group("circle")).path_prefix("/circle"),
         Rule::group("for-edge", group(GROUP)).policy("edge"),
     ];
@@ -142,7 +191,9 @@ fn calls(
         .layer(RescueLayer::new())
         .layer(RouteLayer::new(Rules::compile(rules).expect("rules")))
         .layer(auth.expect("a header of ours"))
-        .layer(DeadlineLayer::new())
+        .layer(limits.rate)
+        .layer(limits.places)
+        .layer(limits.deadline)
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
         .layer(UpgradeLayer::new())
         .layer(ChunkLayer::new())
@@ -190,7 +241,7 @@ async fn grpc(request: AppRequest) -> AppResponse {
     let message = request.into_body().collect().await.expect("a message").to_bytes();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::new(message).with_trailers(async { Some(Ok::<_, std::convert::Infallible>(trailers)) });
+    let body = Full::new(message).with_trailers(async { Some(Ok::<_, Infallible>(trailers)) });
     let mut response = AppResponse::new(Body::new(body));
     let grpc = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, grpc);

@@ -215,7 +215,12 @@ const FIXED: &[&str] = &[
 ];
 
 /// What may change though it stands below one of these.
-const FREE: &[&str] = &["limits.uri_bytes", "listeners[].rules", "listeners[].timeouts"];
+const FREE: &[&str] = &[
+    "limits.uri_bytes",
+    "limits.max_hops",
+    "listeners[].rules",
+    "listeners[].timeouts",
+];
 
 impl GatewayConfig {
     /// What is different in `new`.

@@ -23,6 +23,7 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod local;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -62,6 +63,7 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    local::Local,
     tls::PortTls,
 };
 
