@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
-//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`. It connects again by itself whenever the
+//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it, and more
+//! such addresses behind commas, if the file has `listen` or `listeners`: what comes there goes to the gateway. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -16,17 +17,17 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{convert::Infallible, path::PathBuf, process::ExitCode};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown,
+    Locals, Reloads, Shutdown,
     config::AgentConfig,
     program::{self, Options},
 };
-use tunnel_transport::files::Files;
+use tunnel_transport::{Agent, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -50,14 +51,22 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
-    let reloads =
-        Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
-    let serve = agent
-        .serve(routing.service())
-        .with_graceful_shutdown(shutdown.clone().asked());
+    // What those who are with the agent ask goes to its gateways.
+    let (locals, closed) = Locals::open(&agent, &config.locals, shutdown.clone())?;
+    let listen = locals.addresses(&config.locals);
+    let reloads = Reloads::new(file, files, config)?.run(|config| {
+        routing.replace_own(config.upstreams.clone());
+        locals.update(&config.locals);
+    });
+    let asked = shutdown.clone().asked();
+    // The session stays until they have been served, so that nobody is refused because of the order.
+    let serve = agent.serve(routing.service()).with_graceful_shutdown(async {
+        asked.await;
+        closed.wait().await;
+    });
     let announce = async {
         agent.connected().await;
-        println!("ready agent={} gateway={}", agent.id(), gateway);
+        println!("{}", ready(&agent, &gateway, &listen));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
@@ -72,5 +81,15 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
         }
         never = announce => match never {},
         never = reloads => match never {},
+    }
+}
+
+/// The line that says that the agent is connected, and which ports are open.
+fn ready(agent: &Agent, gateway: &str, listen: &[SocketAddr]) -> String {
+    let line = format!("ready agent={} gateway={gateway}", agent.id());
+    let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
+    match &*listen {
+        [] => line,
+        listen => format!("{line} listen={}", listen.join(",")),
     }
 }

@@ -19,21 +19,29 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{fmt::Write as _, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{convert::Infallible, fmt::Write as _, io, path::PathBuf, process::ExitCode, sync::Arc};
 
+use bytes::Bytes;
 use clap::Parser;
+use http::{Request, Response};
+use http_body::Body;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
-use tower::{Layer as _, ServiceBuilder, util::MapRequestLayer};
+use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
     Reloads, Shutdown,
-    config::{Access, GatewayConfig, Listener},
+    config::{Access, GatewayConfig, Guards, Listener},
     program::{self, Options},
 };
 use tunnel_layers::{
-    chunk::ChunkLayer, correlate::CorrelateLayer, grpc_web::GrpcWebLayer, rescue::RescueLayer,
-    route::RouteLayer, swap::Swap, trace_id::TraceIdLayer,
+    chunk::ChunkLayer,
+    correlate::CorrelateLayer,
+    grpc_web::GrpcWebLayer,
+    rescue::RescueLayer,
+    route::{RouteLayer, RulesWithUpstreams},
+    swap::Swap,
+    trace_id::TraceIdLayer,
 };
 use tunnel_transport::{Gateway, TokioRuntime, files::Files};
 
@@ -71,39 +79,10 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     let gateway = config.gateway.clone();
     push(&gateway, &config);
     let stack = |config: &GatewayConfig, listener: &Listener| {
-        let policy = Arc::new(config.policy.clone());
-        let grpc_web = match config.cors.clone() {
-            Some(cors) => GrpcWebLayer::new().cors(cors),
-            None => GrpcWebLayer::new(),
-        };
-        let upgrade = config.upgrade.clone().runtime(Arc::new(TokioRuntime::current()));
-        let upstreams = upgrade.layer(config.upstreams.clone());
-        let (route, split) = RouteLayer::with_upstreams(listener.rules.clone(), upstreams);
-        let route = route.hosts(gateway.agents());
-        let route = if config.route_services {
-            route.services(gateway.agents())
-        } else {
-            route
-        };
-        ServiceBuilder::new()
-            // The layers below admit requests by the policy that they find.
-            .layer(MapRequestLayer::new(move |mut request: http::Request<_>| {
-                request.extensions_mut().insert(policy.clone());
-                request
-            }))
-            .layer(TraceIdLayer::new())
-            .layer(grpc_web)
-            .layer(RescueLayer::new())
-            .layer(route)
-            .layer(config.guards.clone().deadline(listener.deadline))
-            // From here on, requests for the gateway's own upstreams go another way.
-            .layer(split)
-            .layer(config.balance.clone().layer(gateway.agents()))
-            .layer(config.upgrade.clone())
-            .layer(ChunkLayer::new())
-            .layer(CorrelateLayer::new())
-            .service(gateway.transport())
+        let guards = config.guards.clone().deadline(listener.deadline);
+        stack(&gateway, config, listener.rules.clone(), guards)
     };
+    serve_calls(&gateway, &config);
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
@@ -153,6 +132,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         }
         config.upstreams.start();
         gateway.replace_agent_auth(config.agent_auth.clone());
+        serve_calls(&gateway, config);
         push(&gateway, config);
     });
     println!("{ready}");
@@ -166,6 +146,70 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             warn!("forced to stop");
             Ok(code)
         }
+    }
+}
+
+/// What carries requests, wherever they come from, by these rules and behind these guards.
+fn stack<B>(
+    gateway: &Gateway,
+    config: &GatewayConfig,
+    rules: RulesWithUpstreams,
+    guards: Guards,
+) -> impl Service<
+    Request<B>,
+    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + use<B>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ Sync
++ use<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let policy = Arc::new(config.policy.clone());
+    let grpc_web = match config.cors.clone() {
+        Some(cors) => GrpcWebLayer::new().cors(cors),
+        None => GrpcWebLayer::new(),
+    };
+    let upgrade = config.upgrade.clone().runtime(Arc::new(TokioRuntime::current()));
+    let upstreams = upgrade.layer(config.upstreams.clone());
+    let (route, split) = RouteLayer::with_upstreams(rules, upstreams);
+    let route = route.hosts(gateway.agents());
+    let route = if config.route_services {
+        route.services(gateway.agents())
+    } else {
+        route
+    };
+    ServiceBuilder::new()
+        // The layers below admit requests by the policy that they find.
+        .layer(MapRequestLayer::new(move |mut request: Request<_>| {
+            request.extensions_mut().insert(policy.clone());
+            request
+        }))
+        .layer(TraceIdLayer::new())
+        .layer(grpc_web)
+        .layer(RescueLayer::new())
+        .layer(route)
+        .layer(guards)
+        // From here on, requests for the gateway's own upstreams go another way.
+        .layer(split)
+        .layer(config.balance.clone().layer(gateway.agents()))
+        .layer(config.upgrade.clone())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(gateway.transport())
+}
+
+/// Has what agents ask answered as the file says, or refused.
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig) {
+    match &config.calls {
+        Some(calls) => {
+            let guards = config.guards_of(calls);
+            gateway.serve_calls(stack(gateway, config, calls.rules.clone(), guards));
+        }
+        None => gateway.refuse_calls(),
     }
 }
 

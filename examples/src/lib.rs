@@ -6,6 +6,7 @@ pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
+mod locals;
 pub mod program;
 mod reload;
 mod routing;
@@ -13,6 +14,7 @@ mod shutdown;
 mod upstreams;
 
 pub use self::{
+    locals::{Closed, Locals},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod balance;
+mod calls;
 mod chat;
 mod check;
 mod drain;

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     balance::{Endpoint, Stats},
+    error::{Cause, Initiator, Sent, TunnelError},
     id::GroupName,
     session::Session,
 };
@@ -72,6 +73,12 @@ pub trait Agents: fmt::Debug + Clone + Send + Sync + 'static {
     /// Called once for each request, so it must not wait.
     fn members(&self, group: &GroupName) -> Arc<[Member]>;
 
+    /// What a request is told while none of the members of its group could take it, whatever their room.
+    /// [`Cause::NoAgent`] by default, which is also told of a group without members.
+    fn nobody(&self) -> TunnelError {
+        TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").with_sent(Sent::No)
+    }
+
     /// The sessions of `group` that have registered `host`, in its [canonical](crate::admit::Canonical::host) form, draining ones
     /// included. None by default.
     ///
@@ -108,6 +115,21 @@ pub trait Hub {
 
     /// Who serves which group.
     fn agents(&self) -> Self::Agents;
+
+    /// The innermost service.
+    fn transport(&self) -> Self::Transport;
+}
+
+/// What a stack needs of an agent at its two ends, to send requests to the agent's gateways: whom to choose from, and what writes
+/// the messages. The agent implements it, so that layers can offer whole stacks without knowing it.
+pub trait Uplinks {
+    /// The sessions that the agent has with its gateways: members of whatever group is asked for.
+    type Sessions: Agents;
+    /// The innermost service.
+    type Transport;
+
+    /// The sessions that the agent has with its gateways.
+    fn uplinks(&self) -> Self::Sessions;
 
     /// The innermost service.
     fn transport(&self) -> Self::Transport;

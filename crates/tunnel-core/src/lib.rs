@@ -39,8 +39,8 @@ pub mod ws;
 
 pub use crate::{
     admit::Canonical,
-    agents::{Agents, Hosts, Hub, Member, Services},
-    auth::{Authenticator, Principal, TlsIdentity},
+    agents::{Agents, Hosts, Hub, Member, Services, Uplinks},
+    auth::{AgentCaller, Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{RecvHalf, SendClosed, SendHalf},

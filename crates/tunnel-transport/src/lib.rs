@@ -27,8 +27,8 @@ pub mod upstream;
 
 pub use crate::{
     agent::{
-        Agent, AgentBuilder, AgentError, AgentService, AgentToken, Backoff, GatewayStatus, PushedConfig,
-        Serve as ServeAgent, ServedRequest, Status,
+        Agent, AgentBuilder, AgentError, AgentService, AgentToken, AgentUplinks, Backoff, GatewayStatus,
+        PushedConfig, Serve as ServeAgent, ServedRequest, Status,
     },
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,

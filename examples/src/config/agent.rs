@@ -12,11 +12,14 @@ use super::{
     Changes, ConfigError, Surroundings,
     document::Document,
     error::Checker,
+    limits::Limits,
+    local::{self, Local, RawLocal, RawLocals},
     pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
     text_or::TextOr,
-    tls::{self, RawClientTls},
+    timeouts::RawTimeouts,
+    tls::{self, RawClientTls, RawListen},
     units::{Count, Secret, Time},
     upstream::RawUpstream,
     yaml,
@@ -39,6 +42,8 @@ pub struct AgentConfig {
     pub upstreams: Upstreams,
     /// Who answers, with what the gateway has pushed.
     pub routing: Routing,
+    /// Where those who are with the agent ask its gateways.
+    pub locals: Vec<Local>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -72,6 +77,13 @@ struct RawAgent {
     upstream: Option<Spanned<RawUpstream>>,
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
+    listen: Option<Spanned<TextOr<RawListen>>>,
+    #[serde(default)]
+    listeners: Vec<Spanned<RawLocal>>,
+    limits: Option<Spanned<Limits>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    timeouts: Option<RawTimeouts>,
+    lame_duck: Option<Time>,
 }
 
 #[derive(Deserialize)]
@@ -99,9 +111,13 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
         return Err(ConfigError::whole(file, NO_GATEWAY));
     }
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker).map(|config| AgentConfig {
-        document: Document::parse(text),
-        ..config
+    let config = raw.check(around, &mut checker).map(|config| {
+        let document = Document::parse(text);
+        AgentConfig {
+            locals: local::noted(config.locals, &document),
+            document,
+            ..config
+        }
     });
     checker.finish(config)
 }
@@ -203,6 +219,15 @@ impl RawAgent {
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
         let settings = self.settings(checker);
         let upstreams = self.upstreams(around, checker);
+        let locals = RawLocals {
+            listen: self.listen.as_ref(),
+            listeners: &self.listeners,
+            limits: self.limits.as_ref(),
+            timeouts: self.timeouts.unwrap_or_default(),
+            lame_duck: self.lame_duck,
+            drain: self.drain,
+        };
+        let locals = locals.check(around, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -257,6 +282,7 @@ impl RawAgent {
                 .collect(),
             upstreams,
             routing,
+            locals: locals?,
             reload: self.reload.interval(),
             document: Document::default(),
         })
@@ -348,7 +374,8 @@ impl RawAgent {
     }
 
     fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        if self.upstream.is_none() && self.pushed.is_none() {
+        let listens = self.listen.is_some() || !self.listeners.is_empty();
+        if self.upstream.is_none() && self.pushed.is_none() && !listens {
             checker.wrong(
                 Location::UNKNOWN,
                 "the key `upstream` is missing: write `upstream:` with the key `url`, or `pushed:` to get them from the gateway",
@@ -440,6 +467,15 @@ impl fmt::Display for AgentConfig {
             "gateway {}, groups {groups}, upstreams {}",
             self.gateway,
             self.upstreams.count()
-        )
+        )?;
+        for (index, local) in self.locals.iter().enumerate() {
+            write!(
+                f,
+                "{}{}",
+                if index == 0 { ", listen " } else { " " },
+                local.listen
+            )?;
+        }
+        Ok(())
     }
 }

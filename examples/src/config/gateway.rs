@@ -26,6 +26,7 @@ use super::{
     Changes, ConfigError, Guards, Surroundings,
     auth::{self, Both, Known, RawAgentsAuth, RawAuth},
     balance::{self, Balance, RawBalance},
+    calls::{Calls, RawCalls},
     concurrency::RawConcurrency,
     document::Document,
     error::Checker,
@@ -38,7 +39,7 @@ use super::{
     pushed::{self, RawPushed},
     rates::{self, RawRate},
     reload::RawReload,
-    rules::{GroupUse, RawRule},
+    rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
     timeouts::RawTimeouts,
@@ -92,6 +93,8 @@ pub struct GatewayConfig {
     pub access: Access,
     /// Who may connect as an agent: what `gateway` was built with.
     pub agent_auth: Arc<dyn AgentAuth>,
+    /// What agents may ask, if they may ask anything.
+    pub calls: Option<Calls>,
     /// What is pushed to the agents of some groups.
     pub pushed: Vec<(GroupName, String)>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
@@ -163,6 +166,8 @@ struct RawAgents {
     route_services: bool,
     #[serde(default)]
     push: BTreeMap<String, Spanned<RawPushed>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    calls: Option<RawCalls>,
 }
 
 #[derive(Deserialize)]
@@ -210,7 +215,12 @@ const FIXED: &[&str] = &[
 ];
 
 /// What may change though it stands below one of these.
-const FREE: &[&str] = &["limits.uri_bytes", "listeners[].rules", "listeners[].timeouts"];
+const FREE: &[&str] = &[
+    "limits.uri_bytes",
+    "limits.max_hops",
+    "listeners[].rules",
+    "listeners[].timeouts",
+];
 
 impl GatewayConfig {
     /// What is different in `new`.
@@ -225,12 +235,24 @@ impl GatewayConfig {
         changes.within(FIXED, FREE)
     }
 
+    /// The guards of what agents ask, which count together with those of what comes from outside; another caller lets in.
+    #[must_use]
+    pub fn guards_of(&self, calls: &Calls) -> Guards {
+        Guards {
+            auth: calls.auth.clone(),
+            ..self.guards.clone()
+        }
+    }
+
     /// Takes what counts, and what is remembered, from the configuration that was in use, wherever the file still says the same of
     /// it: each of `rate_limits` by its name, `concurrency`, `balance`, and `auth` if no file that either reads has changed.
     pub fn keep(&mut self, old: &Self, same_files: bool) {
         let agrees = |key| self.document.agrees(&old.document, key);
         if agrees("auth") && same_files {
             self.guards.auth = old.guards.auth.clone();
+            if let (Some(calls), Some(old)) = (&mut self.calls, &old.calls) {
+                calls.auth = old.auth.clone();
+            }
         }
         if agrees("concurrency") {
             self.guards.concurrency = old.guards.concurrency.clone();
@@ -304,7 +326,14 @@ impl RawGateway {
                 .zip(agents_listen.flatten())
                 .map(|(agents, address)| (address, agents.value.listen.referenced)),
         };
-        let (listeners, uses) = listener::check(&ports, &entry, &context, &mut known, checker);
+        let (listeners, mut uses) = listener::check(&ports, &entry, &context, &mut known, checker);
+        let raw_calls = agents.and_then(|agents| agents.value.calls.as_ref());
+        let call_rules = raw_calls.map(|calls| {
+            let (limits, upstreams) = (&context.limits, &context.upstreams);
+            let (rules, used) = rules::check(&calls.rules.value, limits, upstreams, &mut known, checker);
+            uses.extend(used);
+            rules
+        });
         match (agents, &agent_auth) {
             (Some(agents), Some((_, access, groups))) if *access != Access::Open => {
                 agents.value.check_uses(groups.as_ref(), &uses, checker);
@@ -313,7 +342,17 @@ impl RawGateway {
             _ => {}
         }
         let guards = self.guards(&mut known, checker);
-        let of_rules = ports.iter().flat_map(Port::rules);
+        let of_calls = || raw_calls.into_iter().flat_map(|calls| &calls.rules.value);
+        rules::check_ids(ports.iter().flat_map(Port::rules).chain(of_calls()), checker);
+        let calls = call_rules.map(|rules| {
+            let auth = match &self.auth {
+                Some(auth) => auth.value.layer_for_agents(&known, checker),
+                None => Some(auth::any_agent()),
+            };
+            let (rules, auth) = rules.zip(auth)?;
+            Some(Calls { rules, auth })
+        });
+        let of_rules = ports.iter().flat_map(Port::rules).chain(of_calls());
         let of_rules = of_rules.filter_map(|rule| rule.value.balancing());
         let balance = balance::check(self.balance.as_ref(), of_rules, checker);
         known.finish(
@@ -358,6 +397,7 @@ impl RawGateway {
             has_auth: self.auth.is_some(),
             access,
             agent_auth,
+            calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
             // What they say is in the document.
             pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),
@@ -569,6 +609,9 @@ impl fmt::Display for GatewayConfig {
         }
         if !self.upstreams.is_empty() {
             write!(f, ", upstreams {}", self.upstreams.len())?;
+        }
+        if let Some(calls) = &self.calls {
+            write!(f, ", rules for agents {}", calls.rules.len())?;
         }
         let rules: usize = self.listeners.iter().map(|listener| listener.rules.len()).sum();
         write!(f, ", rules {rules}")

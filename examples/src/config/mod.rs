@@ -7,6 +7,7 @@
 mod agent;
 mod auth;
 mod balance;
+mod calls;
 mod concurrency;
 mod document;
 mod error;
@@ -22,6 +23,7 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod local;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -53,6 +55,7 @@ pub(crate) use self::pushed::Pushed;
 pub use self::{
     agent::AgentConfig,
     balance::Balance,
+    calls::Calls,
     document::Changes,
     error::ConfigError,
     gateway::{Access, GatewayConfig},
@@ -60,6 +63,7 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    local::Local,
     tls::PortTls,
 };
 

@@ -21,6 +21,7 @@
 //! is_authenticator(auth_fn(by_key));
 //! ```
 
+mod agent;
 mod authenticator;
 mod boxed;
 mod principal;
@@ -29,6 +30,7 @@ mod request;
 mod tls;
 
 pub use self::{
+    agent::AgentCaller,
     authenticator::{AuthFn, Authenticator, Decision, auth_fn},
     boxed::{BoxAuthFuture, BoxAuthenticator},
     principal::Principal,

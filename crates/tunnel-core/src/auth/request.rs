@@ -2,7 +2,7 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, request::Parts};
 
-use super::TlsIdentity;
+use super::{AgentCaller, TlsIdentity};
 use crate::{admit::Canonical, peer::PeerInfo, route::Routed};
 
 /// What an [`Authenticator`](super::Authenticator) sees of a request.
@@ -80,6 +80,12 @@ impl<'a> AuthRequest<'a> {
         self.extensions.get()
     }
 
+    /// The agent that has sent the request, if it came from one by its session.
+    #[must_use]
+    pub fn agent(&self) -> Option<&'a AgentCaller> {
+        self.extensions.get()
+    }
+
     /// A copy that owns what it says.
     #[must_use]
     pub fn to_parts(&self) -> AuthParts {
@@ -90,6 +96,7 @@ impl<'a> AuthRequest<'a> {
             routed: self.routed().cloned(),
             peer: self.peer().cloned(),
             tls: self.tls().cloned(),
+            agent: self.agent().cloned(),
         }
     }
 }
@@ -116,6 +123,8 @@ pub struct AuthParts {
     pub peer: Option<PeerInfo>,
     /// What the caller's verified certificate says, if it showed one.
     pub tls: Option<TlsIdentity>,
+    /// The agent that has sent the request, if it came from one by its session.
+    pub agent: Option<AgentCaller>,
 }
 
 impl fmt::Debug for AuthParts {

@@ -283,7 +283,8 @@ impl Session {
             opens,
             ..
         } = &self.0.config;
-        let place = Place::take(&self.0.opened, remote.max_exchanges as usize).ok_or_else(no_room)?;
+        let place =
+            Place::take(&self.0.opened, remote.max_exchanges as usize).ok_or_else(|| no_room(*opens))?;
         let recv_credit = RecvCredit::grant(budget, local.initial_credit);
         let granted = u32::try_from(recv_credit.outstanding()).unwrap_or(local.initial_credit);
         let send_credit = SendCredit::new(
@@ -296,10 +297,10 @@ impl Session {
         let mut table = lock(&self.0.table);
         match &table.phase {
             Phase::Active => {}
-            Phase::Draining => return Err(draining()),
+            Phase::Draining => return Err(draining(*opens)),
             Phase::Closed(error) => return Err(error.clone().with_sent(Sent::No)),
         }
-        let lane = table.least_loaded().ok_or_else(no_lane)?;
+        let lane = table.least_loaded().ok_or_else(|| no_lane(*opens))?;
         let exchange = Arc::new(Exchange::new(
             id,
             *opens,
@@ -337,21 +338,29 @@ impl Session {
     }
 }
 
-fn no_room() -> TunnelError {
-    TunnelError::new(
-        Cause::Overloaded,
-        Initiator::Tunnel,
-        "the agent has no room for another exchange",
-    )
-    .with_sent(Sent::No)
+fn no_room(opens: Direction) -> TunnelError {
+    let text = match opens {
+        Direction::ServerToClient => "the agent has no room for another exchange",
+        Direction::ClientToServer => "the gateway has no room for another exchange of this agent",
+    };
+    TunnelError::new(Cause::Overloaded, Initiator::Tunnel, text).with_sent(Sent::No)
 }
 
-fn no_lane() -> TunnelError {
-    TunnelError::new(Cause::AgentLost, Initiator::Tunnel, "the agent's stream was lost").with_sent(Sent::No)
+fn no_lane(opens: Direction) -> TunnelError {
+    let text = match opens {
+        Direction::ServerToClient => "the agent's stream was lost",
+        Direction::ClientToServer => "the stream to the gateway was lost",
+    };
+    TunnelError::new(Cause::AgentLost, Initiator::Tunnel, text).with_sent(Sent::No)
 }
 
-fn draining() -> TunnelError {
-    TunnelError::new(Cause::Draining, Initiator::Tunnel, "the agent is stopping").with_sent(Sent::No)
+/// Either end may be the one that stops.
+fn draining(opens: Direction) -> TunnelError {
+    let text = match opens {
+        Direction::ServerToClient => "the agent is stopping",
+        Direction::ClientToServer => "the session with the gateway is ending",
+    };
+    TunnelError::new(Cause::Draining, Initiator::Tunnel, text).with_sent(Sent::No)
 }
 
 impl PartialEq for Session {

@@ -54,6 +54,7 @@
 //! | [`Jwt`] | signed tokens (RFC 7519), by keys that are given or that the issuer publishes | `auth-jwt` |
 //! | [`Introspection`] | tokens that an authorization server calls active (RFC 7662) | `auth-introspection` |
 //! | [`MutualTls`] | certificates that the server has verified, by their names | `auth` |
+//! | [`AgentCallers`] | agents, by the session through which their requests come | `auth` |
 //! | [`auth_fn`] | what your own `async fn` takes | `auth` |
 //! | [`AnyOf`], [`AllOf`], [`Require`] | what others take, combined, or with certain claims | `auth` |
 //! | [`Replaceable`] | what another one takes, which can be replaced while it is in use | `auth` |
@@ -93,6 +94,7 @@
 //! WebSocket) is asked for by a request like any other; what flows after it is not looked at. What it wraps gets requests with
 //! a [`CleanBody`].
 
+mod agents;
 mod authorization;
 #[cfg(feature = "auth-basic")]
 mod basic;
@@ -141,6 +143,7 @@ pub use self::jwt::{
     MAX_KEYS, MAX_LEEWAY, MIN_REFRESH_INTERVAL, MIN_SECRET_BYTES, REFRESH_AFTER,
 };
 pub use self::{
+    agents::AgentCallers,
     bearer::{BearerToken, BearerTokens, MAX_TOKENS, MIN_TOKEN_BYTES},
     body::{AuthBody, CleanBody},
     challenge::Realm,

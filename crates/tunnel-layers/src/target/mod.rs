@@ -112,6 +112,9 @@
 //!
 //! With a gateway at hand, [`GroupExt::group`](crate::target) gives that stack under one name: `gateway.group(name)`.
 //!
+//! The other way round, [`ClientExt::client`](crate::target) of an agent gives the same stack around the agent's gateways:
+//! `agent.client()`.
+//!
 //! # Order
 //!
 //! Outermost, or just inside [`TraceIdLayer`](crate::trace_id) when requests name their host, because layers admit the
@@ -141,5 +144,5 @@ mod tests;
     feature = "rescue",
     feature = "upgrade"
 ))]
-pub use self::channel::{GroupChannel, GroupExt};
+pub use self::channel::{ClientExt, GATEWAY, GroupChannel, GroupExt};
 pub use self::{future::ResponseFuture, layer::TargetLayer, service::ToTarget};

@@ -29,6 +29,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod token;
+mod uplinks;
 mod workers;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -36,6 +37,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Session, Settings};
 
+pub(crate) use self::workers::Workers;
 pub use self::{
     backoff::Backoff,
     board::GatewayStatus,
@@ -45,6 +47,7 @@ pub use self::{
     run::Serve,
     serve::{AgentService, ServedRequest},
     token::AgentToken,
+    uplinks::AgentUplinks,
 };
 use self::{
     board::Board,
@@ -78,6 +81,8 @@ struct Shared {
     connect_timeout: Duration,
     drain: Duration,
     board: Arc<Board>,
+    /// The members that its clients choose from.
+    uplinks: uplinks::Known,
     configs: config::Configs,
 }
 

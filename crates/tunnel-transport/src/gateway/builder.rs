@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use tunnel_core::{CreditBudget, Settings, flow::DEFAULT_BUDGET};
 use uuid::Uuid;
@@ -134,6 +134,7 @@ impl GatewayBuilder {
             looked: watch::Sender::new(0),
             registry,
             configs: super::AgentConfigs::new(),
+            calls: ArcSwapOption::empty(),
             settings,
             heartbeat,
             budget,

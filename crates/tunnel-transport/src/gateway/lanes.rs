@@ -1,14 +1,12 @@
 //! The task behind one `Proxy` stream.
 
-use std::sync::Arc;
-
 use prost::Message as _;
 use subtle::ConstantTimeEq;
 use tokio::{sync::oneshot, time::timeout};
 use tonic::{Status, Streaming};
-use tunnel_core::{Accepted, ResetReason, TunnelError};
+use tunnel_core::{AgentCaller, PeerInfo};
 
-use super::{Gateway, control::OPEN_TIMEOUT, registry::Entry};
+use super::{Gateway, calls::Identity, control::OPEN_TIMEOUT, registry::Entry};
 use crate::{
     dispatch::{LaneReader, Opened, REVISION, control, wire_settings},
     generated::{self as pb, tunnel_message::Payload},
@@ -18,6 +16,7 @@ use crate::{
 /// Opens a lane by its first message, and reads it to its end.
 pub(super) async fn run(
     gateway: Gateway,
+    peer: PeerInfo,
     mut stream: Streaming<Encoded>,
     opened: oneshot::Sender<Result<Opened, Status>>,
 ) {
@@ -35,6 +34,7 @@ pub(super) async fn run(
             return drop(opened.send(Err(status)));
         }
     };
+    let caller = caller(&entry);
     let session = entry.session;
     let guard = match session.add_lane(index) {
         Ok(lane) => session.guard(lane),
@@ -59,10 +59,21 @@ pub(super) async fn run(
         guard,
         stream,
         heartbeat,
-        on_accept: Arc::new(refuse),
+        on_accept: gateway.on_call(Identity { caller, peer }),
     }
     .run()
     .await;
+}
+
+/// The agent, as what it asks has it.
+fn caller(entry: &Entry) -> AgentCaller {
+    let Entry { session, groups, .. } = entry;
+    AgentCaller::new(
+        &entry.credentials,
+        session.agent().clone(),
+        session.id(),
+        groups.iter().cloned(),
+    )
 }
 
 /// Finds a session by its key, which is what proves that a call belongs to it; the session's name is no secret.
@@ -89,11 +100,4 @@ fn admit(gateway: &Gateway, first: Option<Payload>) -> Result<(Entry, u32), Stat
         )));
     }
     Ok((entry, open.lane_index))
-}
-
-/// A gateway serves nothing to its agents.
-fn refuse(accepted: Accepted) {
-    let text = "this gateway takes no requests from agents";
-    let error = TunnelError::internal(text);
-    accepted.send.reset(ResetReason::Refused, &error);
 }

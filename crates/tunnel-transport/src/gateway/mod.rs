@@ -7,6 +7,7 @@
 mod auth;
 mod authenticator;
 mod builder;
+mod calls;
 mod configs;
 mod control;
 mod health;
@@ -37,7 +38,7 @@ pub use self::{
     rights::{AllowedGroups, AllowedHosts, AllowedServices},
     service::TunnelService,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use crate::{TunnelTransport, heartbeat::Heartbeat};
@@ -55,6 +56,8 @@ struct Shared {
     looked: watch::Sender<u64>,
     registry: Registry,
     configs: AgentConfigs,
+    /// Who answers what agents ask, if anybody does.
+    calls: ArcSwapOption<calls::Callee>,
     settings: Settings,
     heartbeat: Heartbeat,
     budget: CreditBudget,

@@ -96,7 +96,9 @@ impl StreamingService<Encoded> for OpenLane {
     /// At once: the agent's call does not return before it has the response's head.
     fn call(&mut self, request: Request<Streaming<Encoded>>) -> Self::Future {
         let (opened, writer) = LaneWriter::opening();
-        tokio::spawn(lanes::run(self.0.clone(), request.into_inner(), opened));
+        let peer = request.extensions().get().cloned();
+        let peer = peer.unwrap_or_else(PeerInfo::unknown).of_connection();
+        tokio::spawn(lanes::run(self.0.clone(), peer, request.into_inner(), opened));
         ready(Ok(Response::new(writer)))
     }
 }

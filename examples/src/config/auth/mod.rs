@@ -3,6 +3,7 @@
 mod agents;
 mod basic;
 mod bearer;
+mod callers;
 mod certificate;
 mod client;
 mod introspection;
@@ -15,12 +16,12 @@ use http::HeaderName;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use tunnel_core::auth::{Authenticator as _, BoxAuthenticator, Rejection, auth_fn};
-use tunnel_layers::auth::{AuthLayer, Policies, Realm};
+use tunnel_layers::auth::{AgentCallers, AuthLayer, Policies, Realm};
 
 pub(super) use self::agents::{Both, RawAgentsAuth, check as agents};
 use self::{
-    basic::RawBasic, bearer::RawBearerToken, certificate::RawCertificate, introspection::RawIntrospection,
-    jwt::RawJwt, policy::RawPolicy,
+    basic::RawBasic, bearer::RawBearerToken, callers::RawCallers, certificate::RawCertificate,
+    introspection::RawIntrospection, jwt::RawJwt, policy::RawPolicy,
 };
 use super::{Surroundings, error::Checker, pairs::Pairs, units::Time, yaml};
 
@@ -51,6 +52,7 @@ enum RawProvider {
     Jwt(Box<RawJwt>),
     Introspection(Box<RawIntrospection>),
     Certificate(RawCertificate),
+    Agents(RawCallers),
 }
 
 /// What stands in `auth:`, by the names that rules use.
@@ -73,6 +75,14 @@ pub(super) fn nobody() -> Option<AuthLayer<BoxAuthenticator>> {
     let policy = auth_fn(|_| async { Err(Rejection::missing("there are no credentials")) }).boxed();
     let policies = Policies::new([("nobody", policy)]).ok()?;
     Some(AuthLayer::policies(policies.public_by_default()))
+}
+
+/// What rules for agents that say nothing of `auth` stand for. No policy of a file can have this name.
+const ANY_AGENT: &str = "any agent";
+
+/// A layer that takes agents, where there is no `auth`.
+pub(super) fn any_agent() -> AuthLayer<BoxAuthenticator> {
+    AuthLayer::new(AgentCallers::any().boxed())
 }
 
 impl RawAuth {
@@ -113,11 +123,35 @@ impl RawAuth {
         known: &mut Known,
         checker: &mut Checker<'_>,
     ) -> Option<AuthLayer<BoxAuthenticator>> {
-        let default = &self.default;
-        let is_public = default.value == PUBLIC;
+        let is_public = self.default.value == PUBLIC;
         if !is_public {
-            known.find(default, checker);
+            known.find(&self.default, checker);
         }
+        let policies = Policies::new(known.usable()?).ok()?;
+        let policies = match is_public {
+            true => policies.public_by_default(),
+            false => policies.default_policy(&self.default.value).ok()?,
+        };
+        self.around(policies, checker)
+    }
+
+    /// The layer for what agents ask: the same policies, but that any agent is taken by rules that name none.
+    pub(super) fn layer_for_agents(
+        &self,
+        known: &Known,
+        checker: &mut Checker<'_>,
+    ) -> Option<AuthLayer<BoxAuthenticator>> {
+        let any = (ANY_AGENT, AgentCallers::any().boxed());
+        let policies = Policies::new(known.usable()?.into_iter().chain([any])).ok()?;
+        self.around(policies.default_policy(ANY_AGENT).ok()?, checker)
+    }
+
+    /// The layer with everything else that the file says.
+    fn around(
+        &self,
+        policies: Policies<BoxAuthenticator>,
+        checker: &mut Checker<'_>,
+    ) -> Option<AuthLayer<BoxAuthenticator>> {
         let header = self.principal_header.as_ref().map(|header| {
             let name = HeaderName::from_bytes(header.value.as_bytes())
                 .map_err(|_| format!("`{}` is no header name: write one such as x-user", header.value));
@@ -125,16 +159,6 @@ impl RawAuth {
                 .take(header.referenced, name)
                 .map(|name| (name, header.referenced))
         });
-        let policies: Option<Vec<_>> = known
-            .policies
-            .iter()
-            .map(|(name, policy)| Some((&**name, policy.clone()?)))
-            .collect();
-        let policies = Policies::new(policies?).ok()?;
-        let policies = match is_public {
-            true => policies.public_by_default(),
-            false => policies.default_policy(&default.value).ok()?,
-        };
         let layer = AuthLayer::policies(policies);
         let layer = match header {
             Some(header) => {
@@ -169,11 +193,20 @@ impl RawProvider {
             Self::Jwt(raw) => raw.check(place, realm, around, checker),
             Self::Introspection(raw) => raw.check(place, realm, around, checker),
             Self::Certificate(raw) => raw.check(realm, checker),
+            Self::Agents(raw) => raw.check(realm, checker),
         }
     }
 }
 
 impl Known {
+    /// All of them; none if one cannot be used.
+    fn usable(&self) -> Option<Vec<(&str, BoxAuthenticator)>> {
+        let policies = self.policies.iter();
+        policies
+            .map(|(name, policy)| Some((&**name, policy.clone()?)))
+            .collect()
+    }
+
     fn add(&mut self, name: &Spanned<String>, made: Option<BoxAuthenticator>, checker: &mut Checker<'_>) {
         let text = &name.value;
         let fits = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -107,7 +107,7 @@ fn the_full_sample_is_good() {
     let config = files.gateway(&fs::read_to_string(sample).unwrap()).unwrap();
     assert_eq!(
         config.to_string(),
-        "listen 127.0.0.1:8443 with TLS, agents 127.0.0.1:7443 with TLS by auth, tokens 1, auth, rules 5"
+        "listen 127.0.0.1:8443 with TLS, agents 127.0.0.1:7443 with TLS by auth, tokens 1, auth, rules for agents 1, rules 5"
     );
 }
 

@@ -1,4 +1,5 @@
 mod balance;
+mod calls;
 mod grpc;
 mod guards;
 mod protocol;

@@ -4,9 +4,13 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     body::{Feed, empty, full},
-    pair::{Note, Pair, get},
+    pair::{Note, Pair, Side, get},
 };
-use crate::{message::MESSAGE_COST, settings::Settings};
+use crate::{
+    error::{Cause, Sent},
+    message::MESSAGE_COST,
+    settings::Settings,
+};
 
 const CHUNK: usize = 32 * 1024;
 
@@ -51,6 +55,50 @@ fn an_agent_opens_exchanges_too() {
     call.reader.allow(usize::MAX);
     pair.drive();
     assert_eq!(call.reader.complete(), b"from below");
+    pair.assert_empty();
+}
+
+#[test]
+fn each_direction_has_its_own_places_and_none_disturbs_the_other() {
+    let mut pair = Pair::with(Settings {
+        max_exchanges: 1,
+        ..Settings::default()
+    });
+    let down = pair.gateway.call(get(), full("from above"));
+    let up = pair.agent.call(get(), full("from below"));
+    let refused = |side: &Side| side.try_call(get(), empty()).err().unwrap();
+    let (above, below) = (refused(&pair.gateway), refused(&pair.agent));
+    assert_eq!(
+        (above.cause(), below.cause()),
+        (Cause::Overloaded, Cause::Overloaded)
+    );
+    assert!(above.message().contains("the agent has"), "{above}");
+    assert!(below.message().contains("the gateway has"), "{below}");
+    pair.drive();
+    let _answers = (pair.agent.echo(), pair.gateway.echo());
+    down.reader.allow(usize::MAX);
+    up.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(down.reader.complete(), b"from above");
+    assert_eq!(up.reader.complete(), b"from below");
+    pair.assert_empty();
+}
+
+#[test]
+fn a_session_that_drains_refuses_what_either_end_opens() {
+    let mut pair = Pair::new();
+    pair.gateway.session.drain();
+    let below = pair.agent.call(get(), empty());
+    pair.drive();
+    below.reader.allow(usize::MAX);
+    pair.drive();
+    assert!(pair.gateway.accepted.is_empty());
+    assert_eq!(below.reader.error().cause(), Cause::Draining);
+    let above = pair.gateway.try_call(get(), empty()).err().unwrap();
+    assert_eq!((above.cause(), above.sent()), (Cause::Draining, Sent::No));
+    pair.agent.session.drain();
+    let below = pair.agent.try_call(get(), empty()).err().unwrap();
+    assert!(below.message().contains("the gateway"), "{below}");
     pair.assert_empty();
 }
 
