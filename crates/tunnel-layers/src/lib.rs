@@ -7,6 +7,7 @@
 //! | layer | does | stands |
 //! | --- | --- | --- |
 //! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outermost, so that every answer has the id |
+//! | [`StageLayer`, `HopLayer`, `ServeLayer`](trace) | the steps of sampled traces, for a collector | at the borders of what they measure |
 //! | [`GrpcWebLayer`](grpc_web) | calls of browsers to gRPC and back; CORS for them | outside all that looks at calls |
 //! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
 //! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
@@ -105,6 +106,8 @@ mod test_session;
 mod test_util;
 #[cfg(all(test, feature = "full"))]
 mod tonic_tests;
+#[cfg(feature = "trace-id")]
+pub mod trace;
 mod trace_context;
 #[cfg(feature = "trace-id")]
 pub mod trace_id;
