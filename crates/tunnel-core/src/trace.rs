@@ -1,6 +1,6 @@
 //! Steps of traces, as they are told to whoever collects them (OpenTelemetry, trace data model).
 //!
-//! Layers measure what they do as [spans](SpanRecord), and hand each to a [`Record`] when it has ended. What becomes of it is up to
+//! Layers measure what they do as [spans](SpanRecord), and hand each to a [`SpanRecorder`] when it has ended. What becomes of it is up to
 //! the recorder: it may export, count or print it.
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
@@ -9,12 +9,12 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 ///
 /// It is called on the path of requests, for traces that are sampled: an implementation must not wait, and should drop what it has no
 /// room for.
-pub trait Record: Send + Sync + 'static {
+pub trait SpanRecorder: Send + Sync + 'static {
     /// Takes one span, after those that it contains.
     fn record(&self, span: SpanRecord);
 }
 
-impl<R: Record + ?Sized> Record for Arc<R> {
+impl<R: SpanRecorder + ?Sized> SpanRecorder for Arc<R> {
     fn record(&self, span: SpanRecord) {
         (**self).record(span);
     }

@@ -1,6 +1,6 @@
 //! Tells the steps of sampled traces: what each part of a request's way took, at the gateway, at the agent and behind it.
 //!
-//! A [`Tracer`] says which new traces are sampled, and to which [`Record`](tunnel_core::trace::Record) the steps go. What a step says is
+//! A [`Tracer`] says which new traces are sampled, and to which [`SpanRecorder`](tunnel_core::trace::SpanRecorder) the steps go. What a step says is
 //! in the words of OpenTelemetry's semantic conventions for HTTP and RPC; `tunnel.rule`, `tunnel.group`, `tunnel.agent`,
 //! `tunnel.request_id`, `tunnel.error` (the word of `x-tunnel-error`) and `tunnel.canceled` are ours.
 //!
@@ -25,13 +25,13 @@
 //!
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
-//! use tunnel_core::trace::{Record, SpanRecord};
+//! use tunnel_core::trace::{SpanRecorder, SpanRecord};
 //! use tunnel_layers::{trace::{HopLayer, StageLayer, Tracer}, trace_id::TraceIdLayer};
 //!
 //! #[derive(Clone, Default)]
 //! struct Spans(Arc<Mutex<Vec<SpanRecord>>>);
 //!
-//! impl Record for Spans {
+//! impl SpanRecorder for Spans {
 //!     fn record(&self, span: SpanRecord) {
 //!         self.0.lock().unwrap().push(span);
 //!     }

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt, service_fn};
 use tunnel_core::{
     BoxError, Cause, Initiator, Lifetime, Principal, TunnelError,
-    trace::{Record, SpanKind, SpanRecord, SpanStatus},
+    trace::{SpanRecorder, SpanKind, SpanRecord, SpanStatus},
 };
 
 use super::*;
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<SpanRecord>>>);
 
-impl Record for Spans {
+impl SpanRecorder for Spans {
     fn record(&self, span: SpanRecord) {
         self.0.lock().unwrap().push(span);
     }

@@ -1,13 +1,13 @@
 use std::{fmt, sync::Arc};
 
-use tunnel_core::trace::{Record, SpanRecord};
+use tunnel_core::trace::{SpanRecorder, SpanRecord};
 
 use crate::trace_context::TraceId;
 
 /// Which traces are told, and to whom. Cheap to clone.
 #[derive(Clone)]
 pub struct Tracer {
-    recorder: Arc<dyn Record>,
+    recorder: Arc<dyn SpanRecorder>,
     /// The right 56 bits of a sampled trace's id are at least this.
     threshold: u64,
     pub(super) paths: bool,
@@ -19,7 +19,7 @@ const RANDOM_BITS: u32 = 56;
 impl Tracer {
     /// Tells all traces to `recorder`.
     #[must_use]
-    pub fn new(recorder: impl Record) -> Self {
+    pub fn new(recorder: impl SpanRecorder) -> Self {
         Self {
             recorder: Arc::new(recorder),
             threshold: 0,
