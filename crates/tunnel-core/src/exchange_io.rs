@@ -4,6 +4,7 @@ use crate::{
     body::TunnelBody,
     head::{Protocol, RequestHead, ResponseHead},
     id::{RequestId, TraceId},
+    record::Record,
     session::Session,
 };
 
@@ -20,6 +21,8 @@ pub struct ExchangeRequest<B> {
     pub body: B,
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
+    /// Where its agent and its id are noted, if anybody asks.
+    pub record: Option<Record>,
 }
 
 /// The response of an exchange.

@@ -140,6 +140,12 @@ impl TraceId {
         are_digits.then_some(Self(digits))
     }
 
+    /// The trace id of these digits, which have to be hexadecimal ones in lower case.
+    #[must_use]
+    pub const fn from_digits(digits: [u8; 32]) -> Self {
+        Self(digits)
+    }
+
     /// The 32 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

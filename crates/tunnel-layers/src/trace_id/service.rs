@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tracing::{Level, Span, field::Empty};
-use tunnel_core::{Lifetime, admit::UpgradeRequest};
+use tunnel_core::{Lifetime, Record, admit::UpgradeRequest};
 
 use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
 use crate::{
@@ -56,6 +56,9 @@ where
         let tracer = self.settings.tracer.as_ref();
         let step = tracer.and_then(|tracer| trace::begin(tracer, context, parent, &mut request));
         let id = context.trace_id();
+        if let Some(record) = request.extensions().get::<Record>() {
+            record.note_trace(id.to_core());
+        }
         let span = span(self.settings.level, &request, &context);
         let entered = span.enter();
         let admitted = admission::ensure(&mut request);
