@@ -79,22 +79,20 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let outer = request.extensions().get::<TraceSpan>().cloned();
-        let watch = outer.map(|outer| self.layer.begin(outer, &mut request));
+        let watch = outer.map(|outer| self.layer.begin(&outer, &mut request));
         ResponseFuture::new(self.inner.call(request), watch)
     }
 }
 
 impl HopLayer {
-    fn begin<B>(&self, outer: TraceSpan, request: &mut Request<B>) -> Box<Watch> {
+    fn begin<B>(&self, outer: &TraceSpan, request: &mut Request<B>) -> Box<Watch> {
         let name = match self.name {
             Some(name) => name.into(),
             None => words::rpc_name(request).unwrap_or_else(|| words::name(request).into()),
         };
-        words::describe_rule(&outer, request);
-        words::describe_target(&outer, request);
         let (span, before) = outer.hop(name);
         words::describe(&span, request);
-        words::describe_target(&span, request);
+        words::describe_session(&span, request);
         for (key, value) in &self.fixed {
             span.set(key, value.clone());
         }
@@ -105,6 +103,6 @@ impl HopLayer {
         request
             .headers_mut()
             .insert(TRACEPARENT, span.context().to_header());
-        Watch::new(span, Some(outer), request)
+        Watch::new(span, request)
     }
 }

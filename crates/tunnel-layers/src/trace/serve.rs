@@ -71,7 +71,7 @@ impl ServeLayer {
             span.set(key, value.clone());
         }
         request.extensions_mut().insert(span.clone());
-        Some(Watch::new(span, None, request))
+        Some(Watch::new(span, request))
     }
 }
 

@@ -151,6 +151,14 @@ impl TraceSpan {
         }
     }
 
+    /// What was said of it under this key, if that is a text.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        let open = self.lock();
+        let mut known = open.iter().flat_map(|open| &open.attributes);
+        let (_, value) = known.find(|(known, _)| *known == key)?;
+        value.as_text().map(str::to_owned)
+    }
+
     /// Says that it failed, and why: a word such as `agent-lost`, as `error.type`, and a text. What is said first holds.
     pub fn fail(&self, kind: impl Into<SpanValue>, text: impl Into<Cow<'static, str>>) {
         if let Some(open) = &mut *self.lock()
@@ -192,7 +200,7 @@ impl TraceSpan {
         (self.child(SpanKind::Client, name), before)
     }
 
-    /// Whether something failed.
+    /// Whether it says which path was asked for.
     pub(super) fn tells_paths(&self) -> bool {
         self.0.tracer.paths
     }

@@ -4,7 +4,7 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{TraceSpan, words};
+use super::TraceSpan;
 
 /// Marks where another part of a request's way begins; see the [module](super).
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,6 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Stage<S> {
 
     fn call(&mut self, request: Request<B>) -> S::Future {
         if let Some(span) = request.extensions().get::<TraceSpan>() {
-            words::describe_rule(span, &request);
             span.stage(self.name);
         }
         self.inner.call(request)

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt, service_fn};
 use tunnel_core::{
     BoxError, Cause, Initiator, Lifetime, Principal, TunnelError,
-    trace::{SpanRecorder, SpanKind, SpanRecord, SpanStatus},
+    trace::{SpanKind, SpanRecord, SpanRecorder, SpanStatus},
 };
 
 use super::*;

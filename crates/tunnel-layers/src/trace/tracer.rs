@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use tunnel_core::trace::{SpanRecorder, SpanRecord};
+use tunnel_core::trace::{SpanRecord, SpanRecorder};
 
 use crate::trace_context::TraceId;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use tunnel_core::{
-    AsTunnelError, BoxError, Lifetime, RequestId, TunnelError, admit::UpgradeRequest, trace::SpanKind,
+    AsTunnelError, BoxError, Found, Lifetime, Record, TunnelError, admit::UpgradeRequest, trace::SpanKind,
 };
 
 use super::{TraceSpan, words};
@@ -15,8 +15,10 @@ use crate::reject::Dialect;
 /// Follows one exchange from its request to its end, and ends the span with it. When it is dropped before, the exchange was given up.
 pub(crate) struct Watch {
     span: TraceSpan,
-    /// The span around it, which is told what only this one learns.
-    outer: Option<TraceSpan>,
+    /// Where layers further in note what they find out.
+    record: Record,
+    /// How often the request had been sent before.
+    attempts: u32,
     /// Shared with the lifetime of a request that asks for an upgrade.
     upgrade: Option<Arc<EndsSpan>>,
     is_grpc: bool,
@@ -39,7 +41,8 @@ impl Drop for EndsSpan {
 
 impl Watch {
     /// Follows what becomes of `request`.
-    pub(crate) fn new<B>(span: TraceSpan, outer: Option<TraceSpan>, request: &mut Request<B>) -> Box<Self> {
+    pub(crate) fn new<B>(span: TraceSpan, request: &mut Request<B>) -> Box<Self> {
+        let record = Record::of(request.extensions_mut());
         let asks_upgrade = request.extensions().get::<UpgradeRequest>().is_some();
         let upgrade = asks_upgrade.then(|| {
             let ends = Arc::new(EndsSpan(span.clone()));
@@ -48,7 +51,8 @@ impl Watch {
         });
         Box::new(Self {
             span,
-            outer,
+            attempts: record.look(|found| found.attempts),
+            record,
             upgrade,
             is_grpc: Dialect::of(request.headers()) == Dialect::Grpc,
             is_head: request.method() == Method::HEAD,
@@ -64,9 +68,6 @@ impl Watch {
         self.span.end_stage();
         let status = response.status();
         self.span.set(words::STATUS_CODE, status.as_u16());
-        if let Some(id) = response.extensions().get::<RequestId>() {
-            self.tell_both(words::REQUEST_ID, id.to_string());
-        }
         let error = response.extensions().get::<TunnelError>();
         if let Some(error) = error {
             self.span.set(words::ERROR, error.cause().word());
@@ -77,6 +78,7 @@ impl Watch {
         self.http_answered(status, error);
         if self.has_switched(status) {
             // The stream goes on behind the response, and the span with it.
+            self.tell_found();
             self.is_over = true;
             return None;
         }
@@ -194,11 +196,11 @@ impl Watch {
         }
     }
 
-    fn tell_both(&self, key: &'static str, value: String) {
-        if let Some(outer) = &self.outer {
-            outer.set(key, value.clone());
-        }
-        self.span.set(key, value);
+    /// What was found out further in.
+    fn tell_found(&self) {
+        let was_sent = |found: &Found| found.attempts > self.attempts;
+        self.record
+            .look(|found| words::found(&self.span, found, was_sent(found)));
     }
 
     fn complete(&mut self) {
@@ -208,6 +210,7 @@ impl Watch {
 
     fn over(&mut self) {
         self.is_over = true;
+        self.tell_found();
         self.span.end();
     }
 }
@@ -216,7 +219,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if !self.is_over {
             self.span.set(words::CANCELED, true);
-            self.span.end();
+            self.over();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, Request, Version, uri::Scheme};
 use tunnel_core::{
-    Canonical, PeerInfo, RequestId, Routed, Session, Target,
+    Canonical, Found, PeerInfo, RequestId, Session, Target,
     admit::UpgradeRequest,
     trace::{SpanKind, SpanValue},
 };
@@ -34,11 +34,13 @@ pub(super) const OTHER: &str = "_OTHER";
 pub(super) fn name<B>(request: &Request<B>) -> &'static str {
     match Dialect::of(request.headers()) {
         Dialect::Grpc => "grpc",
-        Dialect::Http => match method(request.method()) {
-            OTHER => "HTTP",
-            known => known,
-        },
+        Dialect::Http => http_name(method(request.method())),
     }
+}
+
+/// What stands for a method in a name.
+fn http_name(method: &str) -> &str {
+    if method == OTHER { "HTTP" } else { method }
 }
 
 /// What every request says.
@@ -47,9 +49,10 @@ pub(super) fn describe<B>(span: &TraceSpan, request: &Request<B>) {
     span.set(METHOD, method(request.method()));
     if Dialect::of(request.headers()) == Dialect::Grpc {
         span.set("rpc.system.name", "grpc");
-        if let Some(method) = rpc_method(request.uri().path()) {
-            span.set(RPC_METHOD, method.to_owned());
-        }
+        span.set(
+            RPC_METHOD,
+            rpc_method(request.uri().path()).unwrap_or(OTHER).to_owned(),
+        );
     }
     if span.tells_paths() {
         span.set("url.path", request.uri().path().to_owned());
@@ -89,29 +92,39 @@ pub(super) fn describe_connection<B>(span: &TraceSpan, request: &Request<B>) {
     }
 }
 
-/// Which rule the request matched, once that is known; the name of the step tells it from then on.
-pub(super) fn describe_rule<B>(span: &TraceSpan, request: &Request<B>) {
-    let Some(routed) = request.extensions().get::<Routed>() else {
-        return;
-    };
-    span.set(RULE, routed.rule.to_string());
-    span.rename(match rpc_name(request) {
-        Some(method) => method,
-        None => Cow::Owned(format!("{} {}", name(request), routed.rule)),
-    });
-}
-
-/// To whom a step goes.
-pub(super) fn describe_target<B>(span: &TraceSpan, request: &Request<B>) {
-    let extensions = request.extensions();
-    if let Some(routed) = extensions.get::<Routed>() {
-        span.set(RULE, routed.rule.to_string());
-        match &routed.target {
-            Target::Group(group) => span.set(GROUP, group.as_str().to_owned()),
-            Target::Upstream(name) => span.set(UPSTREAM, name.to_string()),
+/// What was found out further in, about a request that was sent, or not. The name of a step of ours tells the rule.
+pub(super) fn found(span: &TraceSpan, found: &Found, was_sent: bool) {
+    if let Some(rule) = &found.rule {
+        span.set(RULE, rule.to_string());
+        if span.kind() == SpanKind::Server {
+            span.rename(span.text(RPC_METHOD).unwrap_or_else(|| {
+                let method = span.text(METHOD).unwrap_or_default();
+                format!("{} {rule}", http_name(&method))
+            }));
         }
     }
-    if let Some(session) = extensions.get::<Session>() {
+    match &found.target {
+        Some(Target::Group(group)) => span.set(GROUP, group.as_str().to_owned()),
+        Some(Target::Upstream(name)) => span.set(UPSTREAM, name.to_string()),
+        None => {}
+    }
+    if let Some(endpoint) = &found.upstream {
+        span.set("tunnel.endpoint", endpoint.to_string());
+    }
+    if !was_sent {
+        return;
+    }
+    if let Some(agent) = &found.agent {
+        span.set(AGENT, agent.as_str().to_owned());
+    }
+    if let Some(id) = found.request_id {
+        span.set(REQUEST_ID, id.to_string());
+    }
+}
+
+/// The agent that a step goes to.
+pub(super) fn describe_session<B>(span: &TraceSpan, request: &Request<B>) {
+    if let Some(session) = request.extensions().get::<Session>() {
         span.set(AGENT, session.agent().as_str().to_owned());
     }
 }

@@ -64,7 +64,7 @@ where
         let admitted = admission::ensure(&mut request);
         let watch = step.map(|step| {
             trace::describe(&step, &request);
-            Watch::new(step, None, &mut request)
+            Watch::new(step, &mut request)
         });
         if let Err(error) = admitted {
             drop(entered);
