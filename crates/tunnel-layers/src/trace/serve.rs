@@ -9,7 +9,7 @@ use tunnel_core::trace::SpanValue;
 
 use super::{ResponseFuture, TraceSpan, Tracer, WatchedBody, watch::Watch, words};
 use crate::{
-    TraceContext,
+    TraceContext, admission,
     trace_id::{MakeTraceId as _, RandomTraceId, TRACEPARENT, parent},
 };
 
@@ -63,6 +63,8 @@ impl ServeLayer {
         if !context.is_sampled() {
             return None;
         }
+        // What was not admitted is not known well enough; who refuses it stands further in.
+        let _ = admission::ensure(request);
         let parent = parent.map(|parent| parent.span_id());
         let name = words::rpc_name(request).unwrap_or_else(|| words::name(request).into());
         let span = TraceSpan::first(tracer, context, parent, name);
