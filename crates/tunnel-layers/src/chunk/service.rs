@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    ExchangeRequest, ExchangeResponse, Protocol, Record, RequestHead, Session, TraceId, TunnelBody, TunnelError,
-    body::Chunked,
+    ExchangeRequest, ExchangeResponse, Protocol, Record, RequestHead, Session, TraceId, TunnelBody,
+    TunnelError, body::Chunked,
 };
 
 use super::ResponseFuture;

@@ -145,8 +145,6 @@ where
         if let Some(record) = &record {
             note_status(record, response.headers());
         }
-        Poll::Ready(Ok(
-            response.map(|body| Watched::new(body, failure).noting(record))
-        ))
+        Poll::Ready(Ok(response.map(|body| Watched::new(body, failure).noting(record))))
     }
 }
