@@ -21,14 +21,18 @@ use std::{convert::Infallible, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown,
+    Reloads, Shutdown, Traces,
     config::AgentConfig,
     program::{self, Options},
 };
-use tunnel_layers::target::ClientExt as _;
+use tunnel_layers::{
+    target::ClientExt as _,
+    trace::{HopLayer, ServeLayer},
+};
 use tunnel_transport::{entry::Entry, files::Files};
 
 fn main() -> ExitCode {
@@ -53,16 +57,30 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
+    let id = agent.id().as_str().to_owned();
+    let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let trace = match traces.tracer() {
+        Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
+        None => ServeLayer::off(),
+    };
     let local = config.listen.map(program::listen).transpose()?;
     let local_addr = local.as_ref().map(TcpListener::local_addr).transpose()?;
     let reloads =
         Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
+    let service = ServiceBuilder::new()
+        .layer(trace.clone())
+        .layer(HopLayer::upstream())
+        .service(routing.service());
     let serve = agent
-        .serve(routing.service())
+        .serve(service)
         .with_graceful_shutdown(shutdown.clone().asked());
     // What those who are with the agent ask goes to its gateways.
     let local = local.map(|port| {
-        let serve = Entry::new().serve(port, agent.client());
+        let client = ServiceBuilder::new()
+            .layer(trace)
+            .layer(HopLayer::tunnel())
+            .service(agent.client());
+        let serve = Entry::new().serve(port, client);
         tokio::spawn(
             serve
                 .with_graceful_shutdown(shutdown.clone().asked())
@@ -84,6 +102,7 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
             if let Some(local) = local {
                 local.await?;
             }
+            traces.finish().await;
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }

@@ -10,11 +10,13 @@ pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+mod traces;
 mod upstreams;
 
 pub use self::{
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    traces::Traces,
     upstreams::Upstreams,
 };

@@ -18,6 +18,7 @@ use super::{
     secret::TokenKeys,
     text_or::TextOr,
     tls::{self, RawClientTls},
+    traces::{RawTraces, Traces},
     units::{Count, Secret, Time},
     upstream::RawUpstream,
     yaml,
@@ -42,6 +43,8 @@ pub struct AgentConfig {
     pub routing: Routing,
     /// Where those who are with the agent ask its gateways, if anywhere.
     pub listen: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -76,6 +79,8 @@ struct RawAgent {
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
     listen: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    traces: Option<Spanned<RawTraces>>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +133,7 @@ const FIXED: &[&str] = &[
     "drain",
     "pushed",
     "listen",
+    "traces",
 ];
 
 impl AgentConfig {
@@ -212,6 +218,7 @@ impl RawAgent {
             Some(listen) => parse_address(&listen.value, listen.referenced, checker).map(Some),
             None => Some(None),
         };
+        let traces = RawTraces::check(self.traces.as_ref(), false, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -267,6 +274,7 @@ impl RawAgent {
             upstreams,
             routing,
             listen: listen?,
+            traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),
         })

@@ -35,6 +35,7 @@ mod secret;
 mod text_or;
 mod timeouts;
 mod tls;
+mod traces;
 mod units;
 mod upstream;
 mod websocket;
@@ -63,6 +64,7 @@ pub use self::{
     limits::PortLimits,
     listener::Listener,
     tls::PortTls,
+    traces::Traces,
 };
 
 /// What a file refers to outside of itself.
