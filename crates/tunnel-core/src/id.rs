@@ -201,6 +201,12 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// The name as text that is shared.
+            #[must_use]
+            pub const fn as_shared(&self) -> &Arc<str> {
+                &self.0
+            }
+
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

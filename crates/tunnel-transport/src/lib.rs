@@ -8,6 +8,8 @@
 //! * `otlp` sends traces to a collector (cargo feature `otel`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod agent;
 mod codec;
 mod dispatch;
