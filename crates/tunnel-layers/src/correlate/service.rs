@@ -46,6 +46,7 @@ where
             head,
             body,
             trace_id,
+            rule,
             record,
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
@@ -54,6 +55,9 @@ where
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };
+        if let Some(rule) = rule {
+            send.set_rule(rule);
+        }
         if let Some(record) = record {
             record.note_sent(session.agent(), recv.id());
         }
