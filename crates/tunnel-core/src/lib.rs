@@ -36,6 +36,7 @@ pub mod session;
 pub mod settings;
 mod sync;
 pub mod trace;
+pub mod tally;
 pub mod upgrade;
 pub mod ws;
 
@@ -64,5 +65,6 @@ pub use crate::{
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},
+    tally::{Tallied, Tally},
     ws::WsFrame,
 };
