@@ -1,5 +1,7 @@
 //! What the chunking layer and the correlating layer say to each other.
 
+use std::sync::Arc;
+
 use crate::{
     body::TunnelBody,
     head::{Protocol, RequestHead, ResponseHead},
@@ -20,6 +22,8 @@ pub struct ExchangeRequest<B> {
     pub body: B,
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
+    /// The id of the rule that it has matched, if it has.
+    pub rule: Option<Arc<str>>,
 }
 
 /// The response of an exchange.

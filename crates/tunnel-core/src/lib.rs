@@ -43,7 +43,7 @@ pub use crate::{
     auth::{AgentCaller, Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
-    exchange::{RecvHalf, SendClosed, SendHalf},
+    exchange::{ExchangePhase, ExchangeStatus, RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},
     flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},

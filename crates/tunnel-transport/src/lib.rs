@@ -7,6 +7,8 @@
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod agent;
 mod codec;
 mod dispatch;

@@ -70,6 +70,12 @@ impl SendHalf {
         self.exchange.id()
     }
 
+    /// Says which rule the request has matched, for [`Session::oldest`]. Only the first call has an effect.
+    pub fn set_rule(&self, rule: Arc<str>) {
+        // The first one stays.
+        let _ = self.exchange.rule.set(rule);
+    }
+
     /// What the exchange carries.
     pub(crate) fn protocol(&self) -> Protocol {
         self.exchange.protocol
@@ -99,6 +105,9 @@ impl SendHalf {
 
     /// A message of this exchange whose weight is known.
     pub(crate) fn weighed(&self, payload: Payload, weight: usize) -> Outgoing {
+        if let Payload::Response(start) = &payload {
+            self.exchange.set_answered(start.head.status);
+        }
         let message = self.exchange.message(payload);
         Outgoing::new(self.session.clone(), self.exchange.clone(), message, weight)
     }
@@ -135,7 +144,10 @@ impl SendHalf {
     /// The caller sends that piece, or drops this half.
     pub fn poll_take(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         self.with(|state| match state.send_credit.take(wanted) {
-            Some(piece) => Poll::Ready(piece),
+            Some(piece) => {
+                state.sent_bytes += piece as u64;
+                Poll::Ready(piece)
+            }
             None => {
                 register(&mut state.send_waker, cx.waker());
                 Poll::Pending
@@ -148,7 +160,10 @@ impl SendHalf {
     /// The caller sends that piece, or drops this half.
     pub fn poll_take_frame(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         self.with(|state| match state.send_credit.take_frame(wanted) {
-            Some(piece) => Poll::Ready(piece),
+            Some(piece) => {
+                state.sent_bytes += piece as u64;
+                Poll::Ready(piece)
+            }
             None => {
                 register(&mut state.send_waker, cx.waker());
                 Poll::Pending

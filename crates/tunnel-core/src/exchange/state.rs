@@ -94,6 +94,10 @@ pub(crate) struct State {
     pub(super) recv_waker: Option<Waker>,
     /// Whether the receiving half was dropped, so that what arrives is discarded.
     pub(super) detached: bool,
+    /// Bytes of body that were taken for sending.
+    pub(super) sent_bytes: u64,
+    /// Bytes of body that have come.
+    pub(super) received_bytes: u64,
     /// Whether the entry has left the table.
     finished: bool,
     place: Option<Place>,
@@ -115,6 +119,8 @@ impl State {
             recv_credit,
             recv_waker: None,
             detached: false,
+            sent_bytes: 0,
+            received_bytes: 0,
             finished: false,
             place: Some(place),
         }
@@ -229,6 +235,7 @@ impl State {
             what: "more body came than the credit allows",
         };
         self.recv_credit.receive(cost).map_err(|_| overrun)?;
+        self.received_bytes += len as u64;
         if self.detached {
             self.recv_credit.read(cost);
             effects.window = self.recv_credit.claim_discarded();

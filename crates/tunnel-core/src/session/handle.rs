@@ -164,7 +164,15 @@ impl Session {
         let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place)
             .carrying(protocol, is_framed);
         let carries = (protocol, is_framed);
-        let exchange = Arc::new(Exchange::new(id, direction, carries, false, lane.clone(), state));
+        let exchange = Arc::new(Exchange::new(
+            id,
+            direction,
+            carries,
+            false,
+            lane.clone(),
+            self.now(),
+            state,
+        ));
         {
             let mut table = lock(&self.0.table);
             match table.phase {

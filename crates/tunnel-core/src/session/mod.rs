@@ -7,6 +7,7 @@
 mod closing;
 mod handle;
 mod late;
+mod oldest;
 mod suspect;
 mod table;
 #[cfg(test)]
@@ -76,12 +77,15 @@ pub struct Session(Arc<Inner>);
 struct Inner {
     config: SessionConfig,
     max_chunk: usize,
+    since: Instant,
     /// Exchanges that this end opened and that still count against the limit of the other.
     opened: Arc<Places>,
     /// Exchanges that the other end opened and that still count against our limit.
     accepted: Arc<Places>,
     /// The shortest round trip seen, in microseconds; [`NEVER`] until there is one.
     round_trip: AtomicU64,
+    /// The last one.
+    last_round_trip: AtomicU64,
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
     suspicion: Suspicion,
@@ -97,11 +101,13 @@ impl Session {
         (config.local, config.remote) = (config.local.clamped(), config.remote.clamped());
         let max_chunk = config.local.max_chunk.min(config.remote.max_chunk) as usize;
         Self(Arc::new(Inner {
+            since: config.runtime.now(),
             config,
             max_chunk,
             opened: Arc::default(),
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
+            last_round_trip: AtomicU64::new(NEVER),
             has_carried: AtomicBool::new(false),
             suspicion: Suspicion::default(),
             table: Mutex::new(Table::new()),
@@ -190,16 +196,38 @@ impl Session {
     /// The shortest round trip that a lane's ping has seen.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        match self.0.round_trip.load(Ordering::Relaxed) {
-            NEVER => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
+        known(&self.0.round_trip)
+    }
+
+    /// The round trip that a lane's ping has seen last.
+    #[must_use]
+    pub fn last_round_trip(&self) -> Option<Duration> {
+        known(&self.0.last_round_trip)
+    }
+
+    /// The lanes that are open.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Lane> {
+        let table = lock(&self.0.table);
+        table
+            .lanes
+            .iter()
+            .filter(|lane| !lane.is_closed())
+            .cloned()
+            .collect()
+    }
+
+    /// For how long the session has been there.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.now().saturating_duration_since(self.0.since)
     }
 
     /// Notes a round trip.
     pub fn on_round_trip(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(NEVER - 1);
         self.0.round_trip.fetch_min(micros, Ordering::Relaxed);
+        self.0.last_round_trip.store(micros, Ordering::Relaxed);
     }
 
     /// Time, random bits and tasks, as the transport gives them.
@@ -307,6 +335,7 @@ impl Session {
             (protocol, is_framed),
             true,
             lane,
+            runtime.now(),
             state,
         ));
         table.exchanges.insert(id, exchange.clone());
@@ -335,6 +364,13 @@ impl Session {
         };
         drop(entry);
         watchers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn known(micros: &AtomicU64) -> Option<Duration> {
+    match micros.load(Ordering::Relaxed) {
+        NEVER => None,
+        micros => Some(Duration::from_micros(micros)),
     }
 }
 

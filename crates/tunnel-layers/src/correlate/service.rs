@@ -46,6 +46,7 @@ where
             head,
             body,
             trace_id,
+            rule,
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
@@ -53,6 +54,9 @@ where
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };
+        if let Some(rule) = rule {
+            send.set_rule(rule);
+        }
         let start = Start::Request(Box::new(RequestStart {
             head,
             data: Bytes::new(),
