@@ -226,7 +226,7 @@ function plots(parent) {
     new Plot(parent, { title: "Requests", series: ["requests"], say: format.rate, detail: () => "per second" }),
     new Plot(parent, { title: "Failures", series: ["failures"], say: format.rate, paint: "--bad", detail: () => "per second" }),
     new Plot(parent, {
-      title: "Time of exchanges",
+      title: "Time until the answer",
       series: ["p50", "p99"],
       keys: ["half", "99 of 100"],
       say: format.micros,

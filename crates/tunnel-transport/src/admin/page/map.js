@@ -61,11 +61,12 @@ export class AgentMap {
     if (width === 0) return;
     const count = this.groups.reduce((all, [, members]) => all + members.length, 0);
     const held = this.focus >= 0 ? this.cells[this.focus] : null;
-    // As large as they fit, within reason.
-    const sizes = [26, 22, 18, 15, 12, 10];
+    // As large as they fit, within reason; blocks that are higher or wider may fit better.
+    const sizes = [26, 22, 18, 15, 12, 10].flatMap(size => [2.6, 1.6, 4, 7, 12].map(shape => [size, shape]));
     let tall;
-    for (this.size of sizes) {
-      tall = this.place(width);
+    for (const [size, shape] of sizes) {
+      this.size = size;
+      tall = this.place(width, shape);
       if (tall <= height || count === 0) break;
     }
     this.space.style.height = `${Math.max(0, tall - height)}px`;
@@ -73,7 +74,7 @@ export class AgentMap {
     this.draw();
   }
 
-  place(width) {
+  place(width, shape) {
     const step = this.size + Math.max(2, Math.round(this.size / 7));
     const room = width - 2 * PAD;
     let x = PAD, y = PAD, line = 0;
@@ -81,7 +82,7 @@ export class AgentMap {
     this.cells = [];
     for (const [group, members] of this.groups) {
       const label = Math.min(room, Math.max(84, 7.5 * (group.length + String(members.length).length) + 18));
-      const wanted = Math.ceil(Math.sqrt(members.length * 2.6)) * step;
+      const wanted = Math.ceil(Math.sqrt(members.length * shape)) * step;
       const columns = Math.max(1, Math.floor(Math.min(room, Math.max(label, wanted)) / step));
       const rows = Math.ceil(members.length / columns);
       const wide = Math.max(label, Math.min(columns, members.length) * step);
