@@ -6,6 +6,7 @@ use crate::{
     body::TunnelBody,
     head::{Protocol, RequestHead, ResponseHead},
     id::{RequestId, TraceId},
+    record::Record,
     session::Session,
 };
 
@@ -24,6 +25,8 @@ pub struct ExchangeRequest<B> {
     pub trace_id: Option<TraceId>,
     /// The id of the rule that it has matched, if it has.
     pub rule: Option<Arc<str>>,
+    /// Where its agent and its id are noted, if anybody asks.
+    pub record: Option<Record>,
 }
 
 /// The response of an exchange.

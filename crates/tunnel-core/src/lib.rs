@@ -28,6 +28,7 @@ pub mod outgoing;
 pub mod peer;
 pub mod pump;
 pub mod reason;
+pub mod record;
 pub mod retry;
 pub mod route;
 pub mod runtime;
@@ -56,6 +57,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
+    record::{Found, Record},
     retry::{RetryBudget, RetryPolicy},
     route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},

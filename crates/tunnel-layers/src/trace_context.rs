@@ -28,6 +28,12 @@ impl TraceId {
         ascii(&self.digits())
     }
 
+    /// The same, as it travels through the tunnel.
+    #[cfg(feature = "trace-id")]
+    pub(crate) fn to_core(self) -> tunnel_core::TraceId {
+        tunnel_core::TraceId::from_digits(self.digits())
+    }
+
     /// The 32 digits.
     fn digits(self) -> [u8; 32] {
         let mut digits = [0; 32];

@@ -261,6 +261,7 @@ impl GatewayConfig {
                 self.upstreams = std::mem::take(&mut self.upstreams).with(name, upstream.clone());
             }
         }
+        self.upstreams.keep_drains(&old.upstreams);
         rates::keep(
             (&mut self.guards, self.document.at("rate_limits")),
             (&old.guards, old.document.at("rate_limits")),

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    ExchangeRequest, ExchangeResponse, Protocol, RequestHead, Routed, Session, TraceId, TunnelBody,
+    ExchangeRequest, ExchangeResponse, Protocol, Record, RequestHead, Routed, Session, TraceId, TunnelBody,
     TunnelError, body::Chunked,
 };
 
@@ -57,6 +57,7 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     crate::grpc_timeout::refresh(&mut parts);
     let trace_id = trace_id(&parts.headers);
     let rule = parts.extensions.get().map(|routed: &Routed| routed.rule.clone());
+    let record = parts.extensions.remove::<Record>();
     let head = RequestHead::from_parts(parts)?;
     let protocol = Protocol::of_head(&head);
     let body = Chunked::new(body, session.max_chunk());
@@ -67,6 +68,7 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
         body,
         trace_id,
         rule,
+        record,
     })
 }
 

@@ -47,6 +47,7 @@ where
             body,
             trace_id,
             rule,
+            record,
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
@@ -56,6 +57,9 @@ where
         };
         if let Some(rule) = rule {
             send.set_rule(rule);
+        }
+        if let Some(record) = record {
+            record.note_sent(session.agent(), recv.id());
         }
         let start = Start::Request(Box::new(RequestStart {
             head,

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderName, Request, Response};
 use tower_service::Service;
 use tracing::{Level, Span, field::Empty};
-use tunnel_core::{Lifetime, admit::UpgradeRequest};
+use tunnel_core::{Lifetime, Record, admit::UpgradeRequest};
 
 use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
 use crate::{admission, reject::Caller, trace_context::TraceContext};
@@ -46,6 +46,9 @@ where
         let context = self.settings.context(request.headers_mut());
         request.extensions_mut().insert(context);
         let id = context.trace_id();
+        if let Some(record) = request.extensions().get::<Record>() {
+            record.note_trace(id.to_core());
+        }
         let span = span(self.settings.level, &request, &context);
         let entered = span.enter();
         if let Err(error) = admission::ensure(&mut request) {

@@ -19,6 +19,8 @@ use super::{
     query::Query,
     reads, view,
 };
+use crate::upstream::EndpointState;
+
 type Answer = Result<Response, Problem>;
 
 /// The body, as JSON; the default without one.
@@ -127,26 +129,44 @@ fn endpoints(hooks: &Hooks, name: &str, query: Option<&str>, drain: bool) -> Ans
             listed(&known)
         ))
     })?;
-    let all: Vec<_> = upstream
-        .endpoints()
-        .into_iter()
-        .map(|endpoint| endpoint.name)
-        .collect();
-    let wanted = match query.get("endpoint") {
-        None => all,
-        Some(wanted) if all.iter().any(|known| known == wanted) => vec![wanted.to_owned()],
-        Some(wanted) => {
-            let known: Vec<_> = all.iter().map(String::as_str).collect();
-            let text = format!(
-                "the upstream `{name}` has no endpoint `{wanted}`: it has {}",
-                listed(&known)
-            );
-            return Err(Problem::not_found(text));
+    let takes = if drain { "get nothing new" } else { "take requests" };
+    let before = upstream.endpoints();
+    let (done, changed) = match query.get("endpoint") {
+        None => {
+            let was_draining = upstream.is_draining();
+            match drain {
+                true => upstream.drain(),
+                false => upstream.resume(),
+            }
+            (
+                format!("the endpoints of the upstream `{name}` {takes}"),
+                was_draining != drain,
+            )
+        }
+        Some(endpoint) => {
+            let is_there = match drain {
+                true => upstream.drain_endpoint(endpoint),
+                false => upstream.resume_endpoint(endpoint),
+            };
+            if !is_there {
+                let known: Vec<_> = before.iter().map(|endpoint| endpoint.name.as_str()).collect();
+                let known = listed(&known);
+                return Err(Problem::not_found(format!(
+                    "the upstream `{name}` has no endpoint `{endpoint}`: it has {known}"
+                )));
+            }
+            let done = format!("what the upstream `{name}` has at `{endpoint}`: {takes}");
+            let draining =
+                |endpoints: &[EndpointState]| endpoints.iter().filter(|state| state.is_draining).count();
+            (done, draining(&before) != draining(&upstream.endpoints()))
         }
     };
-    let _ = (upstream, wanted, drain);
-    let text = "endpoints cannot be drained yet";
-    Err(Problem(StatusCode::NOT_IMPLEMENTED, text.to_owned()))
+    Ok(json(&view::Done {
+        done,
+        changed,
+        sessions: 0,
+        in_flight: upstream.endpoints().iter().map(|endpoint| endpoint.pending).sum(),
+    }))
 }
 
 /// How many names are told.

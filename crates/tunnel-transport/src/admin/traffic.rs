@@ -22,6 +22,7 @@ fn add(sum: &mut Traffic, row: &Traffic) {
     sum.open += row.open;
     sum.bytes_in += row.bytes_in;
     sum.bytes_out += row.bytes_out;
+    sum.latency_sum_us += row.latency_sum_us;
     for (cause, count) in &row.failures {
         *sum.failures.entry(cause.clone()).or_default() += count;
     }

@@ -13,6 +13,7 @@ const OK: &str = "ok";
 
 fn state(endpoint: &EndpointState) -> &'static str {
     match () {
+        () if endpoint.is_draining => "drained",
         () if !endpoint.is_healthy => "unhealthy",
         () if endpoint.is_ejected => "ejected",
         () if endpoint.is_backing_off => "backing_off",
@@ -24,6 +25,7 @@ pub(super) fn list(upstreams: &[(String, Upstream)]) -> Vec<view::Upstream> {
     let view = |(name, upstream): &(String, Upstream)| view::Upstream {
         name: name.clone(),
         available: is_available(upstream),
+        drained: upstream.is_draining(),
         connections: upstream.connections(),
         endpoints: upstream.endpoints().iter().map(endpoint).collect(),
     };
@@ -35,5 +37,10 @@ fn endpoint(state_of: &EndpointState) -> view::Endpoint {
         name: state_of.name.clone(),
         state: state(state_of).to_owned(),
         in_flight: state_of.pending,
+        configured: state_of.configured.clone(),
+        weight: state_of.weight,
+        zone: state_of.zone.clone(),
+        connections: state_of.connections,
+        latency_us: state_of.latency.map(super::sessions::micros),
     }
 }

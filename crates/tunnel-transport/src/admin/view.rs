@@ -100,15 +100,18 @@ pub struct Traffic {
     pub open: u64,
     /// Failures of the tunnel by their cause, in the words of `x-tunnel-error`. Causes without one are left out.
     pub failures: BTreeMap<String, u64>,
-    /// Answers by the class of their status: `1xx` to `5xx`. Classes without one are left out.
+    /// Ends by the class of the status: `1xx` to `5xx`, or `none` without an answer; a call of gRPC counts as what its status means in
+    /// HTTP. Classes without one are left out.
     pub statuses: BTreeMap<String, u64>,
-    /// Bytes of requests' bodies.
+    /// Bytes of requests' bodies, and of what clients sent on upgraded streams.
     pub bytes_in: u64,
-    /// Bytes of responses' bodies.
+    /// Bytes of responses' bodies, and of what was sent to clients there.
     pub bytes_out: u64,
-    /// How many exchanges took how long: the number at place `i` took less than 2^i microseconds, and not less than half of that.
-    /// Without the zeros at the end.
+    /// How many took how long until the response's head: the number at place `n` took at least 2^n microseconds and less than 2^(n+1),
+    /// that at place 0 anything below 2. Without the zeros at the end, and without exchanges that got no answer.
     pub latency_log2_us: Vec<u64>,
+    /// The sum of these times.
+    pub latency_sum_us: u64,
 }
 
 /// `GET /api/agents` (a [`Page`]; `?group=`, `?offset=`, `?limit=`), and `GET /api/agents/{id}`: an agent, with all of its processes.
@@ -282,6 +285,8 @@ pub struct Upstream {
     pub name: String,
     /// Whether it could take a request now.
     pub available: bool,
+    /// Whether it gets nothing new as a whole because the operator drains it.
+    pub drained: bool,
     /// Its open connections, those of health checks included.
     pub connections: usize,
     /// Its servers.
@@ -295,8 +300,18 @@ pub struct Endpoint {
     pub name: String,
     /// In a word: `ok`, `unhealthy`, `ejected`, `backing_off` or `drained`.
     pub state: String,
-    /// Exchanges that it has open, where they are counted.
+    /// Exchanges that it has open.
     pub in_flight: usize,
+    /// Its address as the file has it: a name, where `name` is one of that name's addresses.
+    pub configured: String,
+    /// Its share beside the others.
+    pub weight: u32,
+    /// Where it is.
+    pub zone: Option<String>,
+    /// Its open connections, without those of health checks.
+    pub connections: usize,
+    /// The time to the head of a response to expect, where it is measured.
+    pub latency_us: Option<u64>,
 }
 
 /// `GET /api/config`: what runs, and what came of the last look at the file.
