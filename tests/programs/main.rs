@@ -8,6 +8,7 @@ mod balance;
 mod calls;
 mod chat;
 mod check;
+mod deploy;
 mod drain;
 mod files;
 mod frozen;
