@@ -20,13 +20,15 @@
 use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Locals, Reloads, Shutdown,
+    Locals, Reloads, Shutdown, Traces,
     config::AgentConfig,
     program::{self, Options},
 };
+use tunnel_layers::trace::{HopLayer, ServeLayer};
 use tunnel_transport::{Agent, files::Files};
 
 fn main() -> ExitCode {
@@ -51,16 +53,26 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
+    let id = agent.id().as_str().to_owned();
+    let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let trace = match traces.tracer() {
+        Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
+        None => ServeLayer::off(),
+    };
     // What those who are with the agent ask goes to its gateways.
-    let (locals, closed) = Locals::open(&agent, &config.locals, shutdown.clone())?;
+    let (locals, closed) = Locals::open(&agent, &config.locals, traces.tracer(), shutdown.clone())?;
     let listen = locals.addresses(&config.locals);
     let reloads = Reloads::new(file, files, config)?.run(|config| {
         routing.replace_own(config.upstreams.clone());
         locals.update(&config.locals);
     });
+    let service = ServiceBuilder::new()
+        .layer(trace)
+        .layer(HopLayer::upstream())
+        .service(routing.service());
     let asked = shutdown.clone().asked();
     // The session stays until they have been served, so that nobody is refused because of the order.
-    let serve = agent.serve(routing.service()).with_graceful_shutdown(async {
+    let serve = agent.serve(service).with_graceful_shutdown(async {
         asked.await;
         closed.wait().await;
     });
@@ -72,6 +84,7 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     tokio::select! {
         served = serve.into_future() => {
             served?;
+            traces.finish().await;
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }

@@ -11,6 +11,7 @@ pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+mod traces;
 mod upstreams;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    traces::Traces,
     upstreams::Upstreams,
 };

@@ -16,7 +16,11 @@ use tokio::{
 use tower::ServiceBuilder;
 use tracing::{error, info};
 use tunnel_core::PeerInfo;
-use tunnel_layers::{target::ClientExt as _, trace_id::TraceIdLayer};
+use tunnel_layers::{
+    target::ClientExt as _,
+    trace::{HopLayer, Tracer},
+    trace_id::TraceIdLayer,
+};
 use tunnel_transport::{Agent, net::Listener};
 
 use crate::{Shutdown, config::Local, program};
@@ -24,6 +28,7 @@ use crate::{Shutdown, config::Local, program};
 /// The ports that are open. What comes there goes to the agent's gateways.
 pub struct Locals {
     agent: Agent,
+    tracer: Option<Tracer>,
     shutdown: Shutdown,
     open: Mutex<HashMap<String, Open>>,
     /// A sender is in every task that serves a port.
@@ -72,10 +77,16 @@ impl Locals {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub fn open(agent: &Agent, locals: &[Local], shutdown: Shutdown) -> io::Result<(Self, Closed)> {
+    pub fn open(
+        agent: &Agent,
+        locals: &[Local],
+        tracer: Option<Tracer>,
+        shutdown: Shutdown,
+    ) -> io::Result<(Self, Closed)> {
         let (running, ended) = mpsc::channel(1);
         let this = Self {
             agent: agent.clone(),
+            tracer,
             shutdown,
             open: Mutex::default(),
             running: running.downgrade(),
@@ -155,8 +166,9 @@ impl Locals {
             retired: retires,
         };
         let stack = ServiceBuilder::new()
-            .layer(TraceIdLayer::new())
+            .layer(TraceIdLayer::new().tracer(self.tracer.clone()))
             .layer(local.deadline)
+            .layer(HopLayer::tunnel())
             .service(self.agent.client());
         let (quit, quits) = oneshot::channel::<()>();
         let asked = self.shutdown.clone().asked();

@@ -22,6 +22,12 @@ macro_rules! causes {
             pub const fn word(self) -> &'static str {
                 match self { $( Self::$name => $word, )+ }
             }
+
+            /// The cause with this word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|cause| cause.word() == word)
+            }
         }
     };
 }

@@ -20,6 +20,7 @@ use super::{
     text_or::TextOr,
     timeouts::RawTimeouts,
     tls::{self, RawClientTls, RawListen},
+    traces::{RawTraces, Traces},
     units::{Count, Secret, Time},
     upstream::RawUpstream,
     yaml,
@@ -44,6 +45,8 @@ pub struct AgentConfig {
     pub routing: Routing,
     /// Where those who are with the agent ask its gateways.
     pub locals: Vec<Local>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -84,6 +87,8 @@ struct RawAgent {
     #[serde(default, deserialize_with = "tls::present")]
     timeouts: Option<RawTimeouts>,
     lame_duck: Option<Time>,
+    #[serde(default, deserialize_with = "tls::present")]
+    traces: Option<Spanned<RawTraces>>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +144,7 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
+    "traces",
 ];
 
 impl AgentConfig {
@@ -228,6 +234,7 @@ impl RawAgent {
             drain: self.drain,
         };
         let locals = locals.check(around, checker);
+        let traces = RawTraces::check(self.traces.as_ref(), false, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -283,6 +290,7 @@ impl RawAgent {
             upstreams,
             routing,
             locals: locals?,
+            traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),
         })

@@ -36,6 +36,7 @@ mod secret;
 mod text_or;
 mod timeouts;
 mod tls;
+mod traces;
 mod units;
 mod upstream;
 mod websocket;
@@ -65,6 +66,7 @@ pub use self::{
     listener::Listener,
     local::Local,
     tls::PortTls,
+    traces::Traces,
 };
 
 /// What a file refers to outside of itself.

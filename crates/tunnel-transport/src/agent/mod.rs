@@ -167,6 +167,25 @@ impl Agent {
         self.0.budget.clone()
     }
 
+    /// The groups, the gRPC services and the hosts that it registers.
+    #[must_use]
+    pub fn registers(&self) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let groups = self.0.groups.iter().map(ToString::to_string).collect();
+        (groups, self.0.services.clone(), self.0.hosts.clone())
+    }
+
+    /// Where it says that it is.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.0.zone.as_deref()
+    }
+
+    /// Its share of new exchanges, relative to the others of its group.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.0.weight
+    }
+
     /// Connects, and hands every exchange to `service`: an axum `Router`, tonic `Routes`, an
     /// [`Upstream`](crate::Upstream), or any of them in layers of yours. Connects again whenever the session is lost.
     ///

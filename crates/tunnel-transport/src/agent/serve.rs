@@ -13,8 +13,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
-    Start, TunnelBody, TunnelError,
+    Accepted, BoxError, Cause, Initiator, Lifetime, Pump, RequestId, ResetReason, ResponseHead, SendClosed,
+    SendHalf, Start, TunnelBody, TunnelError,
     message::ResponseStart,
     upgrade::{Relay, Switched, split},
 };
@@ -123,6 +123,8 @@ where
     };
     parts.extensions.insert(id);
     parts.extensions.insert(claim);
+    // What layers of the service hold in it lives as long as the stream does, whichever contract it is carried by.
+    let _lifetime = Lifetime::of(&mut parts.extensions);
     let mut request = Request::from_parts(parts, body);
     let (offer, on_upgrade) = match in_process::offer().await {
         Ok(offer) => offer,

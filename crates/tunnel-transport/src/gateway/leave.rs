@@ -43,6 +43,12 @@ impl Gateway {
         self.0.registry.life() == Life::Serving
     }
 
+    /// Gives every agent with this id a rest, as [`drain_agent`](Self::drain_agent) does, and cuts nothing: what is open goes on for as
+    /// long as it takes. Tells whether it was at rest already.
+    pub fn rest_agent(&self, agent: &AgentId) -> bool {
+        self.0.registry.set_drained(agent, true)
+    }
+
     /// Gives every agent with this id a rest: it stays connected, and finishes what it has, but gets nothing new, in this
     /// session and in those that follow it, until [`resume_agent`](Self::resume_agent). What it asks of the gateway itself goes on, since
     /// nobody else can ask it. Ends when nothing is open at the agent, or at the deadline, and then cuts what is, with the session; says
@@ -84,6 +90,19 @@ impl Gateway {
             info!(agent.id = %agent, "an agent takes requests again");
         }
         was_drained
+    }
+
+    /// Ends every session of the agents with this id, and says how many those were: what is open there fails. Whoever runs the agent
+    /// is not asked to stop it, so that it connects again, as after any loss; an agent that is to get nothing new is
+    /// [drained](Self::drain_agent), and one that shall not come back loses its [credentials](Self::revoke).
+    pub fn disconnect_agent(&self, agent: &AgentId) -> usize {
+        let all = self.0.registry.all().into_iter();
+        let theirs: Vec<_> = all.filter(|entry| entry.session.agent() == agent).collect();
+        for entry in &theirs {
+            info!(agent.id = %agent, session.id = %entry.session.id(), open = entry.session.load(), "an agent is disconnected");
+            say_goodbye(entry, "the agent was disconnected by the gateway's operator");
+        }
+        theirs.len()
     }
 
     /// Tells an agent to go that was registered while the others were told.

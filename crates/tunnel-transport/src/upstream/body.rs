@@ -43,7 +43,7 @@ struct Answer {
 pub(super) struct Exchange {
     gate: Gate,
     on: Option<On>,
-    /// Where the endpoint is one of several.
+    /// Until its end is told.
     place: Option<Place>,
 }
 

@@ -11,6 +11,7 @@ use crate::{
         AllowList, HashKey, HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint,
         cluster::{Cluster, Parts},
         line::OpenCount,
+        lone::Lone,
         node::Maker,
         resolve::Resolver,
         service::Kind,
@@ -401,9 +402,8 @@ impl UpstreamBuilder {
             open: open.clone(),
         };
         if is_lone && let Some((endpoint, target)) = endpoints.pop() {
-            let name = endpoint.uri.clone();
-            let node = maker.node(target, &endpoint, name);
-            return Ok(Upstream::new(settings, Kind::Lone(node), tasks, open));
+            let lone = Box::new(Lone::new(maker, endpoint, target));
+            return Ok(Upstream::new(settings, Kind::Lone(lone), tasks, open));
         }
         let mut balancer = Balancer::new(self.policy).slow_start(self.slow_start);
         if let Some(zone) = self.zone {

@@ -38,6 +38,16 @@ pub(super) fn closed() -> TunnelError {
     .with_sent(Sent::No)
 }
 
+/// An operator has taken all of its endpoints out of use.
+pub(super) fn drained() -> TunnelError {
+    TunnelError::new(
+        Cause::Draining,
+        Initiator::Tunnel,
+        "the upstream is drained: no endpoint takes anything new",
+    )
+    .with_sent(Sent::No)
+}
+
 /// As many connections as allowed are busy.
 pub(super) fn overloaded() -> TunnelError {
     TunnelError::new(

@@ -42,26 +42,46 @@ impl From<Wire> for Kind {
 
 /// How many connections are open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OpenCount(Arc<AtomicUsize>);
+pub(super) struct OpenCount {
+    here: Arc<AtomicUsize>,
+    /// Where these count, too.
+    all: Option<Arc<AtomicUsize>>,
+}
 
 #[derive(Debug)]
 struct Open(OpenCount);
 
 impl OpenCount {
     pub(super) fn get(&self) -> usize {
-        self.0.load(Ordering::Acquire)
+        self.here.load(Ordering::Acquire)
+    }
+
+    /// A count of some of them.
+    pub(super) fn part(&self) -> Self {
+        Self {
+            here: Arc::default(),
+            all: Some(Arc::clone(&self.here)),
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &AtomicUsize> {
+        std::iter::once(&*self.here).chain(self.all.as_deref())
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        for count in self.0.each() {
+            count.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 impl Line {
     pub(super) fn new(socket: Kind, count: &OpenCount) -> Self {
-        count.0.fetch_add(1, Ordering::AcqRel);
+        for count in count.each() {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
         Self {
             socket,
             _open: Open(count.clone()),

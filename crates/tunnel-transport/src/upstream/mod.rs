@@ -47,6 +47,9 @@
 //! # Ok::<(), tunnel_transport::upstream::InvalidUpstream>(())
 //! ```
 //!
+//! An operator takes an [endpoint](Upstream::drain_endpoint), or the [whole upstream](Upstream::drain), out of use without losing a
+//! request, and [back](Upstream::resume_endpoint) into it; [`Upstream::endpoints`] tells what is open there still.
+//!
 //! # What it promises
 //!
 //! - Only the connection's target is chosen here: authority, path, query and end-to-end headers go out as they came.
@@ -77,6 +80,7 @@ mod body;
 mod builder;
 mod cluster;
 mod dial;
+mod drain;
 mod endpoint;
 mod error;
 mod failed;
@@ -91,6 +95,8 @@ mod hear_out;
 mod idle;
 mod life;
 mod line;
+mod lone;
+mod marks;
 mod named;
 #[cfg(feature = "tls")]
 mod negotiated;
@@ -100,6 +106,7 @@ mod place;
 mod request;
 mod resolve;
 mod service;
+mod state;
 mod target;
 mod tasks;
 mod upgrade;
@@ -117,6 +124,7 @@ pub use self::{
     hash_key::HashKey,
     health::HealthCheck,
     named::NamedUpstreams,
-    service::{EndpointState, Upstream},
+    service::Upstream,
+    state::EndpointState,
     target::InvalidUpstream,
 };

@@ -67,6 +67,33 @@ impl NamedUpstreams {
         self.0.values().for_each(Upstream::start);
     }
 
+    /// [Drains](Upstream::drain) the upstream with this name. Whether there is one.
+    pub fn drain(&self, name: &str) -> bool {
+        self.get(name).map(Upstream::drain).is_some()
+    }
+
+    /// [Resumes](Upstream::resume) the upstream with this name. Whether there is one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn resume(&self, name: &str) -> bool {
+        self.get(name).map(Upstream::resume).is_some()
+    }
+
+    /// Drains what is [drained](Upstream::keep_drains) in `old`, by name: for upstreams that take the place of others.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if something is drained here and not there.
+    pub fn keep_drains(&self, old: &Self) {
+        for (name, upstream) in self.iter() {
+            if let Some(old) = old.get(name) {
+                upstream.keep_drains(old);
+            }
+        }
+    }
+
     fn choose<B>(&self, request: &Request<B>) -> Result<&Upstream, TunnelError> {
         match request.extensions().get().map(|routed: &Routed| &routed.target) {
             Some(Target::Upstream(name)) => self.get(name).ok_or_else(|| {

@@ -33,12 +33,18 @@ pub(super) struct Node {
     checks: Pool,
     connector: Connector,
     failures: Arc<Failures>,
+    /// What drives its connections, but for those of health checks.
+    pub(super) tasks: Arc<Tasks>,
+    /// Its connections, but for those of health checks.
+    open: OpenCount,
     name: Box<str>,
     weight: u32,
     zone: Option<Box<str>>,
     stats: Stats,
-    pending: AtomicUsize,
+    /// With those of a node whose place it has taken.
+    pending: Arc<AtomicUsize>,
     healthy: AtomicBool,
+    draining: AtomicBool,
     removed: AtomicBool,
 }
 
@@ -48,7 +54,7 @@ pub(super) enum Pool {
     /// HTTP/2, with TLS or without.
     H2c(Arc<H2cPool>),
     #[cfg(feature = "tls")]
-    Negotiated(Negotiated),
+    Negotiated(Box<Negotiated>),
 }
 
 /// A node among others.
@@ -71,6 +77,25 @@ pub(super) struct Maker {
 
 impl Maker {
     pub(super) fn node(&self, target: Target, endpoint: &UpstreamEndpoint, name: String) -> Arc<Node> {
+        self.counted(target, endpoint, name, self.open.part(), Arc::default())
+    }
+
+    /// A node in the place of one that was drained. It begins like a new one, and counts what the other has open still.
+    pub(super) fn successor(&self, old: &Node, endpoint: &UpstreamEndpoint) -> Arc<Node> {
+        let (target, name) = (old.target.clone(), old.name().to_owned());
+        let next = self.counted(target, endpoint, name, old.open.clone(), Arc::clone(&old.pending));
+        next.set_healthy(old.is_healthy());
+        next
+    }
+
+    fn counted(
+        &self,
+        target: Target,
+        endpoint: &UpstreamEndpoint,
+        name: String,
+        open: OpenCount,
+        pending: Arc<AtomicUsize>,
+    ) -> Arc<Node> {
         let connector = Connector::new(&target, self.settings.dial_timeout)
             .allowed(self.settings.allowed.clone())
             .counted(self.open.clone())
@@ -81,10 +106,13 @@ impl Maker {
             None => connector,
         };
         // Health checks come at their own times.
-        let checks = self.pool(connector.clone(), &self.settings.for_checks());
+        let checks = self.pool(connector.clone(), &self.settings.for_checks(), &self.tasks);
         let connector = connector.backing_off(self.backoff, self.is_lone);
+        let tasks = Arc::new(Tasks::part(&self.tasks));
         Arc::new(Node {
-            pool: self.pool(connector.clone(), &self.settings),
+            pool: self.pool(connector.clone().counted(open.clone()), &self.settings, &tasks),
+            tasks,
+            open,
             checks,
             failures: Arc::clone(connector.failures()),
             connector,
@@ -94,21 +122,24 @@ impl Maker {
             weight: endpoint.weight,
             zone: endpoint.zone.clone(),
             stats: Stats::new(Instant::now().into_std()),
-            pending: AtomicUsize::new(0),
+            pending,
             healthy: AtomicBool::new(true),
+            draining: AtomicBool::new(false),
             removed: AtomicBool::new(false),
         })
     }
 
-    fn pool(&self, connector: Connector, settings: &Settings) -> Pool {
-        let tasks = Arc::clone(&self.tasks);
+    fn pool(&self, connector: Connector, settings: &Settings, tasks: &Arc<Tasks>) -> Pool {
+        let tasks = Arc::clone(tasks);
         match self.protocol {
             UpstreamProtocol::Http1 => Pool::Http1(Http1Pool::new(connector, settings, tasks)),
             UpstreamProtocol::H2c => Pool::H2c(H2cPool::new(connector, settings, tasks)),
             #[cfg(feature = "tls")]
             UpstreamProtocol::Http2 => Pool::H2c(H2cPool::new(connector.http2(), settings, tasks)),
             #[cfg(feature = "tls")]
-            UpstreamProtocol::Negotiated => Pool::Negotiated(Negotiated::new(connector, settings, &tasks)),
+            UpstreamProtocol::Negotiated => {
+                Pool::Negotiated(Box::new(Negotiated::new(connector, settings, &tasks)))
+            }
         }
     }
 }
@@ -190,6 +221,36 @@ impl Node {
 
     pub(super) fn end(&self) {
         self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether an operator has taken it out of use.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Takes no new requests; those that wait for a connection go elsewhere. Connections close when their exchanges are over. Health
+    /// checks go on.
+    pub(super) fn drain(&self) {
+        if !self.draining.swap(true, Ordering::AcqRel) {
+            self.pool.close();
+        }
+    }
+
+    /// Cuts what is left of a drain, unless another one has taken its place.
+    pub(super) fn cut(&self) {
+        if self.is_draining() {
+            self.tasks.abort();
+        }
+    }
+
+    /// The drain is over, and another node has its place. What it has open goes on.
+    pub(super) fn resumed(&self) {
+        self.close();
+        self.draining.store(false, Ordering::Release);
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.open.get()
     }
 
     /// Takes nothing new. Its connections close when they are not used any more.

@@ -18,7 +18,8 @@ const UNAVAILABLE: &[u8] = b"14";
 /// An exchange that an endpoint has open, until this is dropped.
 pub(super) struct Place {
     member: Member,
-    began: Instant,
+    /// None where nobody looks at the latency.
+    began: Option<Instant>,
     outliers: Option<Outliers>,
     /// What its head says, which may be worse than how it ends.
     has_failed: bool,
@@ -29,8 +30,19 @@ impl Place {
         member.begin();
         Self {
             member,
-            began: Instant::now(),
+            began: Some(Instant::now()),
             outliers,
+            has_failed: false,
+        }
+    }
+
+    /// One at an endpoint that is the only one: it is counted, and nothing else.
+    pub(super) fn unmeasured(member: Member) -> Self {
+        member.begin();
+        Self {
+            member,
+            began: None,
+            outliers: None,
             has_failed: false,
         }
     }
@@ -41,8 +53,9 @@ impl Place {
 
     /// The head of the response came.
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let Some(began) = self.began else { return };
         let now = Instant::now();
-        self.member.stats().answered(now - self.began, now.into_std());
+        self.member.stats().answered(now - began, now.into_std());
         self.has_failed = matches!(
             status,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT

@@ -1,7 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Arc, Once},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,12 +10,10 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use pin_project::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
 use tunnel_core::{
     BoxError, TunnelError,
     admit::{self, UpgradeRequest},
-    balance::Endpoint as _,
 };
 
 use crate::upstream::{
@@ -27,7 +25,8 @@ use crate::upstream::{
     gate::Gate,
     h1::{Answered, Http1Pool, Lease},
     line::OpenCount,
-    node::{Member, Node, Pool},
+    lone::Lone,
+    node::{Node, Pool},
     place::Place,
     request,
     tasks::Tasks,
@@ -38,36 +37,19 @@ use crate::upstream::{
 ///
 /// It is always ready: what has to wait for a connection waits inside the future.
 #[derive(Clone)]
-pub struct Upstream(Arc<Inner>);
+pub struct Upstream(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) settings: Arc<Settings>,
     pub(super) kind: Kind,
     pub(super) tasks: Arc<Tasks>,
     open: OpenCount,
-    started: Once,
 }
 
 pub(super) enum Kind {
     /// One endpoint, of which nothing is asked but to take requests.
-    Lone(Arc<Node>),
+    Lone(Box<Lone>),
     Many(Arc<Cluster>),
-}
-
-/// An endpoint of an upstream, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct EndpointState {
-    /// What it is called: its address as it was configured, or the address that its name was found to have.
-    pub name: String,
-    /// Whether health checks have not found it out of order.
-    pub is_healthy: bool,
-    /// Whether it gets nothing for a while because exchanges failed there.
-    pub is_ejected: bool,
-    /// Whether it gets nothing for a moment because it could not be reached.
-    pub is_backing_off: bool,
-    /// The exchanges that it has open. Not counted where it is the only one, without health checks and look-ups.
-    pub pending: usize,
 }
 
 impl Upstream {
@@ -107,7 +89,6 @@ impl Upstream {
             kind,
             tasks,
             open,
-            started: Once::new(),
         }))
     }
 
@@ -119,13 +100,7 @@ impl Upstream {
     /// Outside of a tokio runtime.
     pub fn start(&self) {
         match &self.0.kind {
-            Kind::Lone(node) => self.0.started.call_once(|| {
-                let connections = self.0.settings.initial_connections;
-                if connections > 0 {
-                    let node = Arc::clone(node);
-                    tokio::spawn(async move { node.pool.prepare(connections).await });
-                }
-            }),
+            Kind::Lone(lone) => lone.start(),
             Kind::Many(cluster) => cluster.start(),
         }
     }
@@ -134,7 +109,7 @@ impl Upstream {
     /// Connections without an exchange close at once, the others when theirs is over.
     pub fn close(&self) {
         match &self.0.kind {
-            Kind::Lone(node) => node.close(),
+            Kind::Lone(lone) => lone.close(),
             Kind::Many(cluster) => cluster.close(),
         }
     }
@@ -154,23 +129,6 @@ impl Upstream {
     #[cfg(test)]
     pub(super) fn open_count(&self) -> OpenCount {
         self.0.open.clone()
-    }
-
-    /// Its endpoints. Those of names are there once these have been looked up.
-    #[must_use]
-    pub fn endpoints(&self) -> Vec<EndpointState> {
-        let now = Instant::now().into_std();
-        let state = |member: &Member| EndpointState {
-            name: member.name().to_owned(),
-            is_healthy: member.is_healthy(),
-            is_ejected: member.stats().ejected(now).is_some(),
-            is_backing_off: member.is_backing_off(),
-            pending: member.pending(),
-        };
-        match &self.0.kind {
-            Kind::Lone(node) => vec![state(&Member(Arc::clone(node)))],
-            Kind::Many(cluster) => cluster.members().iter().map(state).collect(),
-        }
     }
 }
 
@@ -202,12 +160,12 @@ impl Node {
 /// An exchange on a connection that was idle. Written by hand, because a future of the compiler would keep what it is made of beside
 /// what it waits for.
 #[pin_project(project = OnIdleProj)]
-enum OnIdleFuture<F> {
+pub(super) enum OnIdleFuture<F> {
     Sent {
         #[pin]
         sent: F,
         /// Until the answer is there.
-        held: Option<(Arc<Http1Pool>, Lease, Gate)>,
+        held: Option<(Arc<Http1Pool>, Lease, Gate, Place)>,
     },
     /// The connection has failed it.
     Again(ResponseFuture),
@@ -222,19 +180,19 @@ impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
                 OnIdleProj::Again(again) => return Pin::new(again).poll(cx),
                 OnIdleProj::Sent { sent, held } => {
                     let answered = ready!(sent.poll(cx));
-                    let Some((pool, lease, gate)) = held.take() else {
+                    let Some((pool, lease, gate, place)) = held.take() else {
                         return Poll::Pending;
                     };
                     match answered {
                         Ok(response) => {
-                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate, None));
+                            return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate, place));
                         }
                         Err(failed) => ResponseFuture::new(async move {
                             let sent = pool.again(failed, lease).await;
                             answer(
                                 sent.map(|(response, lease)| (response, On::Http1(lease))),
                                 gate,
-                                None,
+                                place,
                             )
                         }),
                     }
@@ -245,40 +203,22 @@ impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
     }
 }
 
-/// The way of an exchange with the only endpoint.
-fn lone(node: &Arc<Node>, request: Request<Upload>, gate: Gate) -> ResponseFuture {
-    match node.on_idle(request) {
-        Ok((sent, lease, pool)) => {
-            let held = Some((pool, lease, gate));
-            ResponseFuture::new(OnIdleFuture::Sent { sent, held })
-        }
-        Err(request) => {
-            let node = Arc::clone(node);
-            ResponseFuture::new(async move { answer(node.send(request).await, gate, None) })
-        }
-    }
-}
-
 pub(super) fn answer(
     sent: Result<(Response<Incoming>, On), Failed>,
     gate: Gate,
-    mut place: Option<Place>,
+    mut place: Place,
 ) -> Result<Response<UpstreamBody>, TunnelError> {
     let (response, on) = match sent {
         Ok(sent) => sent,
         Err(failed) => {
             let error = gate.blame(failed.error);
-            if let Some(place) = place {
-                place.fail(&error);
-            }
+            place.fail(&error);
             return Err(error);
         }
     };
     gate.answered(response.status());
-    if let Some(place) = &mut place {
-        place.answered(response.status(), response.headers());
-    }
-    Ok(finish(response, Exchange::new(gate, on, place)))
+    place.answered(response.status(), response.headers());
+    Ok(finish(response, Exchange::new(gate, on, Some(place))))
 }
 
 /// The response of an exchange that has not switched protocols.
@@ -322,11 +262,11 @@ where
             });
         }
         match &inner.kind {
-            Kind::Lone(node) => {
+            Kind::Lone(lone) => {
                 if inner.settings.initial_connections > 0 {
-                    self.start();
+                    lone.start();
                 }
-                lone(node, request, gate)
+                lone.call(request, gate)
             }
             Kind::Many(cluster) => cluster.call(request, gate),
         }
@@ -337,7 +277,7 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut f = f.debug_struct("Upstream");
         match &self.0.kind {
-            Kind::Lone(node) => f.field("authority", &node.target.authority),
+            Kind::Lone(lone) => f.field("authority", &lone.node().target.authority),
             Kind::Many(_) => f.field("endpoints", &self.endpoints()),
         };
         f.field("settings", &self.0.settings).finish_non_exhaustive()

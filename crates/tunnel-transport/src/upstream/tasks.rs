@@ -1,6 +1,6 @@
 //! What drives the connections of an upstream.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::AbortHandle;
 
@@ -9,7 +9,11 @@ const FIRST_SWEEP: usize = 32;
 
 /// Tasks that end all at once when they have to. It costs nothing while they run.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<State>);
+pub(super) struct Tasks {
+    state: Mutex<State>,
+    /// Those that these belong to, and end with.
+    all: Option<Arc<Self>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,7 +23,18 @@ struct State {
 }
 
 impl Tasks {
+    /// Some of them, which can end by themselves.
+    pub(super) fn part(all: &Arc<Self>) -> Self {
+        Self {
+            state: Mutex::default(),
+            all: Some(Arc::clone(all)),
+        }
+    }
+
     pub(super) fn add(&self, handle: AbortHandle) {
+        if let Some(all) = &self.all {
+            all.add(handle.clone());
+        }
         let mut state = self.lock();
         if state.aborted {
             handle.abort();
@@ -45,7 +60,7 @@ impl Tasks {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,5 +84,22 @@ mod tests {
         tasks.add(late.abort_handle());
         assert!(early.await.unwrap_err().is_cancelled());
         assert!(late.await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_part_ends_by_itself_and_with_all() {
+        let all = Arc::new(Tasks::default());
+        let parts = [Tasks::part(&all), Tasks::part(&all)];
+        let endless = parts.each_ref().map(|part| {
+            let task = tokio::spawn(std::future::pending::<()>());
+            part.add(task.abort_handle());
+            task
+        });
+        let [first, second] = endless;
+        parts[0].abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert!(!second.is_finished());
+        all.abort();
+        assert!(second.await.unwrap_err().is_cancelled());
     }
 }

@@ -42,11 +42,11 @@ pub(super) type Asked = (Response<Incoming>, Ask);
 /// Where an upgrade was asked for.
 pub(super) struct Ask {
     on: On,
-    place: Option<Place>,
+    place: Place,
 }
 
 impl Ask {
-    pub(super) const fn new(on: On, place: Option<Place>) -> Self {
+    pub(super) const fn new(on: On, place: Place) -> Self {
         Self { on, place }
     }
 }
@@ -71,30 +71,23 @@ impl Inner {
         let request = Request::from_parts(parts, nothing);
         let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
         let (mut response, Ask { on, mut place }) = match &self.kind {
-            Kind::Lone(node) => {
-                let (response, on) = node
-                    .ask(request, &protocol)
-                    .await
-                    .map_err(|failed| failed.error)?;
-                (response, Ask::new(on, None))
-            }
+            Kind::Lone(lone) => lone.ask(request, &protocol).await?,
             Kind::Many(cluster) => cluster.ask(request, &protocol).await?,
         };
-        if let Some(place) = &mut place {
-            place.answered(response.status(), response.headers());
-        }
+        place.answered(response.status(), response.headers());
+        let tasks = Arc::clone(&place.member().tasks);
         match on {
             On::Alone(alone) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                switched_http1(response, (alone.into_permit(), place), client, &self.tasks).await
+                switched_http1(response, (alone.into_permit(), place), client, &tasks).await
             }
             On::Http2(slot) if response.status() == StatusCode::OK => {
                 grant(response.headers_mut(), protocol, key.as_ref());
-                switched_http2(response, (slot, place), client, &self.tasks).await
+                switched_http2(response, (slot, place), client, &tasks).await
             }
             On::Http2(_) if response.status().is_success() => Err(error::bad_upgrade(
                 "the upstream answered an upgrade over HTTP/2 with a status other than 200",
             )),
-            on => Ok(finish(response, Exchange::new(gate, on, place))),
+            on => Ok(finish(response, Exchange::new(gate, on, Some(place)))),
         }
     }
 }

@@ -277,3 +277,18 @@ async fn an_upstream_that_stays_keeps_its_connections() {
     assert!(refused("site").await, "the old one, which is closed");
     assert!(!refused("api").await, "a new one");
 }
+
+#[tokio::test]
+async fn what_is_drained_stays_so_in_an_upstream_that_changes() {
+    let old = gateway(PROXY).unwrap();
+    let mut new = gateway(&PROXY.replace("weight: 3", "weight: 4")).unwrap();
+    let drained = old.upstreams.get("api").unwrap().endpoints()[0].name.clone();
+    assert!(old.upstreams.get("api").unwrap().drain_endpoint(&drained));
+    assert!(old.upstreams.drain("site"));
+    new.keep(&old, true);
+    assert!(new.upstreams.get("site").unwrap().is_draining());
+    let states = new.upstreams.get("api").unwrap().endpoints();
+    for state in states {
+        assert_eq!(state.is_draining, state.name == drained, "{state:?}");
+    }
+}

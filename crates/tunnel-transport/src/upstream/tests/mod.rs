@@ -2,6 +2,7 @@
 
 mod cancel;
 mod connect;
+mod drain;
 mod faults;
 mod flow;
 mod health;

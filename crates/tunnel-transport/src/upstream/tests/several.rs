@@ -13,11 +13,11 @@ use super::{upgrade::asking, *};
 use crate::upstream::{HashKey, UpstreamEndpoint};
 
 /// An origin that says its name.
-fn named(name: &'static str) -> Origin {
+pub(super) fn named(name: &'static str) -> Origin {
     Origin::start(move |_| async move { Ok(Response::new(body(name))) })
 }
 
-fn endpoint(origin: &Origin) -> UpstreamEndpoint {
+pub(super) fn endpoint(origin: &Origin) -> UpstreamEndpoint {
     UpstreamEndpoint::new(format!("http://{}", origin.addr))
 }
 
@@ -31,7 +31,7 @@ fn round_robin() -> RoundRobin {
     RoundRobin::new()
 }
 
-async fn ask(upstream: &Upstream) -> String {
+pub(super) async fn ask(upstream: &Upstream) -> String {
     text(soon(upstream.clone().oneshot(get())).await.unwrap()).await
 }
 

@@ -1,10 +1,9 @@
 //! Several endpoints as one upstream.
 
+mod members;
+
 use std::{
-    sync::{
-        Arc, Mutex, Once, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, Once, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -19,16 +18,17 @@ use tunnel_core::{
     balance::{AnyPick, Balancer, Choice},
 };
 
+use self::members::{Source, Sources, all};
 use crate::upstream::{
     HashKey, HealthCheck, ResponseFuture, UpstreamBody, UpstreamEndpoint,
     body::On,
     error,
     failed::Failed,
     gate::Gate,
-    health,
+    marks::Marks,
     node::{Maker, Member},
     place::Place,
-    resolve::{self, Resolver},
+    resolve::Resolver,
     service::answer,
     target::{Address, Target},
     upgrade::{Ask, Asked},
@@ -39,7 +39,7 @@ use crate::upstream::{
 const ATTEMPTS: usize = 3;
 
 /// The endpoints of an upstream, and how they are chosen.
-pub(super) struct Cluster {
+pub(in crate::upstream) struct Cluster {
     maker: Maker,
     hash_key: Option<HashKey>,
     balancer: Balancer<AnyPick>,
@@ -47,7 +47,7 @@ pub(super) struct Cluster {
     resolver: Option<(Resolver, Duration)>,
     members: ArcSwap<Vec<Member>>,
     /// What was configured, each with the members that it has now.
-    sources: Mutex<Vec<Source>>,
+    sources: Mutex<Sources>,
     /// Whether each name has been looked up once.
     resolved: watch::Sender<bool>,
     started: Once,
@@ -55,25 +55,19 @@ pub(super) struct Cluster {
     initial_connections: usize,
 }
 
-pub(super) struct Source {
-    pub(super) endpoint: UpstreamEndpoint,
-    pub(super) target: Target,
-    pub(super) members: Vec<Member>,
-}
-
 /// What a cluster is made of.
-pub(super) struct Parts {
-    pub(super) endpoints: Vec<(UpstreamEndpoint, Target)>,
-    pub(super) maker: Maker,
-    pub(super) balancer: Balancer<AnyPick>,
-    pub(super) hash_key: Option<HashKey>,
-    pub(super) health: Option<HealthCheck>,
-    pub(super) resolver: Option<(Resolver, Duration)>,
-    pub(super) initial_connections: usize,
+pub(in crate::upstream) struct Parts {
+    pub(in crate::upstream) endpoints: Vec<(UpstreamEndpoint, Target)>,
+    pub(in crate::upstream) maker: Maker,
+    pub(in crate::upstream) balancer: Balancer<AnyPick>,
+    pub(in crate::upstream) hash_key: Option<HashKey>,
+    pub(in crate::upstream) health: Option<HealthCheck>,
+    pub(in crate::upstream) resolver: Option<(Resolver, Duration)>,
+    pub(in crate::upstream) initial_connections: usize,
 }
 
 impl Cluster {
-    pub(super) fn new(parts: Parts) -> Arc<Self> {
+    pub(in crate::upstream) fn new(parts: Parts) -> Arc<Self> {
         let Parts {
             endpoints,
             maker,
@@ -109,106 +103,17 @@ impl Cluster {
             health,
             resolver,
             members: ArcSwap::from_pointee(all(&sources)),
-            sources: Mutex::new(sources),
+            sources: Mutex::new(Sources {
+                list: sources,
+                marks: Marks::default(),
+                are_attended: false,
+            }),
             resolved: watch::Sender::new(!waits),
             started: Once::new(),
             closed: AtomicBool::new(false),
             initial_connections,
         })
     }
-
-    /// Starts what runs beside requests, once: look-ups, health checks and first connections.
-    pub(super) fn start(self: &Arc<Self>) {
-        self.started.call_once(|| {
-            for member in &**self.members.load() {
-                self.attend(member);
-            }
-            if let Some((resolver, interval)) = &self.resolver {
-                tokio::spawn(resolve::run(Arc::downgrade(self), resolver.clone(), *interval));
-            }
-        });
-    }
-
-    fn attend(&self, member: &Member) {
-        if self.initial_connections > 0 {
-            let (member, connections) = (member.clone(), self.initial_connections);
-            tokio::spawn(async move { member.pool.prepare(connections).await });
-        }
-        if let Some(check) = &self.health {
-            tokio::spawn(health::run(Arc::downgrade(&member.0), check.clone()));
-        }
-    }
-
-    /// The names that are looked up, with their places in the list.
-    pub(super) fn names(&self) -> Vec<(usize, Arc<str>, u16)> {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = sources.iter().enumerate();
-        names
-            .filter_map(|(index, source)| match &source.target.address {
-                Address::Name(host, port) => Some((index, Arc::clone(host), *port)),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// The addresses that a name has now. Members at addresses that stay are the same; others take nothing new, and what they have
-    /// open goes on.
-    pub(super) fn update(&self, source: usize, addresses: &[std::net::SocketAddr]) {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(source) = sources.get_mut(source) else {
-            return;
-        };
-        let mut old = std::mem::take(&mut source.members);
-        for address in addresses {
-            let wanted = Address::Socket(*address);
-            if source
-                .members
-                .iter()
-                .any(|member| member.target.address == wanted)
-            {
-                continue;
-            }
-            let known = old.iter().position(|member| member.target.address == wanted);
-            source.members.push(match known {
-                Some(index) => old.swap_remove(index),
-                None => {
-                    let target = source.target.at(*address);
-                    let member = Member(self.maker.node(target, &source.endpoint, address.to_string()));
-                    if self.closed.load(Ordering::Acquire) {
-                        member.close();
-                    } else {
-                        self.attend(&member);
-                    }
-                    member
-                }
-            });
-        }
-        self.members.store(Arc::new(all(&sources)));
-        drop(sources);
-        for gone in old {
-            gone.close();
-        }
-    }
-
-    /// Every name was looked up, whatever came out.
-    pub(super) fn has_resolved(&self) {
-        self.resolved
-            .send_if_modified(|resolved| !std::mem::replace(resolved, true));
-    }
-
-    pub(super) fn close(&self) {
-        // Under the lock, so that nobody is making members meanwhile.
-        let _sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        self.closed.store(true, Ordering::Release);
-        for member in &**self.members.load() {
-            member.close();
-        }
-    }
-
-    pub(super) fn members(&self) -> Arc<Vec<Member>> {
-        self.members.load_full()
-    }
-
     /// An endpoint for a request with this key that is none of `tried`: one that has room, else one where the request waits, else
     /// one that could not be reached just now.
     fn choose(&self, key: Option<u64>, tried: &[Member]) -> Option<Place> {
@@ -216,7 +121,9 @@ impl Cluster {
         let mut choice = Choice::at(Instant::now().into_std());
         choice.key = key;
         let may = |member: &Member| {
-            member.is_healthy() && !tried.iter().any(|tried| Arc::ptr_eq(&tried.0, &member.0))
+            member.is_healthy()
+                && !member.is_draining()
+                && !tried.iter().any(|tried| Arc::ptr_eq(&tried.0, &member.0))
         };
         let pick = |can: &dyn Fn(&Member) -> bool| self.balancer.choose(members.iter(), can, &choice);
         let found = pick(&|one| may(one) && !one.is_backing_off() && one.pool.has_room())
@@ -236,10 +143,23 @@ impl Cluster {
             )
             .await;
         }
-        self.choose(key, &[]).ok_or_else(error::no_endpoint)
+        self.choose(key, &[]).ok_or_else(|| self.nobody())
     }
 
-    pub(super) fn call(self: &Arc<Self>, request: Request<Upload>, gate: Gate) -> ResponseFuture {
+    /// Why there is no endpoint for a request.
+    fn nobody(&self) -> TunnelError {
+        let members = self.members.load();
+        match !members.is_empty() && members.iter().all(|member| member.is_draining()) {
+            true => error::drained(),
+            false => error::no_endpoint(),
+        }
+    }
+
+    pub(in crate::upstream) fn call(
+        self: &Arc<Self>,
+        request: Request<Upload>,
+        gate: Gate,
+    ) -> ResponseFuture {
         self.start();
         let key = self.hash_key.as_ref().and_then(|key| key.hash(&request));
         let cluster = Arc::clone(self);
@@ -258,7 +178,7 @@ impl Cluster {
                         error,
                         request: Some(request),
                     }) => Box::pin(cluster.after(error, *request, gate, key, place)).await,
-                    sent => answer(sent, gate, Some(place)),
+                    sent => answer(sent, gate, place),
                 }
             }),
             Err(request) => {
@@ -294,7 +214,7 @@ impl Cluster {
         let mut tried = Vec::new();
         loop {
             let failed = match place.member().send(request).await {
-                Ok(sent) => return answer(Ok(sent), gate, Some(place)),
+                Ok(sent) => return answer(Ok(sent), gate, place),
                 Err(failed) => failed,
             };
             (request, place) = self
@@ -311,13 +231,15 @@ impl Cluster {
         place: Place,
         tried: &mut Vec<Member>,
     ) -> Result<(Request<Upload>, Place), TunnelError> {
-        tried.push(place.member().clone());
+        let member = place.member().clone();
+        tried.push(member.clone());
         place.fail(&failed.error);
         match failed.request {
             // Who has waited for a place once does not wait again.
             Some(request) if tried.len() < ATTEMPTS && failed.error.cause() != Cause::Overloaded => {
                 match self.choose(key, tried) {
                     Some(place) => Ok((*request, place)),
+                    None if member.is_draining() => Err(self.nobody()),
                     None => Err(failed.error),
                 }
             }
@@ -326,7 +248,7 @@ impl Cluster {
     }
 
     /// Asks an endpoint to switch to `protocol`.
-    pub(super) async fn ask(
+    pub(in crate::upstream) async fn ask(
         self: &Arc<Self>,
         mut request: Request<Upload>,
         protocol: &HeaderValue,
@@ -337,14 +259,9 @@ impl Cluster {
         let mut tried = Vec::new();
         loop {
             match place.member().ask(request, protocol).await {
-                Ok((response, on)) => return Ok((response, Ask::new(on, Some(place)))),
+                Ok((response, on)) => return Ok((response, Ask::new(on, place))),
                 Err(failed) => (request, place) = self.next(failed, key, place, &mut tried)?,
             }
         }
     }
-}
-
-fn all(sources: &[Source]) -> Vec<Member> {
-    let members = sources.iter().flat_map(|source| &source.members);
-    members.cloned().collect()
 }
