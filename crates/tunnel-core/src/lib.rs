@@ -35,6 +35,7 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod trace;
 pub mod tally;
 pub mod upgrade;
 pub mod ws;

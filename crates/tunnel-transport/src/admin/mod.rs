@@ -17,11 +17,12 @@
 //!
 //! | route | answers |
 //! | --- | --- |
+//! | `GET /` | the live page, which shows what the others say |
 //! | `GET /livez` | 200 while the process answers |
 //! | `GET /readyz` | 200 while a request could be carried, else 503 ([`view::Ready`]) |
 //! | `GET /metrics` | the text of Prometheus, if the program has it |
 //! | `GET /api/overview` | [`view::Overview`] |
-//! | `GET /api/agents`, `/api/agents/{id}` | [`view::Page`] of [`view::Agent`] (a gateway's) |
+//! | `GET /api/agents`, `/api/agents/{id}` | [`view::Page`] of [`view::Agent`] (a gateway's); of [`view::AgentRow`] with `?brief=true` |
 //! | `GET /api/gateways` | a list of [`view::Gateway`] (an agent's) |
 //! | `GET /api/exchanges` | [`view::Page`] of [`view::Exchange`], the oldest first |
 //! | `GET /api/groups`, `/api/rules` | lists of [`view::Group`] and [`view::Rule`] (a gateway's) |
@@ -51,7 +52,9 @@ mod events;
 mod gateway;
 mod guard;
 mod hooks;
+mod logins;
 mod overview;
+mod page;
 mod query;
 mod reads;
 mod router;
@@ -72,7 +75,7 @@ pub use self::{
     access::{AdminAccess, InvalidAdminToken, MIN_ADMIN_TOKEN_BYTES},
     hooks::{RuleInfo, RuleTarget},
 };
-use self::{drains::Drains, events::Latest, hooks::Hooks, source::Source};
+use self::{drains::Drains, events::Latest, hooks::Hooks, logins::Logins, source::Source};
 use crate::{
     Agent, Gateway, Upstream,
     entry::{Entry, Serve},
@@ -86,6 +89,7 @@ struct Inner {
     source: Source,
     hooks: Hooks,
     access: ArcSwap<AdminAccess>,
+    logins: Logins,
     drains: Drains,
     latest: Latest,
     /// Places for streams of events.
@@ -162,7 +166,9 @@ impl Admin {
         if old.has_credentials() && !access.has_credentials() {
             return Err(InvalidAccess);
         }
-        access.keep_logins(&old);
+        if !access.has_token_of(&old) {
+            self.0.logins.clear();
+        }
         self.0.access.store(Arc::new(access));
         Ok(())
     }
@@ -295,6 +301,7 @@ impl AdminBuilder {
             source: self.source,
             hooks: self.hooks,
             access: ArcSwap::from_pointee(self.access),
+            logins: Logins::default(),
             drains: Drains::default(),
             latest: Latest::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),

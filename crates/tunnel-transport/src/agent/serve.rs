@@ -1,4 +1,4 @@
-//! One exchange at the agent: from the head of the request to the end of the response.
+//! One exchange at the end that serves it, which is an agent, or a gateway for what agents ask: from the head of the request to the end of the response.
 
 use std::{
     future::poll_fn,
@@ -251,8 +251,7 @@ fn fail(send: SendHalf, error: TunnelError) -> TunnelError {
 fn into_tunnel_error(error: BoxError) -> TunnelError {
     match TunnelError::find(&*error) {
         Some(found) => found.clone(),
-        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the agent's service failed")
-            .with_source(error),
+        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the service failed").with_source(error),
     }
 }
 
