@@ -24,4 +24,6 @@ mod rolling;
 mod run;
 mod teaching;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod world;

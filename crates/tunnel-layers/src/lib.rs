@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | [`MetricsLayer`](metrics), [`AccessLogLayer`](access_log) | measure, and tell, each exchange when it has ended | outermost, so that they see all answers as they go out |
 //! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outside all that answers, so that every answer has the id |
+//! | [`StageLayer`, `HopLayer`, `ServeLayer`](trace) | the steps of sampled traces, for a collector | at the borders of what they measure |
 //! | [`GrpcWebLayer`](grpc_web) | calls of browsers to gRPC and back; CORS for them | outside all that looks at calls |
 //! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
@@ -49,6 +50,8 @@
 #[macro_use]
 mod macros;
 
+#[cfg(feature = "access_log")]
+pub mod access_log;
 #[allow(dead_code)]
 mod admission;
 #[cfg(feature = "auth")]
@@ -109,6 +112,8 @@ mod test_session;
 mod test_util;
 #[cfg(all(test, feature = "full"))]
 mod tonic_tests;
+#[cfg(feature = "trace-id")]
+pub mod trace;
 mod trace_context;
 #[cfg(feature = "trace-id")]
 pub mod trace_id;

@@ -22,6 +22,12 @@ impl TraceId {
         NonZeroU128::new(id).map(Self)
     }
 
+    /// The number that the name is.
+    #[must_use]
+    pub const fn to_u128(self) -> u128 {
+        self.0.get()
+    }
+
     /// The 32 digits as a header value.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
@@ -47,6 +53,12 @@ impl SpanId {
     #[must_use]
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
+    }
+
+    /// The number that the name is.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
+        self.0.get()
     }
 
     /// The 16 digits.

@@ -5,6 +5,7 @@
 //! * [`Agent`] dials a gateway and serves any `tower::Service`.
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
+//! * `otlp` sends traces to a collector (cargo feature `otel`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
 #[cfg(feature = "admin")]
@@ -19,6 +20,8 @@ mod generated;
 mod heartbeat;
 mod host_name;
 pub mod net;
+#[cfg(feature = "otel")]
+pub mod otlp;
 mod pb;
 mod runtime;
 mod service_name;

@@ -1,43 +1,26 @@
 //! Who may ask, and what browsers may be made to ask.
 
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, net::IpAddr};
 
 use http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::Authority};
 use subtle::ConstantTimeEq;
-use tokio::time::Instant;
 use tunnel_core::{PeerInfo, TlsIdentity};
 
-use super::answer::Problem;
-use crate::runtime::random;
+use super::{answer::Problem, logins::Logins};
 
 /// The shortest token that is taken, in bytes.
 pub const MIN_ADMIN_TOKEN_BYTES: usize = 16;
-
-/// How long a browser stays logged in.
-pub(super) const LOGIN_FOR: Duration = Duration::from_secs(8 * 3_600);
-
-/// The browsers that may be logged in at one time; one more ends the oldest login.
-const MAX_LOGINS: usize = 64;
-
-/// The name of the cookie.
-pub(super) const COOKIE: &str = "tunnel_admin";
 
 /// Who may use the admin interface. `Debug` shows no token.
 ///
 /// Without a token and without certificates only programs on this machine may: [`Admin::serve`](super::Admin::serve) then refuses
 /// any port but one of loopback, and requests that come from elsewhere, or from nobody knows where, are refused as well.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct AdminAccess {
     token: Option<Box<[u8]>>,
     certificates: Certificates,
     open_probes: bool,
     hosts: Vec<String>,
-    logins: Mutex<Vec<LoggedIn>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,12 +29,6 @@ enum Certificates {
     None,
     Any,
     Named(Vec<String>),
-}
-
-/// A browser that showed the token, and what its cookie says.
-struct LoggedIn {
-    cookie: Box<str>,
-    until: Instant,
 }
 
 /// A token that cannot be used.
@@ -154,11 +131,9 @@ impl AdminAccess {
         self.open_probes
     }
 
-    /// Takes the logins of browsers from another one, if both know the same token.
-    pub(super) fn keep_logins(&self, old: &Self) {
-        if self.token == old.token {
-            *self.logged_in() = std::mem::take(&mut *old.logged_in());
-        }
+    /// Whether both know the same token, or none.
+    pub(super) fn has_token_of(&self, other: &Self) -> bool {
+        self.token == other.token
     }
 
     /// Whether the host that is asked for is this machine's, or one of the names.
@@ -181,7 +156,7 @@ impl AdminAccess {
     }
 
     /// Who asks.
-    pub(super) fn identify(&self, parts: &Parts) -> Result<Who, Problem> {
+    pub(super) fn identify(&self, parts: &Parts, logins: &Logins) -> Result<Who, Problem> {
         if !self.has_credentials() {
             return match is_local(parts) {
                 true => Ok(Who::Local),
@@ -200,7 +175,7 @@ impl AdminAccess {
         if let Some(name) = self.certificate(parts.extensions.get()) {
             return Ok(Who::Certificate(name));
         }
-        if cookies(&parts.headers).any(|cookie| self.is_logged_in(cookie)) {
+        if logins.has(&parts.headers) {
             return Ok(Who::Browser);
         }
         Err(unauthorized(
@@ -226,42 +201,6 @@ impl AdminAccess {
             ),
             Certificates::Named(known) => names.into_iter().find(|name| known.contains(name)),
         }
-    }
-
-    /// Notes that a browser has shown the token; gives the value of its cookie.
-    pub(super) fn log_in(&self) -> Box<str> {
-        let cookie: String = random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let now = Instant::now();
-        let mut logged_in = self.logged_in();
-        logged_in.retain(|login| login.until > now);
-        if logged_in.len() >= MAX_LOGINS {
-            logged_in.remove(0);
-        }
-        logged_in.push(LoggedIn {
-            cookie: cookie.as_str().into(),
-            until: now + LOGIN_FOR,
-        });
-        cookie.into()
-    }
-
-    pub(super) fn log_out(&self, headers: &HeaderMap) {
-        let shown: Vec<_> = cookies(headers).collect();
-        self.logged_in().retain(|login| !shown.contains(&&*login.cookie));
-    }
-
-    fn is_logged_in(&self, shown: &str) -> bool {
-        let now = Instant::now();
-        let logged_in = self.logged_in();
-        let mut found = false;
-        for login in logged_in.iter() {
-            // All of them, whichever matches, so that the time tells nothing.
-            found |= bool::from(login.cookie.as_bytes().ct_eq(shown.as_bytes())) && login.until > now;
-        }
-        found
-    }
-
-    fn logged_in(&self) -> MutexGuard<'_, Vec<LoggedIn>> {
-        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -339,14 +278,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"bearer ")
         .then(|| token.trim_ascii())
-}
-
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let fields = headers.get_all(header::COOKIE).into_iter();
-    let pairs = fields
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'));
-    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 impl fmt::Debug for AdminAccess {

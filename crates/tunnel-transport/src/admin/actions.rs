@@ -13,9 +13,10 @@ use tunnel_core::{AgentId, TlsIdentity};
 
 use super::{
     Admin, Hooks,
-    access::{self, COOKIE, LOGIN_FOR, Who},
+    access::{self, Who},
     answer::{self, Problem, json},
     gateway as of_gateway, guard,
+    logins::{COOKIE, LOGIN_FOR},
     query::Query,
     reads, view,
 };
@@ -266,7 +267,7 @@ pub(super) async fn log_in(State(admin): State<Admin>, request: Request) -> Resp
     tracing::info!(?peer, "a browser has logged in to the admin interface");
     let is_tls = parts.extensions.get::<TlsIdentity>().is_some() || is_secure(&parts);
     let secure = if is_tls { "; Secure" } else { "" };
-    let cookie = access.log_in();
+    let cookie = admin.0.logins.add();
     let seconds = LOGIN_FOR.as_secs();
     with_cookie(&format!(
         "{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
@@ -279,7 +280,7 @@ fn is_secure(parts: &http::request::Parts) -> bool {
 }
 
 pub(super) async fn log_out(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    admin.0.access.load().log_out(&headers);
+    admin.0.logins.remove(&headers);
     with_cookie(&format!(
         "{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
     ))

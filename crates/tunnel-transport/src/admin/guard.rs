@@ -40,7 +40,7 @@ fn harden(headers: &mut HeaderMap) {
 pub(super) async fn known(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let access = admin.0.access.load_full();
-    let checked = access.identify(&parts).and_then(|who| {
+    let checked = access.identify(&parts, &admin.0.logins).and_then(|who| {
         access::check_origin(&parts, &who)?;
         Ok(who)
     });
@@ -70,7 +70,7 @@ pub(super) async fn known(State(admin): State<Admin>, request: Request, next: Ne
 pub(super) async fn probes(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let access = admin.0.access.load_full();
-    match access.identify(&parts) {
+    match access.identify(&parts, &admin.0.logins) {
         Ok(who) => {
             parts.extensions.insert(Asker(who));
         }

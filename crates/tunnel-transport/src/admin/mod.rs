@@ -52,6 +52,7 @@ mod events;
 mod gateway;
 mod guard;
 mod hooks;
+mod logins;
 mod overview;
 mod page;
 mod query;
@@ -74,7 +75,7 @@ pub use self::{
     access::{AdminAccess, InvalidAdminToken, MIN_ADMIN_TOKEN_BYTES},
     hooks::{RuleInfo, RuleTarget},
 };
-use self::{drains::Drains, events::Latest, hooks::Hooks, source::Source};
+use self::{drains::Drains, events::Latest, hooks::Hooks, logins::Logins, source::Source};
 use crate::{
     Agent, Gateway, Upstream,
     entry::{Entry, Serve},
@@ -88,6 +89,7 @@ struct Inner {
     source: Source,
     hooks: Hooks,
     access: ArcSwap<AdminAccess>,
+    logins: Logins,
     drains: Drains,
     latest: Latest,
     /// Places for streams of events.
@@ -164,7 +166,9 @@ impl Admin {
         if old.has_credentials() && !access.has_credentials() {
             return Err(InvalidAccess);
         }
-        access.keep_logins(&old);
+        if !access.has_token_of(&old) {
+            self.0.logins.clear();
+        }
         self.0.access.store(Arc::new(access));
         Ok(())
     }
@@ -297,6 +301,7 @@ impl AdminBuilder {
             source: self.source,
             hooks: self.hooks,
             access: ArcSwap::from_pointee(self.access),
+            logins: Logins::default(),
             drains: Drains::default(),
             latest: Latest::default(),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),

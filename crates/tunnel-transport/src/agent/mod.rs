@@ -81,6 +81,8 @@ struct Shared {
     connect_timeout: Duration,
     drain: Duration,
     board: Arc<Board>,
+    /// The members that its clients choose from.
+    uplinks: uplinks::Known,
     configs: config::Configs,
 }
 
