@@ -35,8 +35,8 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
-pub mod trace;
 pub mod tally;
+pub mod trace;
 pub mod upgrade;
 pub mod ws;
 
