@@ -92,9 +92,7 @@ async fn a_thousand_mixed_exchanges_join_on_their_ids() {
         };
         let mut world = World::with_app(plan, app(stuck.clone())).await;
         let upstream = Upstream::http1(origin.uri()).unwrap();
-        let agent = world.agent("files-1");
-        let agent: tunnel_transport::AgentBuilder = agent.group("files");
-        world.run(agent, upstream).await;
+        world.run(world.agent_of("files", "files-1"), upstream).await;
         let client = world.client().await;
 
         stream::iter(0..EXCHANGES)

@@ -258,8 +258,13 @@ impl World {
 
     /// An agent's description.
     pub(crate) fn agent(&self, id: &str) -> AgentBuilder {
+        self.agent_of(GROUP, id)
+    }
+
+    /// The same, of another group.
+    pub(crate) fn agent_of(&self, group: &str, id: &str) -> AgentBuilder {
         Agent::builder(format!("http://{}", self.agents_addr))
-            .group(GROUP)
+            .group(group)
             .id(id)
     }
 
