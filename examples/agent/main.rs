@@ -7,7 +7,7 @@
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
 //! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it if the file has
-//! `listen`: what comes there goes to the gateway. It connects again by itself whenever the
+//! `listen` (what comes there goes to the gateway), and ` admin=IP:PORT` if it has `admin`. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -19,41 +19,42 @@
 
 use std::{convert::Infallible, path::PathBuf, process::ExitCode};
 
-use clap::Parser;
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown, Traces,
+    OperatedAgent, Program, Reloads, Shutdown, Traces,
     config::AgentConfig,
-    program::{self, Options},
+    operate::{self, AgentCommand},
+    program::{self, LogFilter, Options},
 };
 use tunnel_layers::{
+    metrics::Overview,
     target::ClientExt as _,
     trace::{HopLayer, ServeLayer},
 };
 use tunnel_transport::{entry::Entry, files::Files};
 
 fn main() -> ExitCode {
-    Options::parse().run(start)
+    operate::main::<AgentCommand, _>(start)
 }
 
 async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
-    program::log("info");
+    let log = program::log("info");
     let files = Files::new();
     let config = match options.load(|path| AgentConfig::load_noting(path, &files)) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run(config, options.config, files).await {
+    match run(config, options.config, files, log).await {
         Ok(code) => code,
         Err(error) => program::fail("agent", &*error),
     }
 }
 
-async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
+async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
@@ -65,8 +66,25 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     };
     let local = config.listen.map(program::listen).transpose()?;
     let local_addr = local.as_ref().map(TcpListener::local_addr).transpose()?;
-    let reloads =
-        Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
+    let path = file.display().to_string();
+    let reloads = Reloads::new(file, files, config.clone())?;
+    let mut operated = OperatedAgent::open(
+        &config,
+        &Program {
+            file: path,
+            reloads: reloads.handle(),
+            log,
+            overview: Overview::new(),
+        },
+    )?;
+    let admin = operated
+        .address()
+        .map_or_else(String::new, |address| format!(" admin={address}"));
+    tokio::spawn(operated.serve());
+    let reloads = reloads.run(|config| {
+        routing.replace_own(config.upstreams.clone());
+        operated.replace(config);
+    });
     let service = ServiceBuilder::new()
         .layer(trace.clone())
         .layer(HopLayer::upstream())
@@ -87,12 +105,10 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
                 .into_future(),
         )
     });
+    let listen = local_addr.map_or_else(String::new, |address| format!(" listen={address}"));
     let announce = async {
         agent.connected().await;
-        match local_addr {
-            Some(addr) => println!("ready agent={} gateway={gateway} listen={addr}", agent.id()),
-            None => println!("ready agent={} gateway={gateway}", agent.id()),
-        }
+        println!("ready agent={} gateway={gateway}{listen}{admin}", agent.id());
         std::future::pending::<Infallible>().await
     };
     tokio::select! {

@@ -2,10 +2,14 @@
 //!
 //! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
 
+mod asked;
 pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
+mod logging;
+pub mod operate;
+mod operated;
 pub mod program;
 mod reload;
 mod routing;
@@ -14,6 +18,8 @@ mod traces;
 mod upstreams;
 
 pub use self::{
+    asked::ReloadHandle,
+    operated::{OperatedAgent, OperatedGateway, Program},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,

@@ -9,7 +9,8 @@ use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 
 use super::{
-    Changes, ConfigError, Surroundings,
+    Admin, Changes, ConfigError, Surroundings,
+    admin::{self, RawAdmin},
     document::Document,
     error::Checker,
     gateway::parse_address,
@@ -45,6 +46,8 @@ pub struct AgentConfig {
     pub listen: Option<SocketAddr>,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
+    /// Where whoever operates it asks, if anywhere.
+    pub admin: Option<Admin>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -79,6 +82,8 @@ struct RawAgent {
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
     listen: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    admin: Option<Spanned<RawAdmin>>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
 }
@@ -133,6 +138,7 @@ const FIXED: &[&str] = &[
     "drain",
     "pushed",
     "listen",
+    admin::FIXED,
     "traces",
 ];
 
@@ -146,7 +152,7 @@ impl AgentConfig {
     /// The keys that changed and cannot while an agent is registered.
     #[must_use]
     pub fn unchangeable(changes: &Changes) -> Vec<&str> {
-        changes.within(FIXED, &[])
+        changes.within(FIXED, &admin::FREE)
     }
 
     /// Takes the upstreams of which the file still says the same from the configuration that was in use, with their connections.
@@ -219,6 +225,7 @@ impl RawAgent {
             None => Some(None),
         };
         let traces = RawTraces::check(self.traces.as_ref(), false, checker);
+        let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -274,6 +281,7 @@ impl RawAgent {
             upstreams,
             routing,
             listen: listen?,
+            admin: admin?,
             traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),

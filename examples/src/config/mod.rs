@@ -4,6 +4,7 @@
 //! the program runs with, where every text is parsed. All problems of the second step are told at once. Nothing is
 //! bound or dialled, so `--check` does exactly what a start does first.
 
+mod admin;
 mod agent;
 mod auth;
 mod balance;
@@ -23,6 +24,7 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod noted;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -30,6 +32,7 @@ mod pushed;
 mod rates;
 mod reload;
 mod retry;
+mod rule_info;
 mod rules;
 mod secret;
 mod text_or;
@@ -53,6 +56,7 @@ use tunnel_transport::{files::Files, upstream::AllowList};
 
 pub(crate) use self::pushed::Pushed;
 pub use self::{
+    admin::Admin,
     agent::AgentConfig,
     balance::Balance,
     calls::Calls,
@@ -63,6 +67,7 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    noted::NamedTokens,
     tls::PortTls,
     traces::Traces,
 };
