@@ -6,8 +6,9 @@
 //! ```
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
-//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it if the file has
-//! `listen` (what comes there goes to the gateway), and ` admin=IP:PORT` if it has `admin`. It connects again by itself whenever the
+//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it, and more
+//! such addresses behind commas, if the file has `listen` or `listeners` (what comes there goes to the gateway), and ` admin=IP:PORT`
+//! if it has `admin`. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -17,24 +18,22 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{convert::Infallible, path::PathBuf, process::ExitCode};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    OperatedAgent, Program, Reloads, Shutdown, Traces,
+    Locals, OperatedAgent, Program, Reloads, Shutdown, Telemetry, Traces,
     config::AgentConfig,
     operate::{self, AgentCommand},
     program::{self, LogFilter, Options},
 };
 use tunnel_layers::{
     metrics::Overview,
-    target::ClientExt as _,
     trace::{HopLayer, ServeLayer},
 };
-use tunnel_transport::{entry::Entry, files::Files};
+use tunnel_transport::{Agent, files::Files};
 
 fn main() -> ExitCode {
     operate::main::<AgentCommand, _>(start)
@@ -60,65 +59,49 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -
     let routing = config.routing.clone();
     let id = agent.id().as_str().to_owned();
     let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let overview = Overview::new();
+    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let (metrics, access_log) = telemetry.at_agent(&agent);
     let trace = match traces.tracer() {
         Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
         None => ServeLayer::off(),
     };
-    let local = config.listen.map(program::listen).transpose()?;
-    let local_addr = local.as_ref().map(TcpListener::local_addr).transpose()?;
+    // What those who are with the agent ask goes to its gateways.
+    let (locals, closed) = Locals::open(&agent, &config.locals, traces.tracer(), shutdown.clone())?;
+    let listen = locals.addresses(&config.locals);
     let path = file.display().to_string();
     let reloads = Reloads::new(file, files, config.clone())?;
-    let mut operated = OperatedAgent::open(
-        &config,
-        &Program {
-            file: path,
-            reloads: reloads.handle(),
-            log,
-            overview: Overview::new(),
-        },
-    )?;
-    let admin = operated
-        .address()
-        .map_or_else(String::new, |address| format!(" admin={address}"));
+    let program = Program::new(path, reloads.handle(), log, overview);
+    let mut operated = OperatedAgent::open(&config, program, &telemetry)?;
+    let admin = operated.address();
     tokio::spawn(operated.serve());
     let reloads = reloads.run(|config| {
         routing.replace_own(config.upstreams.clone());
+        locals.update(&config.locals);
         operated.replace(config);
     });
     let service = ServiceBuilder::new()
-        .layer(trace.clone())
+        .layer(metrics)
+        .layer(access_log)
+        .layer(trace)
         .layer(HopLayer::upstream())
         .service(routing.service());
-    let serve = agent
-        .serve(service)
-        .with_graceful_shutdown(shutdown.clone().asked());
-    // What those who are with the agent ask goes to its gateways.
-    let local = local.map(|port| {
-        let client = ServiceBuilder::new()
-            .layer(trace)
-            .layer(HopLayer::tunnel())
-            .service(agent.client());
-        let serve = Entry::new().serve(port, client);
-        tokio::spawn(
-            serve
-                .with_graceful_shutdown(shutdown.clone().asked())
-                .into_future(),
-        )
+    let asked = shutdown.clone().asked();
+    // The session stays until they have been served, so that nobody is refused because of the order.
+    let serve = agent.serve(service).with_graceful_shutdown(async {
+        asked.await;
+        closed.wait().await;
     });
-    let listen = local_addr.map_or_else(String::new, |address| format!(" listen={address}"));
     let announce = async {
         agent.connected().await;
-        println!("ready agent={} gateway={gateway}{listen}{admin}", agent.id());
+        println!("{}", ready(&agent, &gateway, &listen, admin));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = serve.into_future() => {
             served?;
-            // Its exchanges are over by now, but what was answered may not be written yet.
-            if let Some(local) = local {
-                local.await?;
-            }
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -129,4 +112,17 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -
         never = announce => match never {},
         never = reloads => match never {},
     }
+}
+
+/// The line that says that the agent is connected, and which ports are open.
+fn ready(agent: &Agent, gateway: &str, listen: &[SocketAddr], admin: Option<SocketAddr>) -> String {
+    let mut line = format!("ready agent={} gateway={gateway}", agent.id());
+    let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
+    if !listen.is_empty() {
+        line += &format!(" listen={}", listen.join(","));
+    }
+    if let Some(admin) = admin {
+        line += &format!(" admin={admin}");
+    }
+    line
 }

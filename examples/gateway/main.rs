@@ -32,16 +32,17 @@ use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    OperatedGateway, Program, Reloads, Shutdown, Traces,
+    OperatedGateway, Program, Reloads, Shutdown, Telemetry, Traces,
     config::{Access, GatewayConfig, Guards, Listener},
     operate::{self, GatewayCommand},
     program::{self, LogFilter, Options},
 };
 use tunnel_layers::{
+    access_log::AccessLogLayer,
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
     grpc_web::GrpcWebLayer,
-    metrics::Overview,
+    metrics::{MetricsLayer, Overview},
     rescue::RescueLayer,
     route::{RouteLayer, RulesWithUpstreams},
     swap::Swap,
@@ -82,6 +83,9 @@ async fn run(
         &Uuid::new_v4().to_string(),
     )?;
     let trace = trace_ids(&config, &traces);
+    let overview = Overview::new();
+    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let trace = (telemetry.metrics(), telemetry.access_log(), trace);
     let outside = config
         .listeners
         .iter()
@@ -90,15 +94,8 @@ async fn run(
     let agents = config.agents_listen.map(program::listen).transpose()?;
     let path = file.display().to_string();
     let reloads = Reloads::new(file, files, config.clone())?;
-    let mut operated = OperatedGateway::open(
-        &config,
-        &Program {
-            file: path,
-            reloads: reloads.handle(),
-            log,
-            overview: Overview::new(),
-        },
-    )?;
+    let program = Program::new(path, reloads.handle(), log, overview);
+    let mut operated = OperatedGateway::open(&config, program, &telemetry)?;
     let ready = ready(&outside, agents.as_ref(), operated.address())?;
     tokio::spawn(operated.serve());
     if config.access == Access::Open {
@@ -169,6 +166,7 @@ async fn run(
     tokio::select! {
         ((), ()) = async { tokio::join!(serve_outside, serve_agents) } => {
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -184,7 +182,7 @@ async fn run(
 fn stack<B>(
     gateway: &Gateway,
     config: &GatewayConfig,
-    trace: &TraceIdLayer,
+    outermost: &Outermost,
     rules: RulesWithUpstreams,
     guards: Guards,
 ) -> impl Service<
@@ -200,6 +198,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let (metrics, access_log, trace) = outermost;
     let policy = Arc::new(config.policy.clone());
     let grpc_web = match config.cors.clone() {
         Some(cors) => GrpcWebLayer::new().cors(cors),
@@ -220,6 +219,8 @@ where
             request.extensions_mut().insert(policy.clone());
             request
         }))
+        .layer(metrics.clone())
+        .layer(access_log.clone())
         .layer(trace.clone())
         .layer(grpc_web)
         .layer(RescueLayer::new())
@@ -236,6 +237,9 @@ where
         .service(gateway.transport())
 }
 
+/// What sees each request first, and its answer last.
+type Outermost = (MetricsLayer, AccessLogLayer, TraceIdLayer);
+
 /// What gives each request its place in a trace, and tells those that are sampled.
 fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
     let trust = config.traces.as_ref().is_none_or(|traces| traces.trust);
@@ -243,7 +247,7 @@ fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
 }
 
 /// Has what agents ask answered as the file says, or refused.
-fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &TraceIdLayer) {
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &Outermost) {
     match &config.calls {
         Some(calls) => {
             let guards = config.guards_of(calls);

@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
+mod locals;
 mod logging;
 pub mod operate;
 mod operated;
@@ -14,15 +15,18 @@ pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+pub mod telemetry;
 mod traces;
 mod upstreams;
 
 pub use self::{
     asked::ReloadHandle,
+    locals::{Closed, Locals},
     operated::{OperatedAgent, OperatedGateway, Program},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    telemetry::Telemetry,
     traces::Traces,
     upstreams::Upstreams,
 };

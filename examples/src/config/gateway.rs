@@ -37,6 +37,7 @@ use super::{
     heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     listener::{self, Context, Listener, Port, RawListener},
+    observe::{self, Observe, RawAccessLog, RawMetrics},
     pairs::Pairs,
     pushed::{self, RawPushed},
     rates::{self, RawRate},
@@ -99,6 +100,8 @@ pub struct GatewayConfig {
     pub agent_auth: Arc<dyn AgentAuth>,
     /// What agents may ask, if they may ask anything.
     pub calls: Option<Calls>,
+    /// What is measured and logged.
+    pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
     /// What is pushed to the agents of some groups.
@@ -159,6 +162,10 @@ struct RawGateway {
     traces: Option<Spanned<RawTraces>>,
     #[serde(default, deserialize_with = "tls::present")]
     admin: Option<Spanned<RawAdmin>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    metrics: Option<RawMetrics>,
+    #[serde(default, deserialize_with = "tls::present")]
+    access_log: Option<RawAccessLog>,
     rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
 }
 
@@ -226,12 +233,19 @@ const FIXED: &[&str] = &[
     "limits",
     "lame_duck",
     "drain",
+    "metrics",
+    "access_log",
     "traces",
     admin::FIXED,
 ];
 
 /// What may change though it stands below one of these.
-const FREE: &[&str] = &["limits.uri_bytes", "listeners[].rules", "listeners[].timeouts"];
+const FREE: &[&str] = &[
+    "limits.uri_bytes",
+    "limits.max_hops",
+    "listeners[].rules",
+    "listeners[].timeouts",
+];
 
 impl GatewayConfig {
     /// What is different in `new`.
@@ -386,6 +400,7 @@ impl RawGateway {
             None => Some(Vec::new()),
         };
         let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
+        let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), true, checker);
         let heartbeat = agents
             .and_then(|agents| agents.value.heartbeat.as_ref())
@@ -419,6 +434,7 @@ impl RawGateway {
             access,
             agent_auth,
             calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
+            observe: observe?,
             traces: traces?,
             admin: admin?,
             tokens: checker.tokens().clone(),

@@ -24,7 +24,9 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod local;
 mod noted;
+mod observe;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -67,7 +69,9 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    local::Local,
     noted::NamedTokens,
+    observe::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     tls::PortTls,
     traces::Traces,
 };

@@ -1,9 +1,9 @@
 use std::{io, net::SocketAddr};
 
-use tunnel_transport::admin::Admin;
+use tunnel_transport::{admin::Admin, metrics::Reporter};
 
-use super::{Port, Program, replace_access};
-use crate::config::AgentConfig;
+use super::{Port, Program, measured, replace_access};
+use crate::{config::AgentConfig, telemetry::Telemetry};
 
 /// The admin interface of an agent, if its file asks for one.
 #[derive(Debug)]
@@ -18,11 +18,14 @@ impl OperatedAgent {
     /// # Errors
     ///
     /// It is taken, or not ours.
-    pub fn open(config: &AgentConfig, program: &Program) -> io::Result<Self> {
+    pub fn open(config: &AgentConfig, program: Program, telemetry: &Telemetry) -> io::Result<Self> {
         let routing = config.routing.clone();
         let port = match &config.admin {
             Some(port) => {
-                let builder = Admin::agent(&config.agent).upstreams(move || routing.named());
+                let (agent, of_reporter) = (config.agent.clone(), routing.clone());
+                let reporter = Reporter::agent(agent.clone()).upstreams(move || of_reporter.named());
+                let builder = Admin::agent(&agent).upstreams(move || routing.named());
+                let builder = measured(builder, telemetry, reporter);
                 Some(Port::open(port, builder, program)?)
             }
             None => None,

@@ -7,11 +7,15 @@ use std::{
 use tunnel_transport::{
     Gateway, Upstream,
     admin::{Admin, AdminBuilder, RuleInfo},
+    metrics::Reporter,
     upstream::NamedUpstreams,
 };
 
-use super::{Port, Program, replace_access};
-use crate::config::{GatewayConfig, NamedTokens};
+use super::{Port, Program, measured, replace_access};
+use crate::{
+    config::{GatewayConfig, NamedTokens},
+    telemetry::Telemetry,
+};
 
 /// The admin interface of a gateway, if its file asks for one. What the file says is told by the newest one.
 #[derive(Debug)]
@@ -78,11 +82,17 @@ impl OperatedGateway {
     /// # Errors
     ///
     /// It is taken, or not ours.
-    pub fn open(config: &GatewayConfig, program: &Program) -> io::Result<Self> {
+    pub fn open(config: &GatewayConfig, program: Program, telemetry: &Telemetry) -> io::Result<Self> {
         let facts = Facts(Arc::new(Mutex::new(Said::of(config))));
         let gateway = config.gateway.clone();
         let port = match &config.admin {
-            Some(port) => Some(Port::open(port, facts.tell(Admin::gateway(&gateway)), program)?),
+            Some(port) => {
+                let of_reporter = facts.clone();
+                let reporter = Reporter::gateway(gateway.clone());
+                let reporter = reporter.upstreams(move || named(&of_reporter.get().upstreams));
+                let builder = measured(Admin::gateway(&gateway), telemetry, reporter);
+                Some(Port::open(port, facts.tell(builder), program)?)
+            }
             None => None,
         };
         Ok(Self {

@@ -3,31 +3,43 @@
 mod agent;
 mod gateway;
 
-use std::{future::pending, io, net::SocketAddr};
+use std::{fmt, future::pending, io, net::SocketAddr};
 
 use tokio::net::TcpListener;
 use tracing::{error, info};
 use tunnel_layers::metrics::{Counts, Overview};
-use tunnel_transport::admin::{Admin, AdminBuilder, view};
+use tunnel_transport::{
+    admin::{Admin, AdminBuilder, view},
+    metrics::Reporter,
+};
 
 pub use self::{agent::OperatedAgent, gateway::OperatedGateway};
 use crate::{
     asked::ReloadHandle,
     config::Admin as AdminConfig,
     program::{self, LogFilter},
+    telemetry::Telemetry,
 };
 
 /// What the interface asks of the program around.
-#[derive(Clone, Debug)]
 pub struct Program {
-    /// The file, for people.
-    pub file: String,
-    /// Has the file looked at.
-    pub reloads: ReloadHandle,
-    /// What is logged.
-    pub log: LogFilter,
-    /// What was counted.
-    pub overview: Overview,
+    file: String,
+    reloads: ReloadHandle,
+    log: LogFilter,
+    overview: Overview,
+}
+
+impl Program {
+    /// A program with this file, which `reloads` has looked at, with this log, and which has counted this.
+    #[must_use]
+    pub const fn new(file: String, reloads: ReloadHandle, log: LogFilter, overview: Overview) -> Self {
+        Self {
+            file,
+            reloads,
+            log,
+            overview,
+        }
+    }
 }
 
 /// A port that is open, and what is served there.
@@ -40,7 +52,7 @@ struct Port {
 }
 
 impl Port {
-    fn open(config: &AdminConfig, builder: AdminBuilder, program: &Program) -> io::Result<Self> {
+    fn open(config: &AdminConfig, builder: AdminBuilder, program: Program) -> io::Result<Self> {
         let listener = program::listen(config.listen)?;
         let address = listener.local_addr()?;
         let admin = program.told(builder).access(config.access.clone()).build();
@@ -67,6 +79,14 @@ impl Port {
     }
 }
 
+/// The interface, with what the file asks to be measured.
+fn measured(builder: AdminBuilder, telemetry: &Telemetry, reporter: Reporter) -> AdminBuilder {
+    match telemetry.renderer(reporter) {
+        Some(render) => builder.metrics(render),
+        None => builder,
+    }
+}
+
 /// Says anew who may ask.
 fn replace_access(admin: &Admin, config: Option<&AdminConfig>) {
     let Some(config) = config else { return };
@@ -77,10 +97,16 @@ fn replace_access(admin: &Admin, config: Option<&AdminConfig>) {
 
 impl Program {
     /// Tells the interface what both programs know.
-    fn told(&self, builder: AdminBuilder) -> AdminBuilder {
-        let (file, reloads) = (self.file.clone(), self.reloads.clone());
+    fn told(self, builder: AdminBuilder) -> AdminBuilder {
+        let Self {
+            file,
+            reloads,
+            log,
+            overview,
+        } = self;
+        let reader = reloads.clone();
         let config = move || {
-            let (loaded, last_reload) = reloads.status();
+            let (loaded, last_reload) = reader.status();
             view::Config {
                 file: Some(file.clone()),
                 loaded_unix_ms: Some(loaded),
@@ -88,8 +114,7 @@ impl Program {
                 ..view::Config::default()
             }
         };
-        let (reloads, overview) = (self.reloads.clone(), self.overview.clone());
-        let (get, set) = (self.log.clone(), self.log.clone());
+        let get = log.clone();
         builder
             .version(env!("CARGO_PKG_VERSION"))
             .config(config)
@@ -97,7 +122,7 @@ impl Program {
                 let reloads = reloads.clone();
                 async move { reloads.reload().await }
             })
-            .log(move || get.get(), move |text| set.set(text))
+            .log(move || get.get(), move |text| log.set(text))
             .traffic(move || traffic(&overview))
     }
 }
@@ -141,5 +166,13 @@ fn counted(rule: String, target: String, counts: &Counts) -> view::Traffic {
         bytes_out: counts.bytes_out,
         latency_log2_us: last.map_or_else(Vec::new, |last| counts.latencies[..=last].to_vec()),
         latency_sum_us: u64::try_from(counts.latency_sum.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
