@@ -265,6 +265,7 @@ impl GatewayConfig {
     pub fn guards_of(&self, calls: &Calls) -> Guards {
         Guards {
             auth: calls.auth.clone(),
+            deadline: calls.deadline.unwrap_or(self.guards.deadline),
             ..self.guards.clone()
         }
     }
@@ -383,7 +384,12 @@ impl RawGateway {
                 None => Some(auth::any_agent()),
             };
             let (rules, auth) = rules.zip(auth)?;
-            Some(Calls { rules, auth })
+            let deadline = raw_calls.and_then(RawCalls::deadline);
+            Some(Calls {
+                rules,
+                auth,
+                deadline,
+            })
         });
         let of_rules = ports.iter().flat_map(Port::rules).chain(of_calls());
         let of_rules = of_rules.filter_map(|rule| rule.value.balancing());
