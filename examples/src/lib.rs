@@ -6,17 +6,21 @@ pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
+mod locals;
 pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+pub mod telemetry;
 mod traces;
 mod upstreams;
 
 pub use self::{
+    locals::{Closed, Locals},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    telemetry::Telemetry,
     traces::Traces,
     upstreams::Upstreams,
 };

@@ -35,6 +35,7 @@ pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod tally;
 pub mod trace;
 pub mod upgrade;
 pub mod ws;
@@ -64,5 +65,6 @@ pub use crate::{
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},
+    tally::{Tallied, Tally},
     ws::WsFrame,
 };

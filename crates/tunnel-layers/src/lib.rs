@@ -50,6 +50,8 @@
 #[macro_use]
 mod macros;
 
+#[cfg(feature = "access_log")]
+pub mod access_log;
 #[allow(dead_code)]
 mod admission;
 #[cfg(feature = "auth")]

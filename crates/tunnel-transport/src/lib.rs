@@ -20,6 +20,11 @@ pub mod gateway;
 mod generated;
 mod heartbeat;
 mod host_name;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_metrics.rs"]
+mod metrics;
 pub mod net;
 #[cfg(feature = "otel")]
 pub mod otlp;

@@ -23,6 +23,8 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod local;
+mod observe;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -63,6 +65,8 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    local::Local,
+    observe::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     tls::PortTls,
     traces::Traces,
 };

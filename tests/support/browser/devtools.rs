@@ -32,6 +32,19 @@ impl DevTools {
 
     /// Calls a method of the browser, or of a page, and waits for its result.
     pub(super) async fn call(&mut self, session: Option<&str>, method: &str, parameters: &Value) -> Value {
+        match self.attempt(session, method, parameters).await {
+            Ok(result) => result,
+            Err(error) => panic!("{method}: {error}"),
+        }
+    }
+
+    /// The same for what may fail: the error.
+    pub(super) async fn attempt(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, Value> {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(session) = session {
@@ -44,8 +57,10 @@ impl DevTools {
         loop {
             let mut answer = self.next().await;
             if answer["id"] == self.calls {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return match answer["error"].take() {
+                    Value::Null => Ok(answer["result"].take()),
+                    error => Err(error),
+                };
             }
             self.events.push(answer);
         }
@@ -54,11 +69,24 @@ impl DevTools {
     /// Waits for an event of a page.
     pub(super) async fn event(&mut self, session: &str, method: &str) {
         let is_it = |event: &Value| event["method"] == method && event["sessionId"] == session;
-        let Some(index) = self.events.iter().position(is_it) else {
-            while !is_it(&self.next().await) {}
+        if let Some(index) = self.events.iter().position(is_it) {
+            self.events.remove(index);
             return;
-        };
-        self.events.remove(index);
+        }
+        loop {
+            let event = self.next().await;
+            if is_it(&event) {
+                return;
+            }
+            self.events.push(event);
+        }
+    }
+
+    /// What has come of a page so far, and nobody waited for.
+    pub(super) fn events(&self, session: &str) -> impl Iterator<Item = &Value> {
+        self.events
+            .iter()
+            .filter(move |event| event["sessionId"] == session)
     }
 
     async fn next(&mut self) -> Value {

@@ -1,8 +1,10 @@
 //! A real browser without a window, driven over its debugging port.
 //!
-//! It runs where the environment variable `CHROMIUM` names the program; `.ci/websocket` installs it.
+//! It runs where the environment variable `CHROMIUM` names the program; `.ci/websocket` and `.ci/page` install it.
 
 mod devtools;
+mod hands;
+mod watch;
 
 use std::{
     env, fs,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -101,6 +103,13 @@ impl Browser {
     ///
     /// When it cannot be reached.
     pub async fn open(&mut self, url: &str) -> Page {
+        let page = self.blank().await;
+        self.go(&page, url).await;
+        page
+    }
+
+    /// A page with nothing in it.
+    pub async fn blank(&mut self) -> Page {
         let target = json!({ "url": "about:blank" });
         let target = self.devtools.call(None, "Target.createTarget", &target).await;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -109,32 +118,49 @@ impl Browser {
         self.devtools
             .call(Some(&session), "Page.enable", &json!({}))
             .await;
+        Page { session }
+    }
+
+    /// Goes somewhere, and waits until that is loaded.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be reached.
+    pub async fn go(&mut self, page: &Page, url: &str) {
+        let url = json!({ "url": url });
         let done = self
             .devtools
-            .call(Some(&session), "Page.navigate", &json!({ "url": url }))
+            .call(Some(&page.session), "Page.navigate", &url)
             .await;
         assert!(done["errorText"].is_null(), "{url}: {done}");
-        self.devtools.event(&session, "Page.loadEventFired").await;
-        Page { session }
+        self.devtools.event(&page.session, "Page.loadEventFired").await;
     }
 
     /// The value of an expression, awaited if it is a promise, as text.
     ///
     /// # Panics
     ///
-    /// When it throws.
+    /// When it throws, or the page goes elsewhere meanwhile.
     pub async fn evaluate(&mut self, page: &Page, expression: &str) -> String {
+        match self.try_to_evaluate(page, expression).await {
+            Ok(value) => value,
+            Err(error) => panic!("{expression}: {error}"),
+        }
+    }
+
+    async fn try_to_evaluate(&mut self, page: &Page, expression: &str) -> Result<String, Value> {
         let what = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self
             .devtools
-            .call(Some(&page.session), "Runtime.evaluate", &what)
-            .await;
+            .attempt(Some(&page.session), "Runtime.evaluate", &what)
+            .await?;
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         let value = &answer["result"]["value"];
-        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
-    /// Waits until this is true of the page, and looks whenever its document changes.
+    /// Waits until this is true of the page, and looks whenever its document changes; also in the next document, if the page begins
+    /// anew.
     ///
     /// # Panics
     ///
@@ -148,7 +174,12 @@ impl Browser {
                 look();
             }})"
         );
-        assert_eq!(self.evaluate(page, &promise).await, "so");
+        loop {
+            match self.try_to_evaluate(page, &promise).await {
+                Ok(value) => return assert_eq!(value, "so"),
+                Err(error) => assert!(error.to_string().contains("navigated"), "{condition}: {error}"),
+            }
+        }
     }
 
     /// Writes a picture of the page to a file.

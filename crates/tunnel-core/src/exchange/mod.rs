@@ -207,10 +207,14 @@ impl Exchange {
             place,
         } = effects;
         if let Some(bytes) = window {
+            session.tally().granted(bytes as usize);
             self.lane.window(self, bytes);
         }
         let place = match action {
             Some(Action::Reset(reset)) => {
+                if self.is_known_to_peer() {
+                    session.tally().sent_reset(reset.reason);
+                }
                 self.lane.reset(self, reset, place);
                 None
             }
@@ -219,6 +223,7 @@ impl Exchange {
                 place
             }
             Some(Action::Stop) => {
+                session.tally().sent_reset(ResetReason::NoError);
                 let reset = Reset {
                     reason: ResetReason::NoError,
                     detail: None,

@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub(super) opener: bool,
     pub(super) sending: Sending,
     pub(crate) send_credit: SendCredit,
+    /// Whether the sender waits for credit, and that is counted.
+    pub(super) is_starved: bool,
     pub(super) send_waker: Option<Waker>,
     pub(super) receiving: Receiving,
     pub(super) head: Option<ResponseHead>,
@@ -109,6 +111,7 @@ impl State {
             opener,
             sending: Sending::Open,
             send_credit,
+            is_starved: false,
             send_waker: None,
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,

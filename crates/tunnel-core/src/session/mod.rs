@@ -45,6 +45,7 @@ use crate::{
     runtime::{BoxTask, Runtime},
     settings::{Features, Settings},
     sync::lock,
+    tally::Tally,
 };
 
 /// What a session is made of.
@@ -76,6 +77,7 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     config: SessionConfig,
+    tally: Tally,
     max_chunk: usize,
     since: Instant,
     /// Exchanges that this end opened and that still count against the limit of the other.
@@ -97,12 +99,19 @@ const NEVER: u64 = u64::MAX;
 impl Session {
     /// A session without lanes.
     #[must_use]
-    pub fn new(mut config: SessionConfig) -> Self {
+    pub fn new(config: SessionConfig) -> Self {
+        Self::tallied(config, Tally::new())
+    }
+
+    /// The same, which counts with others.
+    #[must_use]
+    pub fn tallied(mut config: SessionConfig, tally: Tally) -> Self {
         (config.local, config.remote) = (config.local.clamped(), config.remote.clamped());
         let max_chunk = config.local.max_chunk.min(config.remote.max_chunk) as usize;
         Self(Arc::new(Inner {
             since: config.runtime.now(),
             config,
+            tally,
             max_chunk,
             opened: Arc::default(),
             accepted: Arc::default(),
@@ -118,6 +127,18 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.config.id
+    }
+
+    /// Which exchanges this end opens.
+    #[must_use]
+    pub fn opens(&self) -> Direction {
+        self.0.config.opens
+    }
+
+    /// Where it counts.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// The agent's name.
@@ -341,6 +362,7 @@ impl Session {
         table.exchanges.insert(id, exchange.clone());
         drop(table);
         self.0.has_carried.store(true, Ordering::Relaxed);
+        self.0.tally.opened(granted as usize);
         Ok((
             granted,
             SendHalf::new(self.clone(), exchange.clone()),

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_oldest_come_first_and_no_more_than_are_wanted() {
-        let mut pair = Pair::new();
+        let pair = Pair::new();
         let mut calls = Vec::new();
         for _ in 0..5 {
             calls.push(pair.gateway.call(get(), empty()));

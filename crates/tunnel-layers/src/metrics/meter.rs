@@ -1,11 +1,12 @@
 //! Which series an exchange counts in.
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use metrics::Label;
 use tunnel_core::{Cause, Found, GroupName, Record, Target};
 
 use super::{
+    common::Common,
     layer::Settings,
     names,
     series::{AgentSeries, Result, Series},
@@ -22,7 +23,7 @@ pub(super) struct Meters {
     settings: Settings,
     rules: Table<Key, Series>,
     agents: Table<Arc<str>, AgentSeries>,
-    described: Once,
+    common: OnceLock<Common>,
 }
 
 /// A rule, who serves it, and the protocol.
@@ -45,9 +46,14 @@ impl Meters {
         Self {
             rules: Table::new(settings.max_rules),
             agents: Table::new(settings.max_agents),
-            described: Once::new(),
+            common: OnceLock::new(),
             settings,
         }
+    }
+
+    /// Whether anything is measured.
+    pub(super) const fn is_on(&self) -> bool {
+        self.settings.is_on
     }
 
     fn series(&self, found: &Found, wire: Wire) -> Arc<Series> {
@@ -66,8 +72,16 @@ impl Meters {
         self.rules.get(&key, other, |key| self.make(key))
     }
 
+    /// What is there once for the layer. It is made with the first exchange, when there is a recorder.
+    fn common(&self) -> &Common {
+        self.common.get_or_init(|| {
+            names::describe();
+            Common::new(self.settings.role)
+        })
+    }
+
     fn make(&self, key: &Key) -> Series {
-        self.described.call_once(names::describe);
+        self.common();
         let none: Arc<str> = "".into();
         let rule = key.rule.clone().unwrap_or_else(|| Arc::clone(&none));
         let (group, upstream) = match &key.to {
@@ -99,7 +113,6 @@ impl Meters {
             &name,
             || OTHER.into(),
             |name| {
-                self.described.call_once(names::describe);
                 let labels = vec![
                     Label::from_static_parts("role", self.settings.role),
                     Label::new("agent", Arc::clone(name)),
@@ -167,17 +180,19 @@ impl Watch for Meter {
 
     fn ended(&self, ended: &Ended<'_>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = ended.record.look(|found| {
+        let (attempts, result) = ended.record.look(|found| {
             self.settle(&mut open, found);
-            Result {
+            let result = Result {
                 status: Status::of(ended),
                 cause: ended.cause(found).and_then(Cause::from_word),
                 received: ended.received,
                 sent: ended.sent,
                 first_byte: ended.first_byte,
                 duration: ended.duration,
-            }
+            };
+            (found.attempts, result)
         });
+        self.meters.common().ended(attempts, result.cause);
         if let Some((_, series)) = open.rule.take() {
             series.end(&result);
         }

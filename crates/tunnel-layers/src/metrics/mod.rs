@@ -13,6 +13,9 @@
 //! | `tunnel_exchange_sent_bytes_total` | counter | rule, group, upstream, protocol | bytes to clients |
 //! | `tunnel_exchange_duration_seconds` | histogram | rule, group, upstream, protocol | from the request's head to the end |
 //! | `tunnel_exchange_first_byte_seconds` | histogram | rule, group, upstream, protocol | from the request's head to the response's |
+//! | `tunnel_retries_total` | counter | | requests that were sent into the tunnel once more |
+//! | `tunnel_limits_hit_total` | counter | limit | exchanges that were refused or ended by a limit |
+//! | `tunnel_ejections_total` | counter | of (without `role`) | how often an agent (or an upstream's endpoint) was ejected |
 //! | `tunnel_agent_exchanges_total` | counter | agent, outcome | exchanges of an agent that have ended, or went to another one |
 //! | `tunnel_agent_exchanges_open` | gauge | agent | those that have not ended |
 //! | `tunnel_agent_received_bytes_total` | counter | agent | bytes from clients |
@@ -33,6 +36,7 @@
 //! * `cause`: a [word](tunnel_core::Cause::word) of `x-tunnel-error`; `canceled` for what was given up;
 //! * `agent`: the name of the agent that had the exchange. Agents name themselves, so only the first [`DEFAULT_MAX_AGENTS`] names are
 //!   labels, and all others are `other`;
+//! * `limit`: `rate`, `concurrency`, `deadline`, `body-idle`;
 //! * `outcome`: `ok`, `client-error`, `server-error`, `failed` (in the tunnel), `canceled`, `retried` (with another agent).
 //!
 //! ```
@@ -69,6 +73,7 @@
 //! Some 300 ns for an exchange with a recorder, and two allocations; handles are made once for each set of labels. The recorder has to
 //! be installed before the first exchange, since handles are never made anew.
 
+mod common;
 mod layer;
 mod meter;
 mod names;
@@ -84,6 +89,9 @@ pub use self::{
     overview::{AgentRow, Counts, LATENCY_BUCKETS, Overview, Row},
     service::Metrics,
 };
+
+#[cfg(feature = "balance")]
+pub(crate) use self::names::ejected;
 
 #[cfg(all(test, feature = "full"))]
 mod tests;

@@ -16,6 +16,16 @@ pub(super) const AGENT_SENT: &str = "tunnel_agent_sent_bytes_total";
 pub(super) const AGENT_DURATION: &str = "tunnel_agent_exchange_duration_seconds";
 pub(super) const AGENT_FIRST_BYTE: &str = "tunnel_agent_exchange_first_byte_seconds";
 
+pub(super) const RETRIES: &str = "tunnel_retries_total";
+pub(super) const LIMITS: &str = "tunnel_limits_hit_total";
+const EJECTIONS: &str = "tunnel_ejections_total";
+
+/// An agent gets nothing for a while. It is rare, so nothing is kept for it.
+#[cfg(feature = "balance")]
+pub(crate) fn ejected() {
+    metrics::counter!(EJECTIONS, "of" => "agent").increment(1);
+}
+
 /// Tells the recorder of this moment what the metrics of this module mean. The layer does so itself before its first exchange; a
 /// recorder that is installed later has to be told.
 pub fn describe() {
@@ -47,6 +57,12 @@ pub fn describe() {
         FIRST_BYTE,
         Unit::Seconds,
         "From the request's head to the response's head."
+    );
+    describe_counter!(RETRIES, "Requests that were sent into the tunnel once more.");
+    describe_counter!(LIMITS, "Exchanges that were refused or ended by a limit.");
+    describe_counter!(
+        EJECTIONS,
+        "How often an agent or an endpoint got nothing for a while because it failed."
     );
     describe_counter!(
         AGENT_EXCHANGES,

@@ -137,8 +137,9 @@ async fn times_are_those_of_the_head_and_of_the_whole() {
 
 #[tokio::test]
 async fn whatever_ends_it_is_counted_once() {
-    let cases: [(Response<Scripted>, usize, &[(&str, u64)]); 5] = [
-        // (what is answered, how many frames are taken, what failed)
+    /// What is answered, how many frames are taken, and what failed then.
+    type Case = (Response<Scripted>, usize, &'static [(&'static str, u64)]);
+    let cases: [Case; 5] = [
         (Response::new(Scripted::of(["a"])), 9, &[]),
         (Response::new(Scripted::default()), 0, &[]),
         (Response::new(Scripted::of(["a", "b"])), 1, &[("canceled", 1)]),

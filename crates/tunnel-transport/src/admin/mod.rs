@@ -17,11 +17,12 @@
 //!
 //! | route | answers |
 //! | --- | --- |
+//! | `GET /` | the live page, which shows what the others say |
 //! | `GET /livez` | 200 while the process answers |
 //! | `GET /readyz` | 200 while a request could be carried, else 503 ([`view::Ready`]) |
 //! | `GET /metrics` | the text of Prometheus, if the program has it |
 //! | `GET /api/overview` | [`view::Overview`] |
-//! | `GET /api/agents`, `/api/agents/{id}` | [`view::Page`] of [`view::Agent`] (a gateway's) |
+//! | `GET /api/agents`, `/api/agents/{id}` | [`view::Page`] of [`view::Agent`] (a gateway's); of [`view::AgentRow`] with `?brief=true` |
 //! | `GET /api/gateways` | a list of [`view::Gateway`] (an agent's) |
 //! | `GET /api/exchanges` | [`view::Page`] of [`view::Exchange`], the oldest first |
 //! | `GET /api/groups`, `/api/rules` | lists of [`view::Group`] and [`view::Rule`] (a gateway's) |
@@ -53,6 +54,7 @@ mod guard;
 mod hooks;
 mod logins;
 mod overview;
+mod page;
 mod query;
 mod reads;
 mod router;

@@ -15,6 +15,7 @@ use super::{
     guard::Asker,
     overview as at_a_glance,
     query::Query,
+    snapshot as in_few_words,
     source::Source,
     upstreams as of_upstreams, view,
 };
@@ -57,11 +58,14 @@ pub(super) async fn events(State(admin): State<Admin>) -> Answer {
 }
 
 pub(super) async fn agents(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Answer {
-    let query = Query::parse(query.as_deref(), &["group", "offset", "limit"])?;
+    let query = Query::parse(query.as_deref(), &["group", "brief", "offset", "limit"])?;
     let page = query.page()?;
     let mut agents = of_gateway::agents(gateway(&admin)?);
     if let Some(wanted) = query.get("group") {
         agents.retain(|agent| agent.groups.iter().any(|group| group == wanted));
+    }
+    if query.get("brief") == Some("true") {
+        return Ok(json(&part(agents.iter().map(in_few_words::row).collect(), page)));
     }
     Ok(json(&part(agents, page)))
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{Admin, actions, answer::Problem, guard, reads, source::Source};
+use super::{Admin, actions, answer::Problem, guard, page, reads, source::Source};
 
 /// The largest body of a request, in bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -32,6 +32,7 @@ pub(super) fn router(admin: &Admin) -> Router {
     known
         .merge(probes)
         .merge(login)
+        .merge(page::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(admin.clone(), guard::everybody))
         .with_state(admin.clone())

@@ -66,7 +66,8 @@ fn key(agent: &view::Agent) -> (bool, std::cmp::Reverse<usize>, &str) {
     (is_well, std::cmp::Reverse(agent.in_flight), &agent.id)
 }
 
-fn row(agent: &view::Agent) -> view::AgentRow {
+/// An agent in few words.
+pub(super) fn row(agent: &view::Agent) -> view::AgentRow {
     let sessions = &agent.sessions;
     view::AgentRow {
         id: agent.id.clone(),

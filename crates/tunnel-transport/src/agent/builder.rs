@@ -371,11 +371,13 @@ impl AgentBuilder {
             lanes: self.lanes,
             settings: self.settings,
             budget: CreditBudget::new(self.budget),
+            tally: tunnel_core::Tally::new(),
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
             dialer: self.dialer,
             drain: self.drain,
             board: Arc::new(Board::new()),
+            uplinks: Default::default(),
             configs: Configs::new(self.on_config, self.config_cache),
         })))
     }

@@ -50,8 +50,9 @@ impl Gateway {
     }
 
     /// Gives every agent with this id a rest: it stays connected, and finishes what it has, but gets nothing new, in this
-    /// session and in those that follow it, until [`resume_agent`](Self::resume_agent). Ends when nothing is open at the agent,
-    /// or at the deadline, and then cuts what is; says how many exchanges that were.
+    /// session and in those that follow it, until [`resume_agent`](Self::resume_agent). What it asks of the gateway itself goes on, since
+    /// nobody else can ask it. Ends when nothing is open at the agent, or at the deadline, and then cuts what is, with the session; says
+    /// how many exchanges of the gateway those were.
     ///
     /// An id that nobody has is remembered all the same. The agent itself is told nothing, since there is nothing that it should do; one
     /// whose exchanges were cut connects again.
@@ -67,15 +68,15 @@ impl Gateway {
         info!(agent.id = %agent, open = theirs().map(|entry| entry.session.load()).sum::<usize>(), "an agent is given a rest");
         let idle = async {
             for entry in theirs() {
-                poll_fn(|cx| entry.session.poll_idle(cx)).await;
+                poll_fn(|cx| entry.session.poll_answered(cx)).await;
             }
         };
         if timeout(deadline, idle).await.is_ok() {
             return 0;
         }
         let mut cut = 0;
-        for entry in theirs().filter(|entry| entry.session.pending() > 0) {
-            cut += entry.session.pending();
+        for entry in theirs().filter(|entry| entry.session.load() > 0) {
+            cut += entry.session.load();
             say_goodbye(&entry, "the agent was drained, and took too long");
         }
         warn!(agent.id = %agent, cut, "the drain of an agent took too long");
