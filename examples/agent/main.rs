@@ -24,7 +24,7 @@ use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Locals, Reloads, Shutdown, Traces,
+    Locals, Reloads, Shutdown, Telemetry, Traces,
     config::AgentConfig,
     program::{self, Options},
 };
@@ -55,6 +55,8 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let routing = config.routing.clone();
     let id = agent.id().as_str().to_owned();
     let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let telemetry = Telemetry::start(&config.observe, None)?;
+    let (metrics, access_log) = telemetry.at_agent(&agent);
     let trace = match traces.tracer() {
         Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
         None => ServeLayer::off(),
@@ -67,6 +69,8 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
         locals.update(&config.locals);
     });
     let service = ServiceBuilder::new()
+        .layer(metrics)
+        .layer(access_log)
         .layer(trace)
         .layer(HopLayer::upstream())
         .service(routing.service());
@@ -85,6 +89,7 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
         served = serve.into_future() => {
             served?;
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }

@@ -30,14 +30,16 @@ use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown, Traces,
+    Reloads, Shutdown, Telemetry, Traces,
     config::{Access, GatewayConfig, Guards, Listener},
     program::{self, Options},
 };
 use tunnel_layers::{
+    access_log::AccessLogLayer,
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
     grpc_web::GrpcWebLayer,
+    metrics::MetricsLayer,
     rescue::RescueLayer,
     route::{RouteLayer, RulesWithUpstreams},
     swap::Swap,
@@ -73,6 +75,8 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         &Uuid::new_v4().to_string(),
     )?;
     let trace = trace_ids(&config, &traces);
+    let telemetry = Telemetry::start(&config.observe, None)?;
+    let trace = (telemetry.metrics(), telemetry.access_log(), trace);
     let outside = config
         .listeners
         .iter()
@@ -147,6 +151,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     tokio::select! {
         ((), ()) = async { tokio::join!(serve_outside, serve_agents) } => {
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -162,7 +167,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
 fn stack<B>(
     gateway: &Gateway,
     config: &GatewayConfig,
-    trace: &TraceIdLayer,
+    outermost: &Outermost,
     rules: RulesWithUpstreams,
     guards: Guards,
 ) -> impl Service<
@@ -178,6 +183,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let (metrics, access_log, trace) = outermost;
     let policy = Arc::new(config.policy.clone());
     let grpc_web = match config.cors.clone() {
         Some(cors) => GrpcWebLayer::new().cors(cors),
@@ -198,6 +204,8 @@ where
             request.extensions_mut().insert(policy.clone());
             request
         }))
+        .layer(metrics.clone())
+        .layer(access_log.clone())
         .layer(trace.clone())
         .layer(grpc_web)
         .layer(RescueLayer::new())
@@ -214,6 +222,9 @@ where
         .service(gateway.transport())
 }
 
+/// What sees each request first, and its answer last.
+type Outermost = (MetricsLayer, AccessLogLayer, TraceIdLayer);
+
 /// What gives each request its place in a trace, and tells those that are sampled.
 fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
     let trust = config.traces.as_ref().is_none_or(|traces| traces.trust);
@@ -221,7 +232,7 @@ fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
 }
 
 /// Has what agents ask answered as the file says, or refused.
-fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &TraceIdLayer) {
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &Outermost) {
     match &config.calls {
         Some(calls) => {
             let guards = config.guards_of(calls);

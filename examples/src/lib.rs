@@ -11,6 +11,7 @@ pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+pub mod telemetry;
 mod traces;
 mod upstreams;
 
@@ -19,6 +20,7 @@ pub use self::{
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    telemetry::Telemetry,
     traces::Traces,
     upstreams::Upstreams,
 };

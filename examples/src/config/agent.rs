@@ -14,6 +14,7 @@ use super::{
     error::Checker,
     limits::Limits,
     local::{self, Local, RawLocal, RawLocals},
+    observe::{self, Observe, RawAccessLog, RawMetrics},
     pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
@@ -45,6 +46,8 @@ pub struct AgentConfig {
     pub routing: Routing,
     /// Where those who are with the agent ask its gateways.
     pub locals: Vec<Local>,
+    /// What is measured and logged.
+    pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
@@ -89,6 +92,10 @@ struct RawAgent {
     lame_duck: Option<Time>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    metrics: Option<RawMetrics>,
+    #[serde(default, deserialize_with = "tls::present")]
+    access_log: Option<RawAccessLog>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +151,8 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
+    "metrics",
+    "access_log",
     "traces",
 ];
 
@@ -234,6 +243,7 @@ impl RawAgent {
             drain: self.drain,
         };
         let locals = locals.check(around, checker);
+        let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), false, checker);
         names?;
 
@@ -290,6 +300,7 @@ impl RawAgent {
             upstreams,
             routing,
             locals: locals?,
+            observe: observe?,
             traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),

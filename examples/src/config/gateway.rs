@@ -35,6 +35,7 @@ use super::{
     heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     listener::{self, Context, Listener, Port, RawListener},
+    observe::{self, Observe, RawAccessLog, RawMetrics},
     pairs::Pairs,
     pushed::{self, RawPushed},
     rates::{self, RawRate},
@@ -96,6 +97,8 @@ pub struct GatewayConfig {
     pub agent_auth: Arc<dyn AgentAuth>,
     /// What agents may ask, if they may ask anything.
     pub calls: Option<Calls>,
+    /// What is measured and logged.
+    pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
     /// What is pushed to the agents of some groups.
@@ -150,6 +153,10 @@ struct RawGateway {
     timeouts: Option<RawTimeouts>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    metrics: Option<RawMetrics>,
+    #[serde(default, deserialize_with = "tls::present")]
+    access_log: Option<RawAccessLog>,
     rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
 }
 
@@ -217,6 +224,8 @@ const FIXED: &[&str] = &[
     "limits",
     "lame_duck",
     "drain",
+    "metrics",
+    "access_log",
     "traces",
 ];
 
@@ -246,6 +255,7 @@ impl GatewayConfig {
     pub fn guards_of(&self, calls: &Calls) -> Guards {
         Guards {
             auth: calls.auth.clone(),
+            deadline: calls.deadline.unwrap_or(self.guards.deadline),
             ..self.guards.clone()
         }
     }
@@ -357,7 +367,12 @@ impl RawGateway {
                 None => Some(auth::any_agent()),
             };
             let (rules, auth) = rules.zip(auth)?;
-            Some(Calls { rules, auth })
+            let deadline = raw_calls.and_then(RawCalls::deadline);
+            Some(Calls {
+                rules,
+                auth,
+                deadline,
+            })
         });
         let of_rules = ports.iter().flat_map(Port::rules).chain(of_calls());
         let of_rules = of_rules.filter_map(|rule| rule.value.balancing());
@@ -373,6 +388,7 @@ impl RawGateway {
             Some(agents) => pushed::check(&agents.value.push, around, checker),
             None => Some(Vec::new()),
         };
+        let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), true, checker);
         let heartbeat = agents
             .and_then(|agents| agents.value.heartbeat.as_ref())
@@ -406,6 +422,7 @@ impl RawGateway {
             access,
             agent_auth,
             calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
+            observe: observe?,
             traces: traces?,
             // What they say is in the document.
             pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),

@@ -24,6 +24,7 @@ mod key;
 mod limits;
 mod listener;
 mod local;
+mod observe;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -65,6 +66,7 @@ pub use self::{
     limits::PortLimits,
     listener::Listener,
     local::Local,
+    observe::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     tls::PortTls,
     traces::Traces,
 };

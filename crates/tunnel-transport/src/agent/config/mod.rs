@@ -12,10 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, Direction};
 
 use super::{Agent, AgentBuilder};
-use crate::generated as pb;
+use crate::{generated as pb, metrics};
 
 /// A configuration from a gateway. `Debug` does not show what it says.
 #[derive(Clone, PartialEq, Eq)]
@@ -161,11 +161,13 @@ impl Taker {
             return applied(version);
         }
         if version <= bound {
+            metrics::config_refused(Direction::ClientToServer);
             let error =
                 format!("version {newest} is in force, which another gateway has pushed, or this one before");
             return refused(newest, version, error);
         }
         if let Err(error) = (self.apply)(&new) {
+            metrics::config_refused(Direction::ClientToServer);
             tracing::warn!(version, running = newest, %error, "the gateway's configuration is refused");
             return refused(newest, version, error.to_string());
         }
