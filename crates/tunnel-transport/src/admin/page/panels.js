@@ -106,7 +106,7 @@ export const exchangesTable = () =>
     key: exchange => `${exchange.session}/${exchange.id}`,
     empty: "Nothing is open.",
     columns: [
-      { title: "Age", width: "9%", num: true, show: exchange => format.age(exchange.age_ms) },
+      { title: "Age", width: "10%", num: true, show: exchange => format.age(exchange.age_ms) },
       { title: "Kind", width: "10%", show: exchange => exchange.protocol },
       { title: "State", width: "11%", show: exchange => exchange.state },
       { title: "Rule", width: "14%", long: true, show: exchange => exchange.rule ?? "\u2013" },
@@ -151,10 +151,10 @@ export const upstreamsTable = () =>
     key: row => `${row.upstream} ${row.name}`,
     empty: "There are none here.",
     columns: [
-      { title: "Upstream", width: "22%", long: true, show: row => row.upstream },
-      { title: "Server", long: true, show: row => row.name },
-      { title: "State", width: "19%", show: row => row.state.replace("_", " "), style: row => (row.state === "ok" ? "" : "warn") },
-      { title: "Open", width: "12%", num: true, show: row => format.whole(row.in_flight) },
+      { title: "Upstream", width: "20%", long: true, show: row => row.upstream },
+      { title: "Server", long: true, show: row => row.name.replace(/^http:\/\//, "") },
+      { title: "State", width: "18%", show: row => row.state.replace("_", " "), style: row => (row.state === "ok" ? "" : "warn") },
+      { title: "Open", width: "11%", num: true, show: row => format.whole(row.in_flight) },
       { title: "", width: "96px", num: true, show: (row, cell) => endpointButton(row, cell) },
     ],
   });
