@@ -5,6 +5,7 @@
 //! * [`Agent`] dials a gateway and serves any `tower::Service`.
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
+//! * [`Dns`] knows the servers that SRV records name (cargo feature `srv`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
 mod agent;
@@ -20,6 +21,7 @@ pub mod net;
 mod pb;
 mod runtime;
 mod service_name;
+mod srv;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
@@ -33,6 +35,7 @@ pub use crate::{
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,
     runtime::TokioRuntime,
+    srv::Dns,
     transport::TunnelTransport,
     upstream::Upstream,
 };

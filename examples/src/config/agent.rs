@@ -9,7 +9,7 @@ use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 
 use super::{
-    Changes, ConfigError, Surroundings,
+    Changes, ConfigError, Surroundings, dns,
     document::Document,
     error::Checker,
     gateway::parse_address,
@@ -54,6 +54,8 @@ struct RawAgent {
     #[serde(default)]
     gateways: Vec<Spanned<TextOr<RawGateway>>>,
     lookup_interval: Option<Time>,
+    #[serde(default)]
+    dns: Vec<Spanned<String>>,
     id: Option<Spanned<String>>,
     groups: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -115,6 +117,7 @@ const FIXED: &[&str] = &[
     "gateway",
     "gateways",
     "lookup_interval",
+    "dns",
     "id",
     "groups",
     "services",
@@ -316,7 +319,7 @@ impl RawAgent {
             checker.take(place, add(None).group("probe").build())?;
             builder = Some(add(builder));
         }
-        let builder = builder?;
+        let builder = builder?.dns(dns::check(&self.dns, checker)?);
         Some(match self.lookup_interval {
             Some(interval) => builder.lookup_interval(interval.0),
             None => builder,

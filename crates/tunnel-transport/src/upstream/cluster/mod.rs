@@ -2,10 +2,7 @@
 
 mod members;
 
-use std::{
-    sync::{Arc, Mutex, Once, atomic::AtomicBool},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, Once, atomic::AtomicBool};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
@@ -18,7 +15,7 @@ use tunnel_core::{
     balance::{AnyPick, Balancer, Choice},
 };
 
-use self::members::{Source, Sources, all};
+use self::members::{Members, Source, Sources};
 use crate::upstream::{
     HashKey, HealthCheck, ResponseFuture, UpstreamBody, UpstreamEndpoint,
     body::On,
@@ -28,9 +25,9 @@ use crate::upstream::{
     marks::Marks,
     node::{Maker, Member},
     place::Place,
-    resolve::Resolver,
+    resolve::LookUps,
     service::answer,
-    target::{Address, Target},
+    target::Target,
     upgrade::{Ask, Asked},
     upload::Upload,
 };
@@ -44,8 +41,8 @@ pub(in crate::upstream) struct Cluster {
     hash_key: Option<HashKey>,
     balancer: Balancer<AnyPick>,
     health: Option<HealthCheck>,
-    resolver: Option<(Resolver, Duration)>,
-    members: ArcSwap<Vec<Member>>,
+    look_ups: LookUps,
+    members: ArcSwap<Members>,
     /// What was configured, each with the members that it has now.
     sources: Mutex<Sources>,
     /// Whether each name has been looked up once.
@@ -62,7 +59,7 @@ pub(in crate::upstream) struct Parts {
     pub(in crate::upstream) balancer: Balancer<AnyPick>,
     pub(in crate::upstream) hash_key: Option<HashKey>,
     pub(in crate::upstream) health: Option<HealthCheck>,
-    pub(in crate::upstream) resolver: Option<(Resolver, Duration)>,
+    pub(in crate::upstream) look_ups: LookUps,
     pub(in crate::upstream) initial_connections: usize,
 }
 
@@ -74,14 +71,14 @@ impl Cluster {
             balancer,
             hash_key,
             health,
-            resolver,
+            look_ups,
             initial_connections,
         } = parts;
         let mut waits = false;
         let sources: Vec<_> = endpoints
             .into_iter()
             .map(|(endpoint, target)| {
-                let is_looked_up = resolver.is_some() && matches!(target.address, Address::Name(..));
+                let is_looked_up = look_ups.concern(&target.address);
                 waits |= is_looked_up;
                 let members = if is_looked_up {
                     Vec::new()
@@ -101,8 +98,8 @@ impl Cluster {
             hash_key,
             balancer,
             health,
-            resolver,
-            members: ArcSwap::from_pointee(all(&sources)),
+            look_ups,
+            members: ArcSwap::from_pointee(Members::of(&sources)),
             sources: Mutex::new(Sources {
                 list: sources,
                 marks: Marks::default(),
@@ -114,8 +111,9 @@ impl Cluster {
             initial_connections,
         })
     }
-    /// An endpoint for a request with this key that is none of `tried`: one that has room, else one where the request waits, else
-    /// one that could not be reached just now.
+
+    /// An endpoint for a request with this key that is none of `tried`: of those with the lowest priority number one that has room,
+    /// else one where the request waits; then of those with the next; and in the end one that could not be reached just now.
     fn choose(&self, key: Option<u64>, tried: &[Member]) -> Option<Place> {
         let members = self.members.load();
         let mut choice = Choice::at(Instant::now().into_std());
@@ -125,10 +123,16 @@ impl Cluster {
                 && !member.is_draining()
                 && !tried.iter().any(|tried| Arc::ptr_eq(&tried.0, &member.0))
         };
-        let pick = |can: &dyn Fn(&Member) -> bool| self.balancer.choose(members.iter(), can, &choice);
-        let found = pick(&|one| may(one) && !one.is_backing_off() && one.pool.has_room())
-            .or_else(|| pick(&|one| may(one) && !one.is_backing_off()))
-            .or_else(|| pick(&may))?;
+        let pick = |can: &dyn Fn(&Member) -> bool| self.balancer.choose(members.all.iter(), can, &choice);
+        let reachable = |tier: u16| {
+            let may = |one: &Member| one.priority() == tier && may(one) && !one.is_backing_off();
+            pick(&|one| may(one) && one.pool.has_room()).or_else(|| pick(&may))
+        };
+        let mut tiers = members.tiers.iter();
+        let found = tiers.find_map(|tier| reachable(*tier));
+        let mut tiers = members.tiers.iter();
+        let found =
+            found.or_else(|| tiers.find_map(|tier| pick(&|one| one.priority() == *tier && may(one))))?;
         Some(Place::new(found.clone(), self.balancer.when_ejected().copied()))
     }
 
@@ -149,7 +153,7 @@ impl Cluster {
     /// Why there is no endpoint for a request.
     fn nobody(&self) -> TunnelError {
         let members = self.members.load();
-        match !members.is_empty() && members.iter().all(|member| member.is_draining()) {
+        match !members.all.is_empty() && members.all.iter().all(|member| member.is_draining()) {
             true => error::drained(),
             false => error::no_endpoint(),
         }
