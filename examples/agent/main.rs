@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
-//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it if the file has
-//! `listen`: what comes there goes to the gateway. It connects again by itself whenever the
+//! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it, and more
+//! such addresses behind commas, if the file has `listen` or `listeners`: what comes there goes to the gateway. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -17,19 +17,19 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or the gateway refuses the agent, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{convert::Infallible, path::PathBuf, process::ExitCode};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown,
+    Locals, Reloads, Shutdown, Traces,
     config::AgentConfig,
     program::{self, Options},
 };
-use tunnel_layers::target::ClientExt as _;
-use tunnel_transport::{entry::Entry, files::Files};
+use tunnel_layers::trace::{HopLayer, ServeLayer};
+use tunnel_transport::{Agent, files::Files};
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -53,37 +53,38 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
-    let local = config.listen.map(program::listen).transpose()?;
-    let local_addr = local.as_ref().map(TcpListener::local_addr).transpose()?;
-    let reloads =
-        Reloads::new(file, files, config)?.run(|config| routing.replace_own(config.upstreams.clone()));
-    let serve = agent
-        .serve(routing.service())
-        .with_graceful_shutdown(shutdown.clone().asked());
+    let id = agent.id().as_str().to_owned();
+    let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let trace = match traces.tracer() {
+        Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
+        None => ServeLayer::off(),
+    };
     // What those who are with the agent ask goes to its gateways.
-    let local = local.map(|port| {
-        let serve = Entry::new().serve(port, agent.client());
-        tokio::spawn(
-            serve
-                .with_graceful_shutdown(shutdown.clone().asked())
-                .into_future(),
-        )
+    let (locals, closed) = Locals::open(&agent, &config.locals, traces.tracer(), shutdown.clone())?;
+    let listen = locals.addresses(&config.locals);
+    let reloads = Reloads::new(file, files, config)?.run(|config| {
+        routing.replace_own(config.upstreams.clone());
+        locals.update(&config.locals);
+    });
+    let service = ServiceBuilder::new()
+        .layer(trace)
+        .layer(HopLayer::upstream())
+        .service(routing.service());
+    let asked = shutdown.clone().asked();
+    // The session stays until they have been served, so that nobody is refused because of the order.
+    let serve = agent.serve(service).with_graceful_shutdown(async {
+        asked.await;
+        closed.wait().await;
     });
     let announce = async {
         agent.connected().await;
-        match local_addr {
-            Some(addr) => println!("ready agent={} gateway={gateway} listen={addr}", agent.id()),
-            None => println!("ready agent={} gateway={gateway}", agent.id()),
-        }
+        println!("{}", ready(&agent, &gateway, &listen));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = serve.into_future() => {
             served?;
-            // Its exchanges are over by now, but what was answered may not be written yet.
-            if let Some(local) = local {
-                local.await?;
-            }
+            traces.finish().await;
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -93,5 +94,15 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
         }
         never = announce => match never {},
         never = reloads => match never {},
+    }
+}
+
+/// The line that says that the agent is connected, and which ports are open.
+fn ready(agent: &Agent, gateway: &str, listen: &[SocketAddr]) -> String {
+    let line = format!("ready agent={} gateway={gateway}", agent.id());
+    let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
+    match &*listen {
+        [] => line,
+        listen => format!("{line} listen={}", listen.join(",")),
     }
 }

@@ -30,7 +30,7 @@ use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown,
+    Reloads, Shutdown, Traces,
     config::{Access, GatewayConfig, Guards, Listener},
     program::{self, Options},
 };
@@ -41,9 +41,11 @@ use tunnel_layers::{
     rescue::RescueLayer,
     route::{RouteLayer, RulesWithUpstreams},
     swap::Swap,
+    trace::{HopLayer, StageLayer},
     trace_id::TraceIdLayer,
 };
 use tunnel_transport::{Gateway, TokioRuntime, files::Files};
+use uuid::Uuid;
 
 fn main() -> ExitCode {
     Options::parse().run(start)
@@ -65,6 +67,12 @@ async fn start(options: Options) -> ExitCode {
 
 async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
+    let traces = Traces::start(
+        config.traces.as_ref(),
+        "tunnel-gateway",
+        &Uuid::new_v4().to_string(),
+    )?;
+    let trace = trace_ids(&config, &traces);
     let outside = config
         .listeners
         .iter()
@@ -80,9 +88,9 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
     push(&gateway, &config);
     let stack = |config: &GatewayConfig, listener: &Listener| {
         let guards = config.guards.clone().deadline(listener.deadline);
-        stack(&gateway, config, listener.rules.clone(), guards)
+        stack(&gateway, config, &trace, listener.rules.clone(), guards)
     };
-    serve_calls(&gateway, &config);
+    serve_calls(&gateway, &config, &trace);
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
@@ -132,12 +140,13 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         }
         config.upstreams.start();
         gateway.replace_agent_auth(config.agent_auth.clone());
-        serve_calls(&gateway, config);
+        serve_calls(&gateway, config, &trace);
         push(&gateway, config);
     });
     println!("{ready}");
     tokio::select! {
         ((), ()) = async { tokio::join!(serve_outside, serve_agents) } => {
+            traces.finish().await;
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -153,6 +162,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
 fn stack<B>(
     gateway: &Gateway,
     config: &GatewayConfig,
+    trace: &TraceIdLayer,
     rules: RulesWithUpstreams,
     guards: Guards,
 ) -> impl Service<
@@ -174,7 +184,7 @@ where
         None => GrpcWebLayer::new(),
     };
     let upgrade = config.upgrade.clone().runtime(Arc::new(TokioRuntime::current()));
-    let upstreams = upgrade.layer(config.upstreams.clone());
+    let upstreams = HopLayer::upstream().layer(upgrade.layer(config.upstreams.clone()));
     let (route, split) = RouteLayer::with_upstreams(rules, upstreams);
     let route = route.hosts(gateway.agents());
     let route = if config.route_services {
@@ -188,26 +198,34 @@ where
             request.extensions_mut().insert(policy.clone());
             request
         }))
-        .layer(TraceIdLayer::new())
+        .layer(trace.clone())
         .layer(grpc_web)
         .layer(RescueLayer::new())
+        .layer(StageLayer::new("route"))
         .layer(route)
         .layer(guards)
         // From here on, requests for the gateway's own upstreams go another way.
         .layer(split)
         .layer(config.balance.clone().layer(gateway.agents()))
+        .layer(HopLayer::tunnel())
         .layer(config.upgrade.clone())
         .layer(ChunkLayer::new())
         .layer(CorrelateLayer::new())
         .service(gateway.transport())
 }
 
+/// What gives each request its place in a trace, and tells those that are sampled.
+fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
+    let trust = config.traces.as_ref().is_none_or(|traces| traces.trust);
+    TraceIdLayer::new().trust(trust).tracer(traces.tracer())
+}
+
 /// Has what agents ask answered as the file says, or refused.
-fn serve_calls(gateway: &Gateway, config: &GatewayConfig) {
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &TraceIdLayer) {
     match &config.calls {
         Some(calls) => {
             let guards = config.guards_of(calls);
-            gateway.serve_calls(stack(gateway, config, calls.rules.clone(), guards));
+            gateway.serve_calls(stack(gateway, config, trace, calls.rules.clone(), guards));
         }
         None => gateway.refuse_calls(),
     }

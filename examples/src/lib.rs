@@ -6,15 +6,19 @@ pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
+mod locals;
 pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+mod traces;
 mod upstreams;
 
 pub use self::{
+    locals::{Closed, Locals},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    traces::Traces,
     upstreams::Upstreams,
 };

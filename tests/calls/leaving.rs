@@ -1,9 +1,9 @@
 //! What happens when somebody leaves.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::body::Body;
-use http::{Method, Request, header};
+use http::header;
 use tower::ServiceExt as _;
 use tunnel_core::{Cause, Initiator, TunnelError};
 use tunnel_layers::target::ClientExt as _;
@@ -15,13 +15,7 @@ use tunnel_tests::{
 };
 use tunnel_transport::{Agent, entry::Entry};
 
-use crate::world::{World, ask, call, request};
-
-fn stuck() -> Request<Body> {
-    let mut stuck = request("/stuck", Body::empty());
-    *stuck.method_mut() = Method::GET;
-    stuck
-}
+use crate::world::{World, ask, call, request, stuck};
 
 fn lost() -> TunnelError {
     TunnelError::new(Cause::AgentLost, Initiator::Tunnel, "a test")
@@ -70,7 +64,7 @@ async fn an_agent_without_a_session_waits_for_none() {
             .expect("an agent");
         let answer = ask(&agent, request("/any", Body::empty())).await;
         assert_eq!(answer.status, 503);
-        assert_eq!(answer.headers["x-tunnel-error"], "no-agent");
+        assert_eq!(answer.headers["x-tunnel-error"], "no-gateway");
         assert!(answer.headers.contains_key(header::RETRY_AFTER));
         let answer = ask(&agent, call()).await;
         assert_eq!(answer.headers["grpc-status"], "14");
@@ -92,6 +86,26 @@ async fn a_session_that_drains_takes_nothing_new_and_finishes_what_was_asked() {
         assert_eq!(tunnel_tests::body::next(&mut asked).await, "still here");
         drop(feed);
         assert!(tunnel_tests::body::whole(asked).await.is_empty());
+        world.settled().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_given_a_rest_asks_all_the_same() {
+    within_limit(async {
+        let world = World::new().await;
+        let gateway = &world.tunnel.gateway;
+        let asking = tokio::spawn(world.edge.client().oneshot(stuck()));
+        eventually(|| world.stuck.load(Ordering::SeqCst) == 1).await;
+        // Nothing that the gateway asks is open there, so this is over at once.
+        let cut = gateway
+            .drain_agent(world.edge.id(), Duration::from_secs(60))
+            .await;
+        assert_eq!(cut, 0);
+        assert_eq!(ask(&world.edge, request("/any", Body::empty())).await.status, 200);
+        assert!(!asking.is_finished());
+        asking.abort();
         world.settled().await;
     })
     .await;

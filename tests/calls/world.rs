@@ -1,8 +1,11 @@
 //! A gateway that serves what its agents ask, by rules of its own, through an app that another agent has.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -12,16 +15,19 @@ use axum::{
     response::Response as AppResponse,
     routing::{any, get},
 };
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use tower::{Service, ServiceBuilder, ServiceExt as _};
-use tunnel_core::{BoxError, TunnelBody};
+use tunnel_core::{BoxError, Settings, TunnelBody};
 use tunnel_layers::{
     auth::{AgentCallers, AuthLayer, Authenticator as _, Policies},
     balance::{BalanceLayer, LeastPending},
     chunk::ChunkLayer,
+    concurrency::ConcurrencyLayer,
     correlate::CorrelateLayer,
     deadline::DeadlineLayer,
+    key::ByPrincipal,
+    rate_limit::RateLimitLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
     target::ClientExt as _,
@@ -38,10 +44,12 @@ use tunnel_transport::{Agent, AgentTokens, AllowedGroups, Gateway};
 /// The group of agents that ask.
 pub(crate) const EDGE: &str = "edge";
 
-const TOKENS: [(&str, &str); 3] = [
+const TOKENS: [(&str, &str); 5] = [
     ("app", "the-token-of-the-app"),
     ("edge", "the-token-of-the-edge"),
     ("other", "the-token-of-another"),
+    ("circle", "the-token-of-a-circle"),
+    ("greeter", "the-token-of-the-greeter"),
 ];
 
 /// The header in which the app is told who asks.
@@ -58,18 +66,25 @@ pub(crate) struct World {
 impl World {
     /// Everything is connected, and the gateway serves what agents ask.
     pub(crate) async fn new() -> Self {
-        let world = Self::refusing().await;
+        Self::with(Settings::default()).await
+    }
+
+    /// The same, with these settings of the gateway's sessions.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let world = Self::start(settings).await;
         world.serve_calls();
         world
     }
 
     /// The same, but that the gateway does not serve what agents ask.
     pub(crate) async fn refusing() -> Self {
-        let tokens = TOKENS.iter().fold(AgentTokens::new(), |tokens, (name, secret)| {
-            let tokens = tokens.token(name, secret, AllowedGroups::All);
-            tokens.expect("a token")
-        });
-        let gateway = Gateway::builder().agent_auth(tokens);
+        Self::start(Settings::default()).await
+    }
+
+    async fn start(settings: Settings) -> Self {
+        let gateway = Gateway::builder()
+            .agent_auth(tokens_without("nobody"))
+            .settings(settings);
         let rules = [
             Rule::group("to-edge", group(EDGE)).path_prefix("/edge"),
             Rule::group("to-app", group(GROUP)),
@@ -89,6 +104,18 @@ impl World {
         Self::agent(&mut self.tunnel, "other", TOKENS[2].1).await
     }
 
+    /// An agent of the group to which everything below `/circle` goes; it does not run yet.
+    pub(crate) fn circle(&self) -> Agent {
+        let agent = self.tunnel.agent("circle").token(TOKENS[3].1);
+        agent.build().expect("an agent")
+    }
+
+    /// An agent of the group to which calls of the greeter go; it does not run yet.
+    pub(crate) fn greeter(&self) -> Agent {
+        let agent = self.tunnel.agent("greeter").token(TOKENS[4].1);
+        agent.build().expect("an agent")
+    }
+
     async fn agent(tunnel: &mut Tunnel, group: &str, token: &str) -> Agent {
         // Its own name for itself is that of somebody who may ask everything.
         let agent = tunnel.agent(group).id("edge").token(token);
@@ -96,7 +123,13 @@ impl World {
     }
 
     pub(crate) fn serve_calls(&self) {
-        self.tunnel.gateway.serve_calls(calls(&self.tunnel.gateway));
+        self.serve_within(Limits::default());
+    }
+
+    /// The same, within these limits.
+    pub(crate) fn serve_within(&self, limits: Limits) {
+        let gateway = &self.tunnel.gateway;
+        gateway.serve_calls(calls(gateway, limits));
     }
 
     /// Nothing is left of any exchange, at either end.
@@ -110,13 +143,31 @@ impl World {
     }
 }
 
+/// What holds agents back; by default nothing does that a test would meet.
+pub(crate) struct Limits {
+    pub(crate) rate: RateLimitLayer<ByPrincipal>,
+    pub(crate) places: ConcurrencyLayer,
+    pub(crate) deadline: DeadlineLayer,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rate: RateLimitLayer::per_second(1_000_000).key(ByPrincipal),
+            places: ConcurrencyLayer::new(),
+            deadline: DeadlineLayer::new(),
+        }
+    }
+}
+
 /// The recommended stack, with rules for agents.
 fn calls(
     gateway: &Gateway,
+    limits: Limits,
 ) -> impl Service<
     Request<TunnelBody>,
     Response = Response<impl http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + use<>>,
-    Error = std::convert::Infallible,
+    Error = Infallible,
     Future: Send,
 > + Clone
 + Send
@@ -124,11 +175,13 @@ fn calls(
 + use<> {
     let rules = [
         Rule::group("for-all", group(GROUP)).path_prefix("/open"),
+        Rule::group("greeter", group("greeter")).grpc_service("greeter.v1.Greeter"),
+        Rule::group("circle", group("circle")).path_prefix("/circle"),
         Rule::group("for-edge", group(GROUP)).policy("edge"),
     ];
     let policies = Policies::new([
         ("any", AgentCallers::any().boxed()),
-        ("edge", AgentCallers::any().named("edge").boxed()),
+        ("edge", AgentCallers::only().named("edge").boxed()),
     ]);
     let policies = policies.expect("two policies").default_policy("any");
     let auth = AuthLayer::policies(policies.expect("it is there"));
@@ -138,7 +191,9 @@ fn calls(
         .layer(RescueLayer::new())
         .layer(RouteLayer::new(Rules::compile(rules).expect("rules")))
         .layer(auth.expect("a header of ours"))
-        .layer(DeadlineLayer::new())
+        .layer(limits.rate)
+        .layer(limits.places)
+        .layer(limits.deadline)
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
         .layer(UpgradeLayer::new())
         .layer(ChunkLayer::new())
@@ -170,7 +225,7 @@ fn app(stuck: Arc<AtomicUsize>) -> Router {
         .route("/pkg.Echo/Call", any(grpc))
         .fallback(async |request: AppRequest| {
             let mut response = AppResponse::new(Body::empty());
-            let fields = [CALLER, "x-forwarded-for", "host"];
+            let fields = [CALLER, "x-forwarded-for", "x-tunnel-hops", "host"];
             for name in fields {
                 if let Some(value) = request.headers().get(name) {
                     let name = format!("saw-{name}").parse::<http::HeaderName>().expect("a name");
@@ -186,7 +241,7 @@ async fn grpc(request: AppRequest) -> AppResponse {
     let message = request.into_body().collect().await.expect("a message").to_bytes();
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::new(message).with_trailers(async { Some(Ok::<_, std::convert::Infallible>(trailers)) });
+    let body = Full::new(message).with_trailers(async { Some(Ok::<_, Infallible>(trailers)) });
     let mut response = AppResponse::new(Body::new(body));
     let grpc = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(header::CONTENT_TYPE, grpc);
@@ -213,6 +268,22 @@ impl Drop for Stuck {
 pub(crate) fn request(path: &str, body: Body) -> Request<Body> {
     let request = Request::post(path).header(header::HOST, "app.internal");
     request.body(body).expect("a request")
+}
+
+/// A request that nobody answers.
+pub(crate) fn stuck() -> Request<Body> {
+    let mut stuck = request("/stuck", Body::empty());
+    *stuck.method_mut() = Method::GET;
+    stuck
+}
+
+/// The credentials of all agents but of those with this name.
+pub(crate) fn tokens_without(gone: &str) -> AgentTokens {
+    let left = TOKENS.iter().filter(|(name, _)| *name != gone);
+    left.fold(AgentTokens::new(), |tokens, (name, secret)| {
+        let tokens = tokens.token(name, secret, AllowedGroups::All);
+        tokens.expect("a token")
+    })
 }
 
 /// A call of gRPC.

@@ -8,6 +8,7 @@ mod balance;
 mod calls;
 mod chat;
 mod check;
+mod deploy;
 mod drain;
 mod files;
 mod frozen;
@@ -23,4 +24,6 @@ mod rolling;
 mod run;
 mod teaching;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod world;

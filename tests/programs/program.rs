@@ -48,6 +48,11 @@ fn build() -> PathBuf {
     let target = directory.parent().expect("it stands in a target directory");
     let status = StdCommand::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "tunnel-examples", "--bins"])
+        .args(if cfg!(feature = "otel") {
+            &["--features", "otel"][..]
+        } else {
+            &[]
+        })
         .args(["--profile", profile])
         .arg("--target-dir")
         .arg(target)

@@ -88,6 +88,11 @@ impl Tunnel {
     /// Runs an agent, and waits until it is connected and the gateway knows its lanes.
     pub async fn run_agent(&mut self, agent: AgentBuilder, service: impl AgentService + Sync) -> Agent {
         let agent = agent.build().expect("the agent's settings are right");
+        self.run(agent, service).await
+    }
+
+    /// The same, of an agent that was built before its service, which needs it.
+    pub async fn run(&mut self, agent: Agent, service: impl AgentService + Sync) -> Agent {
         let serve = agent.serve(service);
         self.tasks
             .spawn(async move { serve.await.expect("the agent is not refused") });

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     balance::{Endpoint, Stats},
+    error::{Cause, Initiator, Sent, TunnelError},
     id::GroupName,
     session::Session,
 };
@@ -71,6 +72,12 @@ pub trait Agents: fmt::Debug + Clone + Send + Sync + 'static {
     ///
     /// Called once for each request, so it must not wait.
     fn members(&self, group: &GroupName) -> Arc<[Member]>;
+
+    /// What a request is told while none of the members of its group could take it, whatever their room.
+    /// [`Cause::NoAgent`] by default, which is also told of a group without members.
+    fn nobody(&self) -> TunnelError {
+        TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").with_sent(Sent::No)
+    }
 
     /// The sessions of `group` that have registered `host`, in its [canonical](crate::admit::Canonical::host) form, draining ones
     /// included. None by default.

@@ -22,6 +22,12 @@ macro_rules! causes {
             pub const fn word(self) -> &'static str {
                 match self { $( Self::$name => $word, )+ }
             }
+
+            /// The cause with this word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|cause| cause.word() == word)
+            }
         }
     };
 }
@@ -41,7 +47,9 @@ causes! {
     Overloaded = "overloaded",
     /// The group has no healthy agent.
     NoAgent = "no-agent",
-    /// The agent, or the way to it, was lost while the exchange ran.
+    /// The agent has no gateway that could take what is asked of it.
+    NoGateway = "no-gateway",
+    /// The session between agent and gateway was lost while the exchange ran.
     AgentLost = "agent-lost",
     /// The upstream could not be reached, or broke before it answered in full.
     Upstream = "upstream",
@@ -55,6 +63,8 @@ causes! {
     UriTooLong = "uri-too-long",
     /// The request breaks the rules of HTTP.
     Malformed = "malformed",
+    /// The request has come from an agent to a gateway too often: rules and upstreams send it in a circle.
+    Loop = "loop",
     /// The method is not served (CONNECT without `:protocol`, TRACE).
     MethodNotServed = "method-not-served",
     /// The request body made no progress for too long.

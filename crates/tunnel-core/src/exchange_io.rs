@@ -1,9 +1,12 @@
 //! What the chunking layer and the correlating layer say to each other.
 
+use std::sync::Arc;
+
 use crate::{
     body::TunnelBody,
     head::{Protocol, RequestHead, ResponseHead},
     id::{RequestId, TraceId},
+    record::Record,
     session::Session,
 };
 
@@ -20,6 +23,10 @@ pub struct ExchangeRequest<B> {
     pub body: B,
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
+    /// The id of the rule that it has matched, if it has.
+    pub rule: Option<Arc<str>>,
+    /// Where its agent and its id are noted, if anybody asks.
+    pub record: Option<Record>,
 }
 
 /// The response of an exchange.

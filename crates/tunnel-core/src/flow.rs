@@ -174,6 +174,12 @@ impl RecvCredit {
         self.outstanding
     }
 
+    /// What was received and not read, in bytes.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.unread
+    }
+
     /// The window: all that is granted, received or about to be returned, in bytes.
     #[must_use]
     pub fn window(&self) -> usize {

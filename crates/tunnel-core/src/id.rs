@@ -140,6 +140,12 @@ impl TraceId {
         are_digits.then_some(Self(digits))
     }
 
+    /// The trace id of these digits, which have to be hexadecimal ones in lower case.
+    #[must_use]
+    pub const fn from_digits(digits: [u8; 32]) -> Self {
+        Self(digits)
+    }
+
     /// The 32 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -195,6 +201,12 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// The name as text that is shared.
+            #[must_use]
+            pub const fn as_shared(&self) -> &Arc<str> {
+                &self.0
+            }
+
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

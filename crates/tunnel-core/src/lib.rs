@@ -28,12 +28,15 @@ pub mod outgoing;
 pub mod peer;
 pub mod pump;
 pub mod reason;
+pub mod record;
 pub mod retry;
 pub mod route;
 pub mod runtime;
 pub mod session;
 pub mod settings;
 mod sync;
+pub mod tally;
+pub mod trace;
 pub mod upgrade;
 pub mod ws;
 
@@ -43,7 +46,7 @@ pub use crate::{
     auth::{AgentCaller, Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
-    exchange::{RecvHalf, SendClosed, SendHalf},
+    exchange::{ExchangePhase, ExchangeStatus, RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},
     flow::CreditBudget,
     head::{Protocol, RequestHead, ResponseHead},
@@ -56,10 +59,12 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
+    record::{Found, Record},
     retry::{RetryBudget, RetryPolicy},
     route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},
+    tally::{Tallied, Tally},
     ws::WsFrame,
 };

@@ -6,10 +6,11 @@
 //!
 //! | layer | does | stands |
 //! | --- | --- | --- |
-//! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outermost, so that every answer has the id |
+//! | [`MetricsLayer`](metrics), [`AccessLogLayer`](access_log) | measure, and tell, each exchange when it has ended | outermost, so that they see all answers as they go out |
+//! | [`TraceIdLayer`](trace_id) | W3C `traceparent` in and out, span, trace id on the response | outside all that answers, so that every answer has the id |
+//! | [`StageLayer`, `HopLayer`, `ServeLayer`](trace) | the steps of sampled traces, for a collector | at the borders of what they measure |
 //! | [`GrpcWebLayer`](grpc_web) | calls of browsers to gRPC and back; CORS for them | outside all that looks at calls |
 //! | [`RescueLayer`](rescue) | turns errors into responses, so that the stack is `Error = Infallible` | outside all that fails |
-//! | `MetricsLayer`, `AccessLogLayer` (planned) | measure until the body ends | inside rescue, so that they see errors |
 //! | [`RouteLayer`](route) | host, path, method, headers, gRPC service and method to a target; rewrites; timeouts | outside all that reads the rule |
 //! | [`TargetLayer`](target) | one fixed target, for requests made in the process | in the place of route, outermost |
 //! | [`AuthLayer`](auth) | who calls: a principal in the extensions, or an answer | inside route, before limits by principal |
@@ -38,8 +39,8 @@
 //!
 //! # Features
 //!
-//! None is on by default; each layer has its own: `auth` (and for ways of authenticating that need more: `auth-basic`,
-//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `rate-limit`, `rescue`, `route`,
+//! None is on by default; each layer has its own: `access_log`, `auth` (and for ways of authenticating that need more: `auth-basic`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `metrics`, `rate-limit`, `rescue`, `route`,
 //! `swap`, `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -49,6 +50,8 @@
 #[macro_use]
 mod macros;
 
+#[cfg(feature = "access_log")]
+pub mod access_log;
 #[allow(dead_code)]
 mod admission;
 #[cfg(feature = "auth")]
@@ -78,6 +81,10 @@ mod grpc_timeout;
 pub mod grpc_web;
 #[cfg(any(feature = "balance", feature = "concurrency", feature = "rate-limit"))]
 pub mod key;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(any(feature = "access_log", feature = "metrics"))]
+pub mod observe;
 #[cfg(any(
     feature = "auth",
     feature = "concurrency",
@@ -105,6 +112,8 @@ mod test_session;
 mod test_util;
 #[cfg(all(test, feature = "full"))]
 mod tonic_tests;
+#[cfg(feature = "trace-id")]
+pub mod trace;
 mod trace_context;
 #[cfg(feature = "trace-id")]
 pub mod trace_id;

@@ -22,10 +22,22 @@ impl TraceId {
         NonZeroU128::new(id).map(Self)
     }
 
+    /// The number that the name is.
+    #[must_use]
+    pub const fn to_u128(self) -> u128 {
+        self.0.get()
+    }
+
     /// The 32 digits as a header value.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
         ascii(&self.digits())
+    }
+
+    /// The same, as it travels through the tunnel.
+    #[cfg(feature = "trace-id")]
+    pub(crate) fn to_core(self) -> tunnel_core::TraceId {
+        tunnel_core::TraceId::from_digits(self.digits())
     }
 
     /// The 32 digits.
@@ -41,6 +53,12 @@ impl SpanId {
     #[must_use]
     pub fn new(id: u64) -> Option<Self> {
         NonZeroU64::new(id).map(Self)
+    }
+
+    /// The number that the name is.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
+        self.0.get()
     }
 
     /// The 16 digits.

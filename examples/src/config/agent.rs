@@ -1,6 +1,6 @@
 //! An agent's file.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,12 +12,15 @@ use super::{
     Changes, ConfigError, Surroundings, dns,
     document::Document,
     error::Checker,
-    gateway::parse_address,
+    limits::Limits,
+    local::{self, Local, RawLocal, RawLocals},
     pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
     text_or::TextOr,
-    tls::{self, RawClientTls},
+    timeouts::RawTimeouts,
+    tls::{self, RawClientTls, RawListen},
+    traces::{RawTraces, Traces},
     units::{Count, Secret, Time},
     upstream::RawUpstream,
     yaml,
@@ -40,8 +43,10 @@ pub struct AgentConfig {
     pub upstreams: Upstreams,
     /// Who answers, with what the gateway has pushed.
     pub routing: Routing,
-    /// Where those who are with the agent ask its gateways, if anywhere.
-    pub listen: Option<SocketAddr>,
+    /// Where those who are with the agent ask its gateways.
+    pub locals: Vec<Local>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -77,7 +82,15 @@ struct RawAgent {
     upstream: Option<Spanned<RawUpstream>>,
     #[serde(default)]
     routes: Vec<Spanned<RawRoute>>,
-    listen: Option<Spanned<String>>,
+    listen: Option<Spanned<TextOr<RawListen>>>,
+    #[serde(default)]
+    listeners: Vec<Spanned<RawLocal>>,
+    limits: Option<Spanned<Limits>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    timeouts: Option<RawTimeouts>,
+    lame_duck: Option<Time>,
+    #[serde(default, deserialize_with = "tls::present")]
+    traces: Option<Spanned<RawTraces>>,
 }
 
 #[derive(Deserialize)]
@@ -105,9 +118,13 @@ pub(super) fn parse(file: &str, text: &str, around: &Surroundings<'_>) -> Result
         return Err(ConfigError::whole(file, NO_GATEWAY));
     }
     let mut checker = Checker::new(file, text);
-    let config = raw.check(around, &mut checker).map(|config| AgentConfig {
-        document: Document::parse(text),
-        ..config
+    let config = raw.check(around, &mut checker).map(|config| {
+        let document = Document::parse(text);
+        AgentConfig {
+            locals: local::noted(config.locals, &document),
+            document,
+            ..config
+        }
     });
     checker.finish(config)
 }
@@ -130,7 +147,7 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
-    "listen",
+    "traces",
 ];
 
 impl AgentConfig {
@@ -211,10 +228,16 @@ impl RawAgent {
         let weight = bounded(self.weight.as_ref(), 1_000, "weight", checker);
         let settings = self.settings(checker);
         let upstreams = self.upstreams(around, checker);
-        let listen = match &self.listen {
-            Some(listen) => parse_address(&listen.value, listen.referenced, checker).map(Some),
-            None => Some(None),
+        let locals = RawLocals {
+            listen: self.listen.as_ref(),
+            listeners: &self.listeners,
+            limits: self.limits.as_ref(),
+            timeouts: self.timeouts.unwrap_or_default(),
+            lame_duck: self.lame_duck,
+            drain: self.drain,
         };
+        let locals = locals.check(around, checker);
+        let traces = RawTraces::check(self.traces.as_ref(), false, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -269,7 +292,8 @@ impl RawAgent {
                 .collect(),
             upstreams,
             routing,
-            listen: listen?,
+            locals: locals?,
+            traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),
         })
@@ -361,7 +385,8 @@ impl RawAgent {
     }
 
     fn upstreams(&self, around: &Surroundings<'_>, checker: &mut Checker<'_>) -> Option<Upstreams> {
-        if self.upstream.is_none() && self.pushed.is_none() && self.listen.is_none() {
+        let listens = self.listen.is_some() || !self.listeners.is_empty();
+        if self.upstream.is_none() && self.pushed.is_none() && !listens {
             checker.wrong(
                 Location::UNKNOWN,
                 "the key `upstream` is missing: write `upstream:` with the key `url`, or `pushed:` to get them from the gateway",
@@ -454,9 +479,14 @@ impl fmt::Display for AgentConfig {
             self.gateway,
             self.upstreams.count()
         )?;
-        match self.listen {
-            Some(listen) => write!(f, ", listen {listen}"),
-            None => Ok(()),
+        for (index, local) in self.locals.iter().enumerate() {
+            write!(
+                f,
+                "{}{}",
+                if index == 0 { ", listen " } else { " " },
+                local.listen
+            )?;
         }
+        Ok(())
     }
 }

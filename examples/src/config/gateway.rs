@@ -44,6 +44,7 @@ use super::{
     text_or::TextOr,
     timeouts::RawTimeouts,
     tls::{self, PortTls, RawListen, RawServerTls},
+    traces::{RawTraces, Traces},
     units::{Secret, Time},
     upstream::RawUpstream,
     websocket::WebSocket,
@@ -95,6 +96,8 @@ pub struct GatewayConfig {
     pub agent_auth: Arc<dyn AgentAuth>,
     /// What agents may ask, if they may ask anything.
     pub calls: Option<Calls>,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// What is pushed to the agents of some groups.
     pub pushed: Vec<(GroupName, String)>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
@@ -145,6 +148,8 @@ struct RawGateway {
     concurrency: Option<RawConcurrency>,
     #[serde(default, deserialize_with = "tls::present")]
     timeouts: Option<RawTimeouts>,
+    #[serde(default, deserialize_with = "tls::present")]
+    traces: Option<Spanned<RawTraces>>,
     rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
 }
 
@@ -212,10 +217,16 @@ const FIXED: &[&str] = &[
     "limits",
     "lame_duck",
     "drain",
+    "traces",
 ];
 
 /// What may change though it stands below one of these.
-const FREE: &[&str] = &["limits.uri_bytes", "listeners[].rules", "listeners[].timeouts"];
+const FREE: &[&str] = &[
+    "limits.uri_bytes",
+    "limits.max_hops",
+    "listeners[].rules",
+    "listeners[].timeouts",
+];
 
 impl GatewayConfig {
     /// What is different in `new`.
@@ -362,6 +373,7 @@ impl RawGateway {
             Some(agents) => pushed::check(&agents.value.push, around, checker),
             None => Some(Vec::new()),
         };
+        let traces = RawTraces::check(self.traces.as_ref(), true, checker);
         let heartbeat = agents
             .and_then(|agents| agents.value.heartbeat.as_ref())
             .map(|heartbeat| heartbeat.value.check(heartbeat.referenced, checker));
@@ -394,6 +406,7 @@ impl RawGateway {
             access,
             agent_auth,
             calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
+            traces: traces?,
             // What they say is in the document.
             pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),

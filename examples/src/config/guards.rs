@@ -7,6 +7,7 @@ use tunnel_layers::{
     concurrency::{Concurrency, ConcurrencyLayer},
     deadline::{Deadline, DeadlineLayer},
     rate_limit::{RateLimit, RateLimitLayer},
+    trace::{Stage, StageLayer},
 };
 
 use super::key::By;
@@ -36,12 +37,14 @@ impl Guards {
 type Inner<S> = RateLimit<RateLimit<Concurrency<Deadline<S>, By>, By>, By>;
 
 impl<S> Layer<S> for Guards {
-    type Service = RateLimit<Auth<Inner<S>, BoxAuthenticator>, By>;
+    type Service = RateLimit<Stage<Auth<Stage<Inner<S>>, BoxAuthenticator>>, By>;
 
     fn layer(&self, service: S) -> Self::Service {
         let service = self.concurrency.layer(self.deadline.layer(service));
         let [first, second] = &self.rates;
         let service = first.layer(second.layer(service));
-        self.before_auth.layer(self.auth.layer(service))
+        // Where a sampled trace tells how long callers are asked who they are, and how long requests wait.
+        let service = self.auth.layer(StageLayer::new("queue").layer(service));
+        self.before_auth.layer(StageLayer::new("auth").layer(service))
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct Limits {
     head_bytes: Option<Spanned<Size>>,
     head_fields: Option<Spanned<Count>>,
     uri_bytes: Option<Size>,
+    max_hops: Option<Count>,
     first_bytes_timeout: Option<Time>,
     head_timeout: Option<Time>,
     max_connections_per_address: Option<Count>,
@@ -131,11 +132,30 @@ impl Limits {
         if let Some(limit) = self.uri_bytes {
             policy = policy.max_uri_bytes(limit.0 as usize);
         }
+        if let Some(limit) = self.max_hops {
+            policy = policy.max_hops(limit.0);
+        }
         let (bytes, fields) = self.head(checker);
         (
             entry.head_limit(bytes, fields as usize),
             policy.max_head_bytes(bytes as usize).max_fields(fields as usize),
         )
+    }
+
+    /// The first key that an agent's file cannot have, if there is one.
+    pub(super) fn of_gateways(&self) -> Option<&'static str> {
+        let keys = [
+            ("max_agents", self.max_agents.is_some()),
+            ("credit", self.credit.is_some()),
+            ("max_agent_connections", self.max_agent_connections.is_some()),
+            (
+                "max_agent_connections_per_address",
+                self.max_agent_connections_per_address.is_some(),
+            ),
+        ];
+        keys.into_iter()
+            .find(|(_, is_there)| *is_there)
+            .map(|(key, _)| key)
     }
 
     /// The limits of the port for agents.

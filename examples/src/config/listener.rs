@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What the port of `listen` and `rules` is called, if it is not the only one.
-const FIRST: &str = "main";
+pub(super) const FIRST: &str = "main";
 
 /// A port for outside traffic.
 #[derive(Clone, Debug)]
@@ -114,18 +114,23 @@ pub(super) fn ports<'a>(
 fn check_names(listeners: &[Spanned<RawListener>], checker: &mut Checker<'_>) {
     let mut names = HashSet::from([FIRST]);
     for listener in listeners {
-        let name = &listener.value.name;
-        let is_right =
-            (1..=128).contains(&name.value.len()) && name.value.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_right {
-            checker.wrong(name.referenced, "a name has 1 to 128 visible characters of ASCII");
-        } else if !names.insert(&name.value) {
-            let message = format!(
-                "another listener is called `{}`: give each its own name",
-                name.value
-            );
-            checker.wrong(name.referenced, message);
-        }
+        check_name(&listener.value.name, &mut names, checker);
+    }
+}
+
+/// Whether the name of a port can be one, and is not among those that are taken.
+pub(super) fn check_name<'a>(
+    name: &'a Spanned<String>,
+    taken: &mut HashSet<&'a str>,
+    checker: &mut Checker<'_>,
+) {
+    let text = &name.value;
+    let is_right = (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_right {
+        checker.wrong(name.referenced, "a name has 1 to 128 visible characters of ASCII");
+    } else if !taken.insert(text) {
+        let message = format!("another listener is called `{text}`: give each its own name");
+        checker.wrong(name.referenced, message);
     }
 }
 

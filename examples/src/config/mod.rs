@@ -24,6 +24,7 @@ mod heartbeat;
 mod key;
 mod limits;
 mod listener;
+mod local;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -36,6 +37,7 @@ mod secret;
 mod text_or;
 mod timeouts;
 mod tls;
+mod traces;
 mod units;
 mod upstream;
 mod websocket;
@@ -63,7 +65,9 @@ pub use self::{
     key::By,
     limits::PortLimits,
     listener::Listener,
+    local::Local,
     tls::PortTls,
+    traces::Traces,
 };
 
 /// What a file refers to outside of itself.

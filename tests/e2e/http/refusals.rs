@@ -39,7 +39,6 @@ async fn http1() {
     )
     .await;
     let long = "a".repeat(9_000);
-    let fields: String = (0..101).map(|index| format!("x-{index}: 1\r\n")).collect();
     let chunked = "5\r\nhello\r\n0\r\n\r\n";
     let cases = [
         ("GET / HTTP/1.1\r\n\r\n", (400, "malformed")),
@@ -85,10 +84,6 @@ async fn http1() {
             (414, "uri-too-long"),
         ),
         (
-            &format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"),
-            (431, "head-too-large"),
-        ),
-        (
             &format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}{long}{long}{long}\r\n\r\n"),
             (431, "head-too-large"),
         ),
@@ -128,6 +123,7 @@ async fn by_the_codec() {
     )
     .await;
     let huge = "a".repeat(80_000);
+    let fields: String = (0..101).map(|index| format!("x-{index}: 1\r\n")).collect();
     for (request, status) in [
         (
             "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
@@ -147,6 +143,7 @@ async fn by_the_codec() {
             &format!("GET / HTTP/1.1\r\nhost: a\r\nx: {huge}\r\n\r\n"),
             Some(431),
         ),
+        (&format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"), Some(431)),
     ] {
         let mut raw = world.raw().await;
         raw.send(request).await;

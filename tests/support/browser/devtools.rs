@@ -54,11 +54,24 @@ impl DevTools {
     /// Waits for an event of a page.
     pub(super) async fn event(&mut self, session: &str, method: &str) {
         let is_it = |event: &Value| event["method"] == method && event["sessionId"] == session;
-        let Some(index) = self.events.iter().position(is_it) else {
-            while !is_it(&self.next().await) {}
+        if let Some(index) = self.events.iter().position(is_it) {
+            self.events.remove(index);
             return;
-        };
-        self.events.remove(index);
+        }
+        loop {
+            let event = self.next().await;
+            if is_it(&event) {
+                return;
+            }
+            self.events.push(event);
+        }
+    }
+
+    /// What has come of a page so far, and nobody waited for.
+    pub(super) fn events(&self, session: &str) -> impl Iterator<Item = &Value> {
+        self.events
+            .iter()
+            .filter(move |event| event["sessionId"] == session)
     }
 
     async fn next(&mut self) -> Value {

@@ -1,8 +1,10 @@
 //! A real browser without a window, driven over its debugging port.
 //!
-//! It runs where the environment variable `CHROMIUM` names the program; `.ci/websocket` installs it.
+//! It runs where the environment variable `CHROMIUM` names the program; `.ci/websocket` and `.ci/page` install it.
 
 mod devtools;
+mod hands;
+mod watch;
 
 use std::{
     env, fs,
@@ -101,6 +103,13 @@ impl Browser {
     ///
     /// When it cannot be reached.
     pub async fn open(&mut self, url: &str) -> Page {
+        let page = self.blank().await;
+        self.go(&page, url).await;
+        page
+    }
+
+    /// A page with nothing in it.
+    pub async fn blank(&mut self) -> Page {
         let target = json!({ "url": "about:blank" });
         let target = self.devtools.call(None, "Target.createTarget", &target).await;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
@@ -109,13 +118,22 @@ impl Browser {
         self.devtools
             .call(Some(&session), "Page.enable", &json!({}))
             .await;
+        Page { session }
+    }
+
+    /// Goes somewhere, and waits until that is loaded.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be reached.
+    pub async fn go(&mut self, page: &Page, url: &str) {
+        let url = json!({ "url": url });
         let done = self
             .devtools
-            .call(Some(&session), "Page.navigate", &json!({ "url": url }))
+            .call(Some(&page.session), "Page.navigate", &url)
             .await;
         assert!(done["errorText"].is_null(), "{url}: {done}");
-        self.devtools.event(&session, "Page.loadEventFired").await;
-        Page { session }
+        self.devtools.event(&page.session, "Page.loadEventFired").await;
     }
 
     /// The value of an expression, awaited if it is a promise, as text.

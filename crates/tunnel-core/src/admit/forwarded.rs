@@ -10,9 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, uri::Scheme};
 use super::{
     found::Found,
     origin::{Origin, proto},
-    policy::Policy,
 };
-use crate::peer::PeerInfo;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -44,13 +42,12 @@ pub(super) fn apply(
     headers: &mut HeaderMap,
     found: Found,
     origin: &Origin,
-    peer: &PeerInfo,
-    policy: &Policy,
+    scheme: &Scheme,
+    is_trusted: bool,
 ) {
-    let is_trusted = peer.addr.is_some_and(|addr| policy.trusts(addr.ip()));
     if found.has(Found::SPOOFABLE) && is_trusted {
         remove(headers, |name| name.contains('_') && is_spoofable(name));
-        go_on(headers, origin, &peer.scheme);
+        go_on(headers, origin, scheme);
         return;
     }
     if found.has(Found::SPOOFABLE) {
@@ -63,7 +60,7 @@ pub(super) fn apply(
     if let Some(host) = &origin.host {
         headers.insert(X_FORWARDED_HOST, host.value.clone());
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto(&peer.scheme)));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto(scheme)));
 }
 
 /// Continues what a trusted peer says, in the dialect that it speaks.

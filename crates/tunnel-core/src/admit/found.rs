@@ -28,6 +28,7 @@ impl Found {
     pub(super) const UNDERSCORE: Self = Self(1 << 10);
     /// A field that trailers must not have.
     pub(super) const BARRED: Self = Self(1 << 11);
+    pub(super) const HOPS: Self = Self(1 << 12);
 
     /// All that stands in `headers`.
     pub(super) fn of(headers: &HeaderMap) -> Self {
@@ -56,6 +57,7 @@ impl Found {
             "content-length" => Self::CONTENT_LENGTH.and(Self::BARRED),
             "expect" => Self::EXPECT.and(Self::BARRED),
             "cookie" => Self::COOKIE.and(Self::BARRED),
+            "x-tunnel-hops" => Self::HOPS,
             "trailer" | "authorization" | "set-cookie" => Self::BARRED,
             "keep-alive"
             | "http2-settings"

@@ -13,7 +13,8 @@
 //! | framing | `Transfer-Encoding` is one `chunked` and stands alone; one `Content-Length` |
 //! | `Expect` | `100-continue` or nothing; dropped from HTTP/1.0 |
 //! | one hop | fields of RFC 9110, section 7.6.1 are removed, nominated ones too, unless they are such as a client must not hide |
-//! | forwarding | set from the socket; a client's own are dropped, a trusted proxy's continued |
+//! | forwarding | set from the socket; a client's own are dropped, and an agent's; a trusted proxy's continued |
+//! | circles | a request that came from an agent is admitted at most 8 times (508), see [`HOPS_HEADER`] |
 //! | cookies | the pieces that HTTP/2 may make of them are joined |
 //!
 //! Everything else comes out as it went in: path and query byte for byte, duplicate fields, bytes beyond ASCII.
@@ -30,6 +31,7 @@ mod forwarded;
 mod found;
 mod framing;
 mod hop;
+mod hops;
 mod limits;
 mod origin;
 mod path;
@@ -60,6 +62,7 @@ pub(crate) use self::{
 pub use self::{
     canonical::Canonical,
     hop::{clean_response, clean_trailers},
+    hops::{DEFAULT_MAX_HOPS, HOPS_HEADER},
     path::canonical_path,
     policy::{DEFAULT_MAX_FIELDS, DEFAULT_MAX_HEAD_BYTES, DEFAULT_MAX_URI_BYTES, Policy},
     prefix::{IpPrefix, ParseIpPrefixError},
@@ -67,6 +70,7 @@ pub use self::{
 };
 use self::{found::Found, origin::Origin, path::Target};
 use crate::{
+    auth::AgentCaller,
     error::{Cause, TunnelError},
     peer::PeerInfo,
 };
@@ -97,17 +101,22 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Cause::Malformed`], [`Cause::HeadTooLarge`], [`Cause::UriTooLong`] or [`Cause::MethodNotServed`], from the caller, with
+/// [`Cause::Malformed`], [`Cause::HeadTooLarge`], [`Cause::UriTooLong`], [`Cause::MethodNotServed`] or [`Cause::Loop`], from the caller, with
 /// nothing sent. The head is then as it was.
 pub fn admit(parts: &mut Parts, peer: &PeerInfo, policy: &Policy) -> Result<(), TunnelError> {
     let found = Found::of(&parts.headers);
+    let is_agents = parts.extensions.get::<AgentCaller>().is_some();
     let (origin, target) = check(parts, found, peer, policy).map_err(Fault::by_caller)?;
+    let hops = hops::check(&parts.headers, found, is_agents, policy).map_err(Fault::by_caller)?;
     if let Some(upgrade) = upgrade::requested(parts, found) {
         parts.extensions.insert(upgrade);
     }
     framing::clean(parts, found);
     hop::strip_found(&mut parts.headers, found);
-    forwarded::apply(&mut parts.headers, found, &origin, peer, policy);
+    // The address of an agent says nothing of whether it may speak for others.
+    let is_trusted = !is_agents && peer.addr.is_some_and(|addr| policy.trusts(addr.ip()));
+    forwarded::apply(&mut parts.headers, found, &origin, &peer.scheme, is_trusted);
+    hops::apply(&mut parts.headers, hops);
     let host = origin.host.as_ref().map(|host| {
         if parts.headers.get(header::HOST) != Some(&host.value) {
             parts.headers.insert(header::HOST, host.value.clone());

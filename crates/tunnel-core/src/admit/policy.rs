@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::prefix::IpPrefix;
+use super::{hops::DEFAULT_MAX_HOPS, prefix::IpPrefix};
 
 /// The most bytes of a head, unless a policy says otherwise: half of what the codecs are set to take, so that our answer
 /// comes in full and not as the codec's bare one.
@@ -32,6 +32,7 @@ pub struct Policy {
     pub(super) max_head_bytes: usize,
     pub(super) max_fields: usize,
     pub(super) max_uri_bytes: usize,
+    pub(super) max_hops: u32,
     pub(super) trusted: Vec<IpPrefix>,
     pub(super) reject_underscores: bool,
     pub(super) dot_segments: bool,
@@ -46,6 +47,7 @@ impl Policy {
             max_head_bytes: DEFAULT_MAX_HEAD_BYTES,
             max_fields: DEFAULT_MAX_FIELDS,
             max_uri_bytes: DEFAULT_MAX_URI_BYTES,
+            max_hops: DEFAULT_MAX_HOPS,
             trusted: Vec::new(),
             reject_underscores: false,
             dot_segments: false,
@@ -75,8 +77,17 @@ impl Policy {
         self
     }
 
+    /// How often a request may be admitted that came from an agent, this time included; then it goes round in a circle, and is
+    /// answered 508. See [`HOPS_HEADER`](super::HOPS_HEADER).
+    #[must_use]
+    pub fn max_hops(mut self, hops: u32) -> Self {
+        self.max_hops = hops;
+        self
+    }
+
     /// Proxies in front of us, by the address of their sockets: what they say in forwarding fields is kept and continued.
-    /// What anybody else says there is dropped. Nobody is trusted by default.
+    /// What anybody else says there is dropped, and so is what an [agent](crate::AgentCaller) says, wherever it comes from. Nobody is
+    /// trusted by default.
     #[must_use]
     pub fn trusted_peers(mut self, prefixes: impl IntoIterator<Item = IpPrefix>) -> Self {
         self.trusted = prefixes.into_iter().collect();

@@ -77,10 +77,11 @@ impl Ejection {
         self.span.filter(|(_, until)| now < *until)
     }
 
-    pub(super) fn note(&mut self, outcome: Outcome, now: Instant, outliers: &Outliers) {
+    /// Whether this ejects it.
+    pub(super) fn note(&mut self, outcome: Outcome, now: Instant, outliers: &Outliers) -> bool {
         // What was sent before the ejection tells nothing new.
         if self.span(now).is_some() {
-            return;
+            return false;
         }
         let mut window = match self.window {
             Some(window) if now.saturating_duration_since(window.since) < outliers.interval => window,
@@ -106,6 +107,7 @@ impl Ejection {
         if fails || is_poor {
             self.eject(now, outliers);
         }
+        fails || is_poor
     }
 
     fn eject(&mut self, now: Instant, outliers: &Outliers) {

@@ -88,9 +88,9 @@ impl Stats {
         ))
     }
 
-    /// Takes note of how an exchange ended.
-    pub fn ended(&self, outcome: Outcome, now: Instant, outliers: &Outliers) {
-        lock(&self.state).ejection.note(outcome, now, outliers);
+    /// Takes note of how an exchange ended. Says whether the endpoint is ejected because of it.
+    pub fn ended(&self, outcome: Outcome, now: Instant, outliers: &Outliers) -> bool {
+        lock(&self.state).ejection.note(outcome, now, outliers)
     }
 
     /// Since when, and until when, the endpoint is ejected; `None` if it is not.

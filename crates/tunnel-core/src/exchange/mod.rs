@@ -17,14 +17,16 @@ mod place;
 mod recv;
 mod send;
 mod state;
+mod status;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::Waker,
+    time::Instant,
 };
 
 pub(crate) use self::{
@@ -34,6 +36,7 @@ pub(crate) use self::{
 pub use self::{
     recv::RecvHalf,
     send::{SendClosed, SendHalf},
+    status::{ExchangePhase, ExchangeStatus},
 };
 use crate::{
     error::{Sent, TunnelError},
@@ -55,6 +58,11 @@ pub(crate) struct Exchange {
     is_framed: bool,
     opener: bool,
     lane: Lane,
+    since: Instant,
+    /// The rule that the request has matched, at the end where that was.
+    rule: OnceLock<Arc<str>>,
+    /// What this end has answered, at the side that answers: nothing yet, a response, or the switch to another protocol.
+    answered: AtomicU8,
     /// Whether the writer has taken a message of this exchange.
     written: AtomicBool,
     /// Whether the lane takes nothing more of this exchange. Changed under the lane's lock only.
@@ -91,6 +99,7 @@ impl Exchange {
         (protocol, is_framed): (Protocol, bool),
         opener: bool,
         lane: Lane,
+        since: Instant,
         state: State,
     ) -> Self {
         let state = Mutex::new(state);
@@ -102,6 +111,9 @@ impl Exchange {
             is_framed,
             opener,
             lane,
+            since,
+            rule: OnceLock::new(),
+            answered: AtomicU8::new(0),
             written,
             queue_closed,
             state,
@@ -195,10 +207,14 @@ impl Exchange {
             place,
         } = effects;
         if let Some(bytes) = window {
+            session.tally().granted(bytes as usize);
             self.lane.window(self, bytes);
         }
         let place = match action {
             Some(Action::Reset(reset)) => {
+                if self.is_known_to_peer() {
+                    session.tally().sent_reset(reset.reason);
+                }
                 self.lane.reset(self, reset, place);
                 None
             }
@@ -207,6 +223,7 @@ impl Exchange {
                 place
             }
             Some(Action::Stop) => {
+                session.tally().sent_reset(ResetReason::NoError);
                 let reset = Reset {
                     reason: ResetReason::NoError,
                     detail: None,

@@ -70,6 +70,12 @@ impl SendHalf {
         self.exchange.id()
     }
 
+    /// Says which rule the request has matched, for [`Session::oldest`]. Only the first call has an effect.
+    pub fn set_rule(&self, rule: Arc<str>) {
+        // The first one stays.
+        let _ = self.exchange.rule.set(rule);
+    }
+
     /// What the exchange carries.
     pub(crate) fn protocol(&self) -> Protocol {
         self.exchange.protocol
@@ -99,6 +105,9 @@ impl SendHalf {
 
     /// A message of this exchange whose weight is known.
     pub(crate) fn weighed(&self, payload: Payload, weight: usize) -> Outgoing {
+        if let Payload::Response(start) = &payload {
+            self.exchange.set_answered(start.head.status);
+        }
         let message = self.exchange.message(payload);
         Outgoing::new(self.session.clone(), self.exchange.clone(), message, weight)
     }
@@ -121,12 +130,8 @@ impl SendHalf {
 
     /// Ready when there is credit for a piece of useful size, or when nothing more can be sent.
     pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|state| {
-            if state.send_credit.is_open() || !state.is_send_open() {
-                return Poll::Ready(());
-            }
-            register(&mut state.send_waker, cx.waker());
-            Poll::Pending
+        self.poll_credit(cx, |state| {
+            (state.send_credit.is_open() || !state.is_send_open()).then_some(())
         })
     }
 
@@ -134,12 +139,10 @@ impl SendHalf {
     ///
     /// The caller sends that piece, or drops this half.
     pub fn poll_take(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
-        self.with(|state| match state.send_credit.take(wanted) {
-            Some(piece) => Poll::Ready(piece),
-            None => {
-                register(&mut state.send_waker, cx.waker());
-                Poll::Pending
-            }
+        self.poll_credit(cx, |state| {
+            let piece = state.send_credit.take(wanted)?;
+            state.sent_bytes += piece as u64;
+            Some(piece)
         })
     }
 
@@ -147,13 +150,35 @@ impl SendHalf {
     ///
     /// The caller sends that piece, or drops this half.
     pub fn poll_take_frame(&self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
-        self.with(|state| match state.send_credit.take_frame(wanted) {
-            Some(piece) => Poll::Ready(piece),
+        self.poll_credit(cx, |state| {
+            let piece = state.send_credit.take_frame(wanted)?;
+            state.sent_bytes += piece as u64;
+            Some(piece)
+        })
+    }
+
+    /// What needs credit; the time without it is counted.
+    fn poll_credit<T>(&self, cx: &mut Context<'_>, take: impl FnOnce(&mut State) -> Option<T>) -> Poll<T> {
+        self.with(|state| match take(state) {
+            Some(taken) => {
+                self.is_fed(state);
+                Poll::Ready(taken)
+            }
             None => {
+                if !state.is_starved {
+                    state.is_starved = true;
+                    self.session.tally().starves(self.session.now());
+                }
                 register(&mut state.send_waker, cx.waker());
                 Poll::Pending
             }
         })
+    }
+
+    fn is_fed(&self, state: &mut State) {
+        if std::mem::take(&mut state.is_starved) {
+            self.session.tally().fed(self.session.now());
+        }
     }
 
     /// Notes that the last message of this direction is on its way.
@@ -196,6 +221,7 @@ fn given_up() -> TunnelError {
 
 impl Drop for SendHalf {
     fn drop(&mut self) {
+        self.with(|state| self.is_fed(state));
         if self.finished {
             return;
         }

@@ -82,6 +82,8 @@ pub(crate) struct State {
     pub(super) opener: bool,
     pub(super) sending: Sending,
     pub(crate) send_credit: SendCredit,
+    /// Whether the sender waits for credit, and that is counted.
+    pub(super) is_starved: bool,
     pub(super) send_waker: Option<Waker>,
     pub(super) receiving: Receiving,
     pub(super) head: Option<ResponseHead>,
@@ -94,6 +96,10 @@ pub(crate) struct State {
     pub(super) recv_waker: Option<Waker>,
     /// Whether the receiving half was dropped, so that what arrives is discarded.
     pub(super) detached: bool,
+    /// Bytes of body that were taken for sending.
+    pub(super) sent_bytes: u64,
+    /// Bytes of body that have come.
+    pub(super) received_bytes: u64,
     /// Whether the entry has left the table.
     finished: bool,
     place: Option<Place>,
@@ -105,6 +111,7 @@ impl State {
             opener,
             sending: Sending::Open,
             send_credit,
+            is_starved: false,
             send_waker: None,
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,
@@ -115,6 +122,8 @@ impl State {
             recv_credit,
             recv_waker: None,
             detached: false,
+            sent_bytes: 0,
+            received_bytes: 0,
             finished: false,
             place: Some(place),
         }
@@ -229,6 +238,7 @@ impl State {
             what: "more body came than the credit allows",
         };
         self.recv_credit.receive(cost).map_err(|_| overrun)?;
+        self.received_bytes += len as u64;
         if self.detached {
             self.recv_credit.read(cost);
             effects.window = self.recv_credit.claim_discarded();

@@ -58,12 +58,15 @@ fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     );
     let id = RequestId::from_parts(1, [number; 10]);
     let (direction, protocol) = (Direction::ServerToClient, Protocol::Http);
+    #[expect(clippy::disallowed_methods, reason = "an Instant has no other source")]
+    let since = std::time::Instant::now();
     Arc::new(Exchange::new(
         id,
         direction,
         (protocol, false),
         opener,
         lane.clone(),
+        since,
         state,
     ))
 }

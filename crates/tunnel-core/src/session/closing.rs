@@ -6,6 +6,7 @@ use super::{Phase, Session};
 use crate::{
     error::{Cause, Initiator, Sent, TunnelError},
     lane::Lane,
+    message::Direction,
     sync::{lock, watch},
 };
 
@@ -44,6 +45,21 @@ impl Session {
         }
         let is_written = |lane: &Lane| lane.poll_written(cx).is_ready();
         if table.lanes.iter().all(is_written) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Ready when nothing that this end has opened is open any more, or when the session is closed; what the other end has opened does not
+    /// count. Any number of tasks may poll this.
+    pub fn poll_answered(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.load() == 0 || self.poll_closed(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.watch_room(cx.waker());
+        // The last one may have ended in between.
+        if self.load() == 0 {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -160,11 +176,11 @@ impl LaneGuard {
 
 impl Drop for LaneGuard {
     fn drop(&mut self) {
-        let error = TunnelError::new(
-            Cause::AgentLost,
-            Initiator::Peer,
-            "the connection to the agent was lost",
-        );
+        let text = match self.session.0.config.opens {
+            Direction::ServerToClient => "the connection to the agent was lost",
+            Direction::ClientToServer => "the connection to the gateway was lost",
+        };
+        let error = TunnelError::new(Cause::AgentLost, Initiator::Peer, text);
         self.session.lose_lane(&self.lane, &error);
     }
 }

@@ -116,7 +116,10 @@ impl Session {
                 Payload::Data(data) => state.on_data(data, effects),
                 Payload::Frame(frame) => state.on_frame(frame, effects),
                 Payload::Window(bytes) => state.on_window(bytes, effects),
-                Payload::Reset(reset) => state.on_reset(reset, effects),
+                Payload::Reset(reset) => {
+                    self.0.tally.received_reset(reset.reason);
+                    state.on_reset(reset, effects)
+                }
                 Payload::Request(_) => Err(protocol("a second request came for one exchange")),
                 Payload::Ping(_) | Payload::Pong(_) => Ok(()),
             })
@@ -130,6 +133,7 @@ impl Session {
 
     /// Counts a message for an exchange that is not open.
     fn late(&self, payload: &Payload) -> Result<(), TunnelError> {
+        self.0.tally.late();
         let now = self.now();
         lock(&self.0.table).late.spend(now, payload.cost()).map_err(|_| {
             let text = "too many messages came for exchanges that are not open";
@@ -159,12 +163,21 @@ impl Session {
         } else {
             RecvCredit::promised(budget, local.initial_credit)
         };
+        let granted = recv_credit.outstanding();
         let credit = start.credit.min(crate::flow::MAX_CREDIT);
         let is_framed = self.is_framed(protocol, start.head.upgrade.as_deref());
         let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place)
             .carrying(protocol, is_framed);
         let carries = (protocol, is_framed);
-        let exchange = Arc::new(Exchange::new(id, direction, carries, false, lane.clone(), state));
+        let exchange = Arc::new(Exchange::new(
+            id,
+            direction,
+            carries,
+            false,
+            lane.clone(),
+            self.now(),
+            state,
+        ));
         {
             let mut table = lock(&self.0.table);
             match table.phase {
@@ -179,6 +192,7 @@ impl Session {
             };
         }
         self.0.has_carried.store(true, Ordering::Relaxed);
+        self.0.tally.accepted(granted);
         let send = SendHalf::new(self.clone(), exchange.clone());
         let recv = RecvHalf::new(self.clone(), exchange.clone());
         if !data.is_empty() || end.is_some() {
@@ -208,6 +222,8 @@ impl Session {
     ) -> Result<Option<Accepted>, TunnelError> {
         let now = self.now();
         let local = self.0.config.local;
+        self.0.tally.refused();
+        self.0.tally.sent_reset(reset.reason);
         lock(&self.0.table).late.allow(now, local.initial_credit as usize);
         let payload = Payload::Reset(reset);
         let limit = (local.max_exchanges as usize).max(MIN_REFUSALS);

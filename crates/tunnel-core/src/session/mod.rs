@@ -7,6 +7,7 @@
 mod closing;
 mod handle;
 mod late;
+mod oldest;
 mod suspect;
 mod table;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use crate::{
     runtime::{BoxTask, Runtime},
     settings::{Features, Settings},
     sync::lock,
+    tally::Tally,
 };
 
 /// What a session is made of.
@@ -75,13 +77,17 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     config: SessionConfig,
+    tally: Tally,
     max_chunk: usize,
+    since: Instant,
     /// Exchanges that this end opened and that still count against the limit of the other.
     opened: Arc<Places>,
     /// Exchanges that the other end opened and that still count against our limit.
     accepted: Arc<Places>,
     /// The shortest round trip seen, in microseconds; [`NEVER`] until there is one.
     round_trip: AtomicU64,
+    /// The last one.
+    last_round_trip: AtomicU64,
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
     suspicion: Suspicion,
@@ -93,15 +99,24 @@ const NEVER: u64 = u64::MAX;
 impl Session {
     /// A session without lanes.
     #[must_use]
-    pub fn new(mut config: SessionConfig) -> Self {
+    pub fn new(config: SessionConfig) -> Self {
+        Self::tallied(config, Tally::new())
+    }
+
+    /// The same, which counts with others.
+    #[must_use]
+    pub fn tallied(mut config: SessionConfig, tally: Tally) -> Self {
         (config.local, config.remote) = (config.local.clamped(), config.remote.clamped());
         let max_chunk = config.local.max_chunk.min(config.remote.max_chunk) as usize;
         Self(Arc::new(Inner {
+            since: config.runtime.now(),
             config,
+            tally,
             max_chunk,
             opened: Arc::default(),
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
+            last_round_trip: AtomicU64::new(NEVER),
             has_carried: AtomicBool::new(false),
             suspicion: Suspicion::default(),
             table: Mutex::new(Table::new()),
@@ -112,6 +127,18 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.config.id
+    }
+
+    /// Which exchanges this end opens.
+    #[must_use]
+    pub fn opens(&self) -> Direction {
+        self.0.config.opens
+    }
+
+    /// Where it counts.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// The agent's name.
@@ -190,16 +217,38 @@ impl Session {
     /// The shortest round trip that a lane's ping has seen.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        match self.0.round_trip.load(Ordering::Relaxed) {
-            NEVER => None,
-            micros => Some(Duration::from_micros(micros)),
-        }
+        known(&self.0.round_trip)
+    }
+
+    /// The round trip that a lane's ping has seen last.
+    #[must_use]
+    pub fn last_round_trip(&self) -> Option<Duration> {
+        known(&self.0.last_round_trip)
+    }
+
+    /// The lanes that are open.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<Lane> {
+        let table = lock(&self.0.table);
+        table
+            .lanes
+            .iter()
+            .filter(|lane| !lane.is_closed())
+            .cloned()
+            .collect()
+    }
+
+    /// For how long the session has been there.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.now().saturating_duration_since(self.0.since)
     }
 
     /// Notes a round trip.
     pub fn on_round_trip(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(NEVER - 1);
         self.0.round_trip.fetch_min(micros, Ordering::Relaxed);
+        self.0.last_round_trip.store(micros, Ordering::Relaxed);
     }
 
     /// Time, random bits and tasks, as the transport gives them.
@@ -307,11 +356,13 @@ impl Session {
             (protocol, is_framed),
             true,
             lane,
+            runtime.now(),
             state,
         ));
         table.exchanges.insert(id, exchange.clone());
         drop(table);
         self.0.has_carried.store(true, Ordering::Relaxed);
+        self.0.tally.opened(granted as usize);
         Ok((
             granted,
             SendHalf::new(self.clone(), exchange.clone()),
@@ -335,6 +386,13 @@ impl Session {
         };
         drop(entry);
         watchers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn known(micros: &AtomicU64) -> Option<Duration> {
+    match micros.load(Ordering::Relaxed) {
+        NEVER => None,
+        micros => Some(Duration::from_micros(micros)),
     }
 }
 

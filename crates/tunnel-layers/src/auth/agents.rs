@@ -16,7 +16,7 @@ use super::{Realm, challenge};
 /// Takes requests that an agent has carried to its gateway, by the [`AgentCaller`] in their extensions. The principal's name is that of
 /// the credentials by which the agent has connected.
 ///
-/// Any agent is taken, unless names or groups are given: then an agent is taken whose credentials have one of the names, or that serves
+/// [`any`](Self::any) takes all of them; [`only`](Self::only) those whose credentials have one of the names that are added, or that serve
 /// one of the groups. Any other agent is answered 403, and whoever is no agent 401, with a challenge of the scheme `Agent`, which
 /// nobody has registered: a 401 must have one.
 ///
@@ -24,7 +24,7 @@ use super::{Realm, challenge};
 /// use tunnel_core::{AgentCaller, SessionId, auth::{AuthRequest, Authenticator, Decision}};
 /// use tunnel_layers::auth::AgentCallers;
 ///
-/// let agents = AgentCallers::any().named("billing").group("web".parse()?);
+/// let agents = AgentCallers::only().named("billing").group("web".parse()?);
 /// let (mut parts, ()) = http::Request::new(()).into_parts();
 /// let session = SessionId::from_random([0; 16]);
 /// parts.extensions.insert(AgentCaller::new("edge-1", "a".parse()?, session, ["web".parse()?]));
@@ -32,8 +32,9 @@ use super::{Realm, challenge};
 /// assert_eq!(principal.name(), "edge-1");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct AgentCallers {
+    /// `None` for any.
     allowed: Option<Arc<Allowed>>,
     realm: Realm,
 }
@@ -48,20 +49,36 @@ impl AgentCallers {
     /// Takes every agent.
     #[must_use]
     pub fn any() -> Self {
-        Self::default()
+        Self {
+            allowed: None,
+            realm: Realm::default(),
+        }
     }
 
-    /// Takes agents whose credentials have this name, and those that were allowed before by name or group, and no others.
+    /// Takes no agent but those that are added, by [`named`](Self::named) and [`group`](Self::group).
+    #[must_use]
+    pub fn only() -> Self {
+        Self {
+            allowed: Some(Arc::default()),
+            realm: Realm::default(),
+        }
+    }
+
+    /// Takes agents whose credentials have this name as well.
     #[must_use]
     pub fn named(mut self, credentials: impl Into<Box<str>>) -> Self {
-        self.allowed().names.insert(credentials.into());
+        if let Some(allowed) = &mut self.allowed {
+            Arc::make_mut(allowed).names.insert(credentials.into());
+        }
         self
     }
 
-    /// Takes agents that serve this group, and those that were allowed before by name or group, and no others.
+    /// Takes agents that serve this group as well.
     #[must_use]
     pub fn group(mut self, group: GroupName) -> Self {
-        self.allowed().groups.insert(group);
+        if let Some(allowed) = &mut self.allowed {
+            Arc::make_mut(allowed).groups.insert(group);
+        }
         self
     }
 
@@ -70,10 +87,6 @@ impl AgentCallers {
     pub fn realm(mut self, realm: Realm) -> Self {
         self.realm = realm;
         self
-    }
-
-    fn allowed(&mut self) -> &mut Allowed {
-        Arc::make_mut(self.allowed.get_or_insert_default())
     }
 
     fn check(&self, request: &AuthRequest<'_>) -> Result<Principal, Rejection> {
@@ -136,14 +149,18 @@ mod tests {
 
     #[test]
     fn any_agent_is_taken_and_nobody_else() {
-        let agents = AgentCallers::any();
-        assert_eq!(check(&agents, caller("edge", "a", "web")).unwrap().name(), "edge");
-        check(&agents, None).unwrap_err();
+        for agents in [AgentCallers::any(), AgentCallers::any().named("billing")] {
+            assert_eq!(check(&agents, caller("edge", "a", "web")).unwrap().name(), "edge");
+            check(&agents, None).unwrap_err();
+        }
+        check(&AgentCallers::only(), caller("edge", "a", "web")).unwrap_err();
     }
 
     #[test]
     fn names_are_those_of_credentials_and_groups_those_that_are_served() {
-        let agents = AgentCallers::any().named("billing").group("web".parse().unwrap());
+        let agents = AgentCallers::only()
+            .named("billing")
+            .group("web".parse().unwrap());
         check(&agents, caller("billing", "a", "other")).unwrap();
         check(&agents, caller("edge", "a", "web")).unwrap();
         check(&agents, caller("edge", "billing", "other")).unwrap_err();

@@ -12,7 +12,7 @@ use pin_project::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 use tunnel_core::{
-    Principal, TunnelError,
+    Principal, Record, TunnelError,
     auth::{Refusal, Rejection},
 };
 
@@ -72,6 +72,9 @@ impl Then {
             header.put(headers, &principal);
         }
         log_principal(&principal);
+        if let Some(record) = request.extensions().get::<Record>() {
+            record.note_principal(&principal);
+        }
         let end = self.grace.and_then(|grace| expiry::end(&principal, grace));
         if let Some(end) = end {
             expiry::tell(request.extensions_mut(), end);

@@ -67,13 +67,13 @@ pub(super) fn place<P: Pick<Member>, B>(
     let waits = !balancing.wait.is_zero();
     let key = || (group.clone(), host.map(Box::from));
     if !(waits && shared.lines.is_waited_for(key)) {
-        match choose(&members, balancing, (request.headers(), extensions), &[]) {
+        match choose(agents, &members, balancing, (request.headers(), extensions), &[]) {
             Ok(member) => return Ok(Placed::At(member.clone(), members.len() == 1)),
             Err(error) if waits && error.cause() == Cause::Overloaded => {}
             Err(error) => return Err(error),
         }
     }
-    let runtime = members.first().ok_or_else(no_agent)?.session.runtime();
+    let runtime = members.first().ok_or_else(|| agents.nobody())?.session.runtime();
     let turn = shared.lines.join(key(), balancing.max_waiting);
     Ok(Placed::InLine(Wait {
         turn: turn.ok_or_else(no_room)?,
@@ -83,6 +83,7 @@ pub(super) fn place<P: Pick<Member>, B>(
 
 /// One that can take a request and has not been tried. Suspects get nothing while somebody else can take it.
 pub(super) fn choose<'m, P: Pick<Member>>(
+    agents: &impl Agents,
     members: &'m [Member],
     balancing: &Balancing<P>,
     (headers, extensions): (&HeaderMap, &Extensions),
@@ -109,13 +110,9 @@ pub(super) fn choose<'m, P: Pick<Member>>(
         if members.iter().any(|member| member.session.is_available()) {
             no_room()
         } else {
-            no_agent()
+            agents.nobody()
         }
     })
-}
-
-fn no_agent() -> TunnelError {
-    TunnelError::new(Cause::NoAgent, Initiator::Tunnel, "no healthy agent").with_sent(Sent::No)
 }
 
 pub(super) fn no_room() -> TunnelError {

@@ -162,7 +162,7 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
         let members = members(&self.agents, extensions).ok()?;
         let routed = routed(extensions).ok()?;
         let head = (&self.parts.headers, extensions);
-        choose(&members, self.shared.of(routed), head, tried)
+        choose(&self.agents, &members, self.shared.of(routed), head, tried)
             .ok()
             .cloned()
     }

@@ -83,7 +83,7 @@ where
         }
         let balancing = self.shared.of(routed(extensions)?);
         let head = (request.headers(), extensions);
-        choose(&members, balancing, head, &[]).cloned()
+        choose(&self.agents, &members, balancing, head, &[]).cloned()
     }
 
     /// Sends the request to `member`. The place in line is held until that has taken it, so that nobody comes in between.

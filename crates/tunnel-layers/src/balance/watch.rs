@@ -61,8 +61,11 @@ impl Watch {
     }
 
     fn ended(&self, outcome: Outcome, now: Instant) {
-        if let Some(outliers) = &self.outliers {
-            self.stats.ended(outcome, now, outliers);
+        if let Some(outliers) = &self.outliers
+            && self.stats.ended(outcome, now, outliers)
+        {
+            #[cfg(feature = "metrics")]
+            crate::metrics::ejected();
         }
     }
 

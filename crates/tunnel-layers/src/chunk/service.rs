@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 use tunnel_core::{
-    ExchangeRequest, ExchangeResponse, Protocol, RequestHead, Session, TraceId, TunnelBody, TunnelError,
-    body::Chunked,
+    ExchangeRequest, ExchangeResponse, Protocol, Record, RequestHead, Routed, Session, TraceId, TunnelBody,
+    TunnelError, body::Chunked,
 };
 
 use super::ResponseFuture;
@@ -56,6 +56,8 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
     #[cfg(feature = "deadline")]
     crate::grpc_timeout::refresh(&mut parts);
     let trace_id = trace_id(&parts.headers);
+    let rule = parts.extensions.get().map(|routed: &Routed| routed.rule.clone());
+    let record = parts.extensions.remove::<Record>();
     let head = RequestHead::from_parts(parts)?;
     let protocol = Protocol::of_head(&head);
     let body = Chunked::new(body, session.max_chunk());
@@ -65,6 +67,8 @@ fn to_exchange<B>(request: Request<B>) -> Result<ExchangeRequest<Chunked<B>>, Tu
         head,
         body,
         trace_id,
+        rule,
+        record,
     })
 }
 

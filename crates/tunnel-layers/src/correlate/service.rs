@@ -46,6 +46,8 @@ where
             head,
             body,
             trace_id,
+            rule,
+            record,
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
@@ -53,6 +55,12 @@ where
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };
+        if let Some(rule) = rule {
+            send.set_rule(rule);
+        }
+        if let Some(record) = record {
+            record.note_sent(session.agent(), recv.id());
+        }
         let start = Start::Request(Box::new(RequestStart {
             head,
             data: Bytes::new(),

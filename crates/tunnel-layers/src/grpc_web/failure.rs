@@ -8,9 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
-use tunnel_core::{BoxError, Cause, Initiator, TunnelError};
+use tunnel_core::{BoxError, Cause, Initiator, Record, TunnelError};
 
 /// The failure of one body, on its way around tonic-web.
 #[derive(Clone, Default)]
@@ -39,11 +40,21 @@ pub(super) struct Watched<B> {
     #[pin]
     inner: B,
     failure: Failure,
+    record: Option<Record>,
 }
 
 impl<B> Watched<B> {
     pub(super) const fn new(inner: B, failure: Failure) -> Self {
-        Self { inner, failure }
+        Self {
+            inner,
+            failure,
+            record: None,
+        }
+    }
+
+    /// The same; the status in its trailers is noted, if there is a record.
+    pub(super) fn noting(self, record: Option<Record>) -> Self {
+        Self { record, ..self }
     }
 }
 
@@ -57,7 +68,13 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.project();
-        this.inner.poll_frame(cx).map_err(|error| {
+        let frame = this.inner.poll_frame(cx);
+        if let (Some(record), Poll::Ready(Some(Ok(frame)))) = (this.record, &frame)
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            note_status(record, trailers);
+        }
+        frame.map_err(|error| {
             this.failure.put(error.into());
             Broken
         })
@@ -69,6 +86,14 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// Notes the `grpc-status` of these headers or trailers, if they have one.
+pub(super) fn note_status(record: &Record, headers: &HeaderMap) {
+    let status = headers.get("grpc-status").and_then(|status| status.to_str().ok());
+    if let Some(status) = status.and_then(|status| status.parse().ok()) {
+        record.note_grpc_status(status);
     }
 }
 

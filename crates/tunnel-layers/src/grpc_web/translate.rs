@@ -9,10 +9,11 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use pin_project::pin_project;
 use tower_service::Service;
+use tunnel_core::Record;
 
 use super::{
     WebBody,
-    failure::{Failure, Watched},
+    failure::{Failure, Watched, note_status},
     format::{self, Encoding},
 };
 use crate::reject::{Dialect, ResponseBody};
@@ -87,10 +88,12 @@ where
         // gRPC is spoken over HTTP/2 only. The request was admitted, so nothing of HTTP/1.1's framing is left in it.
         *request.version_mut() = Version::HTTP_2;
         let (content, failure) = (self.saved.content, self.failure.clone());
+        let record = request.extensions().get().cloned();
         let request = request.map(|body| WebBody::request(body, content, failure));
         TranslateFuture {
             inner: self.inner.call(request),
             answer: self.saved.answer,
+            record,
         }
     }
 }
@@ -116,6 +119,8 @@ pub(super) struct TranslateFuture<F> {
     #[pin]
     inner: F,
     answer: Encoding,
+    /// Where the status of the call is noted, which only tonic-web can read further out.
+    record: Option<Record>,
 }
 
 impl<F, RB, E> Future for TranslateFuture<F>
@@ -136,6 +141,10 @@ where
         };
         let failure = aside.failure.clone();
         response.extensions_mut().insert(aside);
-        Poll::Ready(Ok(response.map(|body| Watched::new(body, failure))))
+        let record = this.record.take();
+        if let Some(record) = &record {
+            note_status(record, response.headers());
+        }
+        Poll::Ready(Ok(response.map(|body| Watched::new(body, failure).noting(record))))
     }
 }

@@ -11,6 +11,7 @@ enum Code {
     NotFound = 5,
     PermissionDenied = 7,
     ResourceExhausted = 8,
+    FailedPrecondition = 9,
     Unimplemented = 12,
     Internal = 13,
     Unavailable = 14,
@@ -38,9 +39,10 @@ const fn row(cause: Cause) -> (StatusCode, Code) {
         Cause::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         Cause::Forbidden => (StatusCode::FORBIDDEN, Code::PermissionDenied),
         Cause::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
-        Cause::AuthUnavailable | Cause::Overloaded | Cause::NoAgent | Cause::Draining => {
+        Cause::AuthUnavailable | Cause::Overloaded | Cause::NoAgent | Cause::NoGateway | Cause::Draining => {
             (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
         }
+        Cause::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
         Cause::AgentLost | Cause::Upstream | Cause::Protocol | Cause::BadUpgrade => {
             (StatusCode::BAD_GATEWAY, Code::Unavailable)
         }

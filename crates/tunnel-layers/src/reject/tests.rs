@@ -42,6 +42,7 @@ const TABLE: &[(Cause, u16, u32)] = &[
     (Cause::RateLimited, 429, 8),
     (Cause::Overloaded, 503, 14),
     (Cause::NoAgent, 503, 14),
+    (Cause::NoGateway, 503, 14),
     (Cause::AgentLost, 502, 14),
     (Cause::Upstream, 502, 14),
     (Cause::Deadline, 504, 4),
@@ -49,6 +50,7 @@ const TABLE: &[(Cause, u16, u32)] = &[
     (Cause::HeadTooLarge, 431, 8),
     (Cause::UriTooLong, 414, 8),
     (Cause::Malformed, 400, 13),
+    (Cause::Loop, 508, 9),
     (Cause::MethodNotServed, 501, 12),
     (Cause::BodyIdle, 408, 4),
     (Cause::BadUpgrade, 502, 14),
@@ -120,6 +122,7 @@ fn the_wait_is_rounded_up_and_has_a_default_only_where_it_helps() {
     );
     assert_eq!(retry_after(error(Cause::RateLimited)).as_deref(), Some("1"));
     assert_eq!(retry_after(error(Cause::NoAgent)).as_deref(), Some("1"));
+    assert_eq!(retry_after(error(Cause::NoGateway)).as_deref(), Some("1"));
     assert_eq!(retry_after(error(Cause::Upstream)), None);
 }
 

@@ -196,6 +196,14 @@ impl Compiled {
         }
     }
 
+    /// Who serves what it matches; none if it answers itself.
+    pub(super) fn target(&self) -> Option<&Target> {
+        match &self.answer {
+            Answer::Routed(routed) => Some(&routed.target),
+            Answer::Direct(_) => None,
+        }
+    }
+
     /// The upstream that this goes to.
     pub(super) fn upstream(&self) -> Option<&str> {
         match &self.answer {

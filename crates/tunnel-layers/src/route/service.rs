@@ -6,7 +6,7 @@ use std::{
 
 use http::{Request, Response};
 use tower_service::Service;
-use tunnel_core::{TunnelError, admit::Canonical};
+use tunnel_core::{Record, TunnelError, admit::Canonical};
 
 use super::{
     EitherBody, NotFound, RouteHandle, Rules,
@@ -70,6 +70,9 @@ where
         }
         let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
+                if let Some(record) = request.extensions().get::<Record>() {
+                    record.note_rule(&routed.rule, Some(&routed.target));
+                }
                 request.extensions_mut().insert(routed);
                 return ResponseFuture::registered(&mut self.inner, request);
             }
@@ -94,6 +97,9 @@ fn find<B>(rules: &RouteHandle, registered: &Registered, request: &Request<B>) -
 
 /// Makes of the request what the rule wants it to be; false if the rule answers itself.
 fn apply<B>(rule: &Compiled, registered: &Registered, request: &mut Request<B>) -> Result<bool, TunnelError> {
+    if let Some(record) = request.extensions().get::<Record>() {
+        record.note_rule(&rule.id, rule.target());
+    }
     let Answer::Routed(routed) = &rule.answer else {
         return Ok(false);
     };

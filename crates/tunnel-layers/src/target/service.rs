@@ -2,7 +2,7 @@ use std::task::{Context, Poll};
 
 use http::{HeaderValue, Request, Response, header};
 use tower_service::Service;
-use tunnel_core::Routed;
+use tunnel_core::{Record, Routed};
 
 use super::ResponseFuture;
 use crate::{
@@ -43,6 +43,9 @@ where
         name_host(&mut request, &self.host);
         match admit(request) {
             Ok(mut request) => {
+                if let Some(record) = request.extensions().get::<Record>() {
+                    record.note_rule(&self.routed.rule, Some(&self.routed.target));
+                }
                 request.extensions_mut().insert(self.routed.clone());
                 ResponseFuture::new(self.inner.call(request))
             }

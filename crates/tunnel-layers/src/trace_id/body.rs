@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tracing::Span;
 
-use crate::reject::ResponseBody;
+use crate::{reject::ResponseBody, trace::watch::Watch};
 
 /// The body of [`Traced`](super::Traced)'s responses: it keeps the span open until it ends, fails or is dropped.
 #[pin_project]
@@ -17,18 +17,19 @@ pub struct TracedBody<B> {
     #[pin]
     inner: ResponseBody<B>,
     open: Option<Span>,
+    watch: Option<Box<Watch>>,
 }
 
 impl<B> TracedBody<B> {
     /// A body that is polled in `open`, if there is one.
-    pub(super) const fn new(inner: ResponseBody<B>, open: Option<Span>) -> Self {
-        Self { inner, open }
+    pub(super) const fn new(inner: ResponseBody<B>, open: Option<Span>, watch: Option<Box<Watch>>) -> Self {
+        Self { inner, open, watch }
     }
 }
 
 impl<B> Default for TracedBody<B> {
     fn default() -> Self {
-        Self::new(ResponseBody::empty(), None)
+        Self::new(ResponseBody::empty(), None, None)
     }
 }
 
@@ -40,10 +41,15 @@ impl<B: Body<Data = Bytes>> Body for TracedBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
+        let mut this = self.project();
         let entered = this.open.as_ref().map(Span::enter);
-        let frame = this.inner.poll_frame(cx);
+        let frame = this.inner.as_mut().poll_frame(cx);
         drop(entered);
+        if let Some(watch) = this.watch
+            && watch.saw(&frame, this.inner.is_end_stream(), |_| None)
+        {
+            *this.watch = None;
+        }
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
             *this.open = None;
         }

@@ -4,6 +4,7 @@ use tower_layer::Layer;
 use tracing::Level;
 
 use super::{MakeTraceId, RandomTraceId, Traced};
+use crate::trace::Tracer;
 
 /// Gives every request its place in a trace; see the [module](super).
 #[derive(Clone)]
@@ -17,6 +18,7 @@ pub(super) struct Settings<M> {
     pub(super) trust: bool,
     pub(super) sampled: bool,
     pub(super) level: Level,
+    pub(super) tracer: Option<Tracer>,
 }
 
 impl TraceIdLayer {
@@ -30,6 +32,7 @@ impl TraceIdLayer {
                 trust: true,
                 sampled: true,
                 level: Level::DEBUG,
+                tracer: None,
             },
         }
     }
@@ -43,6 +46,7 @@ impl<M> TraceIdLayer<M> {
             trust,
             sampled,
             level,
+            tracer,
             ..
         } = self.settings;
         TraceIdLayer {
@@ -51,6 +55,7 @@ impl<M> TraceIdLayer<M> {
                 trust,
                 sampled,
                 level,
+                tracer,
             },
         }
     }
@@ -68,6 +73,14 @@ impl<M> TraceIdLayer<M> {
     #[must_use]
     pub fn sampled(mut self, sampled: bool) -> Self {
         self.settings.sampled = sampled;
+        self
+    }
+
+    /// Tells the steps of sampled traces to `tracer`, which also says which of the new ones are; see [`trace`](crate::trace). The first
+    /// step is the exchange itself. Off by default.
+    #[must_use]
+    pub fn tracer(mut self, tracer: impl Into<Option<Tracer>>) -> Self {
+        self.settings.tracer = tracer.into();
         self
     }
 
@@ -110,6 +123,7 @@ impl<M> fmt::Debug for Settings<M> {
             .field("trust", &self.trust)
             .field("sampled", &self.sampled)
             .field("level", &self.level)
+            .field("tracer", &self.tracer)
             .finish()
     }
 }

@@ -9,6 +9,9 @@
 //! `url.path`, and, once they are known, `enduser.id` (see [`auth`](crate::auth)) and `http.response.status_code`. It is entered whenever the wrapped service, its future or
 //! its body is polled, and closes when the body ends, fails or is dropped, or with the upgraded stream if there is one.
 //!
+//! With a [`Tracer`](TraceIdLayer::tracer) the exchange is the first of the steps that [`trace`](crate::trace) tells, and its id is the
+//! `span.id` of that span.
+//!
 //! ```
 //! use http::{Request, Response};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
@@ -48,6 +51,7 @@ mod layer;
 mod make;
 mod service;
 
+pub(crate) use self::service::{TRACEPARENT, parent};
 pub use self::{
     body::TracedBody,
     layer::TraceIdLayer,

@@ -1,14 +1,21 @@
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response};
+use http_body::Body;
 use tower_service::Service;
 use tracing::{Level, Span, field::Empty};
-use tunnel_core::{Lifetime, admit::UpgradeRequest};
+use tunnel_core::{Lifetime, Record, admit::UpgradeRequest};
 
 use super::{MakeTraceId, RandomTraceId, TracedBody, future::ResponseFuture, layer::Settings};
-use crate::{admission, reject::Caller, trace_context::TraceContext};
+use crate::{
+    admission,
+    reject::Caller,
+    trace::{self, watch::Watch},
+    trace_context::{SpanId, TraceContext},
+};
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The fields that this layer and admission add to a head that has none of them.
@@ -33,6 +40,7 @@ impl<S, M, B, RB> Service<Request<B>> for Traced<S, M>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     M: MakeTraceId,
+    RB: Body<Data = Bytes>,
 {
     type Response = Response<TracedBody<RB>>;
     type Error = S::Error;
@@ -43,14 +51,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let context = self.settings.context(request.headers_mut());
+        let (context, parent) = self.settings.context(request.headers_mut());
         request.extensions_mut().insert(context);
+        let tracer = self.settings.tracer.as_ref();
+        let step = tracer.and_then(|tracer| trace::begin(tracer, context, parent, &mut request));
         let id = context.trace_id();
+        if let Some(record) = request.extensions().get::<Record>() {
+            record.note_trace(id.to_core());
+        }
         let span = span(self.settings.level, &request, &context);
         let entered = span.enter();
-        if let Err(error) = admission::ensure(&mut request) {
+        let admitted = admission::ensure(&mut request);
+        let watch = step.map(|step| {
+            trace::describe(&step, &request);
+            Watch::new(step, &mut request)
+        });
+        if let Err(error) = admitted {
             drop(entered);
-            return ResponseFuture::refused(error, Caller::of(&request), span);
+            return ResponseFuture::refused(error, Caller::of(&request), span, watch);
         }
         // Nothing else outlives the response's body.
         if request.extensions().get::<UpgradeRequest>().is_some() {
@@ -58,19 +76,22 @@ where
         }
         let call = self.inner.call(request);
         drop(entered);
-        ResponseFuture::called(call, id, span)
+        ResponseFuture::called(call, id, span, watch)
     }
 }
 
 impl<M: MakeTraceId> Settings<M> {
-    /// The place of a request with these headers, which then say so.
-    fn context(&self, headers: &mut HeaderMap) -> TraceContext {
+    /// The place of a request with these headers, which then say so, and the step that it is a part of.
+    fn context(&self, headers: &mut HeaderMap) -> (TraceContext, Option<SpanId>) {
         let span_id = self.make.span_id();
-        let context = match self.outer(headers) {
+        let outer = self.outer(headers);
+        let context = match &outer {
             Some(parent) => parent.child(span_id),
             None => {
                 headers.remove(TRACESTATE);
-                let context = TraceContext::new(self.make.trace_id(headers), span_id, self.sampled);
+                let id = self.make.trace_id(headers);
+                let sampled = self.sampled && self.tracer.as_ref().is_none_or(|tracer| tracer.samples(id));
+                let context = TraceContext::new(id, span_id, sampled);
                 if self.make.is_random() {
                     context.random()
                 } else {
@@ -81,16 +102,21 @@ impl<M: MakeTraceId> Settings<M> {
         // For what admission will add as well: the map that a codec makes is full.
         headers.reserve(ADDED);
         headers.insert(TRACEPARENT, context.to_header());
-        context
+        (context, outer.map(|outer| outer.span_id()))
     }
 
     /// The one valid `traceparent`, if it is to be believed.
     fn outer(&self, headers: &HeaderMap) -> Option<TraceContext> {
-        let mut values = headers.get_all(TRACEPARENT).iter();
-        match (values.next(), values.next()) {
-            (Some(only), None) if self.trust => TraceContext::parse(only.as_bytes()),
-            _ => None,
-        }
+        if self.trust { parent(headers) } else { None }
+    }
+}
+
+/// The one valid `traceparent` among these headers.
+pub(crate) fn parent(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    match (values.next(), values.next()) {
+        (Some(only), None) => TraceContext::parse(only.as_bytes()),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use tunnel_core::{
     upgrade::{Kind, Relay, Relayed, Switched, split},
 };
 
-use super::{ask::Asked, io::Outside};
+use super::{ask::Asked, counted::Counted, io::Outside};
 use crate::reject::ResponseBody;
 
 /// The answer to a request that asked for nothing.
@@ -127,7 +127,7 @@ impl Asked {
                 Kind::Opaque
             };
             let (reader, writer) = split(Outside(upgraded));
-            let relay = Relay::new(body, writer)
+            let relay = Relay::new(Counted::new(body, this.record), writer)
                 .runtime(this.runtime)
                 .kind(kind)
                 .idle_timeout(this.settings.idle)

@@ -6,7 +6,7 @@ use http::{Extensions, HeaderValue, Method, Request, header};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 use tunnel_core::{
-    Cause, Initiator, Lifetime, Runtime, Sent, Session, TunnelError,
+    Cause, Initiator, Lifetime, Record, Runtime, Sent, Session, TunnelError,
     admit::{ExtendedConnect, UpgradeRequest},
     route::{Deadline, Expiry},
     upgrade::{DeferredBody, DeferredSlot, Stopping, StreamBody, accept_key, handshake_key},
@@ -26,6 +26,8 @@ pub(super) struct Asked {
     pub(super) settings: Settings,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) lifetime: Lifetime,
+    /// Where the bytes of the stream are counted, if anybody asks.
+    pub(super) record: Option<Record>,
     pub(super) stopping: Option<Stopping>,
     /// As `DeadlineLayer` and `AuthLayer` say them.
     pub(super) deadline: Option<Instant>,
@@ -62,6 +64,7 @@ pub(super) fn ask<B: Body>(mut request: Request<B>, settings: &Settings) -> Resu
         settings: settings.clone(),
         runtime,
         lifetime,
+        record: extensions.get().cloned(),
         stopping: extensions.remove(),
         deadline: extensions.get().map(|Deadline(at)| *at),
         expiry: extensions.get().map(|Expiry(at)| *at),
@@ -73,7 +76,8 @@ pub(super) fn ask<B: Body>(mut request: Request<B>, settings: &Settings) -> Resu
     if asked.protocol.is_websocket() {
         asked.accept = expected(&mut request, &asked);
     }
-    Ok((request.map(|_| UpgradeBody::stream(body)), Some(asked)))
+    let record = asked.record.clone();
+    Ok((request.map(|_| UpgradeBody::stream(body, record)), Some(asked)))
 }
 
 /// The protocol that the client asks for, and its connection. What goes on as plain HTTP asks for nothing any more: an

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 use tunnel_core::{
-    BoxError,
+    BoxError, Record,
     upgrade::{DeferredBody, StreamBody},
 };
 
@@ -22,7 +22,7 @@ pub struct UpgradeBody<B>(#[pin] Kind<B>);
 #[pin_project(project = KindProj)]
 enum Kind<B> {
     Plain(#[pin] B),
-    Stream(DeferredBody<StreamBody<Outside>>),
+    Stream(DeferredBody<StreamBody<Outside>>, Option<Record>),
 }
 
 impl<B> UpgradeBody<B> {
@@ -30,8 +30,9 @@ impl<B> UpgradeBody<B> {
         Self(Kind::Plain(body))
     }
 
-    pub(super) const fn stream(body: DeferredBody<StreamBody<Outside>>) -> Self {
-        Self(Kind::Stream(body))
+    /// What comes on the stream is counted in `record`, if there is one.
+    pub(super) const fn stream(body: DeferredBody<StreamBody<Outside>>, record: Option<Record>) -> Self {
+        Self(Kind::Stream(body, record))
     }
 }
 
@@ -51,23 +52,26 @@ where
             KindProj::Plain(body) => body
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
-            KindProj::Stream(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            KindProj::Stream(body, record) => Pin::new(body).poll_frame(cx).map(|frame| {
+                if let (Some(record), Some(Ok(frame))) = (record, &frame) {
+                    record.add_received(frame.data_ref().map_or(0, Bytes::len));
+                }
+                frame.map(|frame| frame.map_err(Into::into))
+            }),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Plain(body) => body.is_end_stream(),
-            Kind::Stream(body) => body.is_end_stream(),
+            Kind::Stream(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Plain(body) => body.size_hint(),
-            Kind::Stream(body) => body.size_hint(),
+            Kind::Stream(body, _) => body.size_hint(),
         }
     }
 }
@@ -76,7 +80,7 @@ impl<B> fmt::Debug for UpgradeBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Plain(_) => "UpgradeBody::Plain(..)",
-            Kind::Stream(_) => "UpgradeBody::Stream(..)",
+            Kind::Stream(..) => "UpgradeBody::Stream(..)",
         })
     }
 }

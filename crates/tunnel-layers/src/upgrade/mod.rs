@@ -96,6 +96,7 @@
 mod answer;
 mod ask;
 mod body;
+mod counted;
 pub mod future;
 mod io;
 mod layer;

@@ -110,6 +110,21 @@ impl Board {
         self.links().sessions()
     }
 
+    /// Those of them whose gateway stays, if there is one: a gateway that leaves refuses what is new before long.
+    pub(super) fn uplinks(&self) -> Vec<Session> {
+        let links = self.links();
+        let stays = links.all.values().filter_map(|link| match &link.status {
+            Status::Connected(session) if link.holds == Some(session.id()) => Some(session.clone()),
+            _ => None,
+        });
+        let staying: Vec<Session> = stays.collect();
+        if staying.is_empty() {
+            links.sessions()
+        } else {
+            staying
+        }
+    }
+
     /// Connected while any link is; else what a link said last.
     fn summarise(&self, links: &Links, said: Status) {
         let sessions = links.sessions();

@@ -389,6 +389,7 @@ impl AgentBuilder {
             dialer: self.dialer,
             drain: self.drain,
             board: Arc::new(Board::new()),
+            uplinks: Default::default(),
             configs: Configs::new(self.on_config, self.config_cache),
         })))
     }

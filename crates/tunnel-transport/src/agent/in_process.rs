@@ -112,7 +112,7 @@ fn set_fields(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// The service's end of the stream failed.
 pub(super) fn broken() -> TunnelError {
-    TunnelError::new(Cause::Upstream, Initiator::Peer, "the agent's service broke off")
+    TunnelError::new(Cause::Upstream, Initiator::Peer, "the service broke off")
 }
 
 /// The service answered 101, and has read the request's body, which is none of hyper's contract.
@@ -120,6 +120,6 @@ pub(super) fn mixed_contracts() -> TunnelError {
     TunnelError::new(
         Cause::BadUpgrade,
         Initiator::Peer,
-        "the agent's service answered an upgrade in two ways",
+        "the service answered an upgrade in two ways",
     )
 }

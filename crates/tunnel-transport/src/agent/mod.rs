@@ -81,6 +81,8 @@ struct Shared {
     connect_timeout: Duration,
     drain: Duration,
     board: Arc<Board>,
+    /// The members that its clients choose from.
+    uplinks: uplinks::Known,
     configs: config::Configs,
 }
 
@@ -163,6 +165,25 @@ impl Agent {
     #[must_use]
     pub fn credit(&self) -> CreditBudget {
         self.0.budget.clone()
+    }
+
+    /// The groups, the gRPC services and the hosts that it registers.
+    #[must_use]
+    pub fn registers(&self) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let groups = self.0.groups.iter().map(ToString::to_string).collect();
+        (groups, self.0.services.clone(), self.0.hosts.clone())
+    }
+
+    /// Where it says that it is.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.0.zone.as_deref()
+    }
+
+    /// Its share of new exchanges, relative to the others of its group.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.0.weight
     }
 
     /// Connects, and hands every exchange to `service`: an axum `Router`, tonic `Routes`, an

@@ -69,7 +69,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let Serve { agent, service, stop } = serve;
-    let workers = Workers::new(service);
+    let workers = Workers::new(move |accepted| service.clone().handle(accepted));
     let on_accept: OnAccept = Arc::new(move |accepted| workers.serve(accepted));
     agent.0.configs.start().await;
     let asked = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! One exchange at the agent: from the head of the request to the end of the response.
+//! One exchange at the end that serves it, which is an agent, or a gateway for what agents ask: from the head of the request to the end of the response.
 
 use std::{
     future::poll_fn,
@@ -13,8 +13,8 @@ use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BoxError, Cause, Initiator, Pump, RequestId, ResetReason, ResponseHead, SendClosed, SendHalf,
-    Start, TunnelBody, TunnelError,
+    Accepted, BoxError, Cause, Initiator, Lifetime, Pump, RequestId, ResetReason, ResponseHead, SendClosed,
+    SendHalf, Start, TunnelBody, TunnelError,
     message::ResponseStart,
     upgrade::{Relay, Switched, split},
 };
@@ -123,6 +123,8 @@ where
     };
     parts.extensions.insert(id);
     parts.extensions.insert(claim);
+    // What layers of the service hold in it lives as long as the stream does, whichever contract it is carried by.
+    let _lifetime = Lifetime::of(&mut parts.extensions);
     let mut request = Request::from_parts(parts, body);
     let (offer, on_upgrade) = match in_process::offer().await {
         Ok(offer) => offer,
@@ -237,8 +239,7 @@ fn fail(send: SendHalf, error: TunnelError) -> TunnelError {
 fn into_tunnel_error(error: BoxError) -> TunnelError {
     match TunnelError::find(&*error) {
         Some(found) => found.clone(),
-        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the agent's service failed")
-            .with_source(error),
+        None => TunnelError::new(Cause::Internal, Initiator::Peer, "the service failed").with_source(error),
     }
 }
 

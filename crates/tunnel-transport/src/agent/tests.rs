@@ -259,7 +259,7 @@ async fn a_service_that_fails_costs_its_exchange() {
         tower::service_fn(async |_: ServedRequest| Err::<AxumResponse, _>(BoxError::from("defect")));
     let world = world(service).await;
     let error = world.ask("websocket", Empty::new()).await.unwrap_err();
-    assert_eq!(error.message(), "the agent's service failed");
+    assert_eq!(error.message(), "the service failed");
     world.idle().await;
 }
 

@@ -1,34 +1,24 @@
 //! The gateways, for requests of the agent's side.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tunnel_core::{Agents, GroupName, Member, Session, Uplinks};
+use tunnel_core::{Agents, Cause, GroupName, Initiator, Member, Sent, Session, TunnelError, Uplinks};
 
 use super::Agent;
 use crate::TunnelTransport;
 
-/// The sessions that an agent has with its gateways, for a balancing layer: any group has all of them. Cheap to clone.
-#[derive(Clone)]
-pub struct AgentUplinks {
-    agent: Agent,
-    /// What was answered last, since sessions change seldom, and statistics live with the members.
-    last: Arc<Mutex<Arc<[Member]>>>,
-}
+/// The sessions that an agent has with its gateways, for a balancing layer: any group has all of them. While a gateway leaves, and
+/// another one stays, that one alone. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AgentUplinks(Agent);
 
-impl AgentUplinks {
-    fn new(agent: Agent) -> Self {
-        let last = Arc::new(Mutex::new(Arc::from([])));
-        Self { agent, last }
-    }
-}
+/// The members that were asked for last: sessions change seldom, and statistics live with the members.
+#[derive(Default)]
+pub(super) struct Known(Mutex<Arc<[Member]>>);
 
-impl Agents for AgentUplinks {
-    fn members(&self, _: &GroupName) -> Arc<[Member]> {
-        let sessions = self.agent.sessions();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+impl Known {
+    fn of(&self, sessions: Vec<Session>) -> Arc<[Member]> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !last.iter().map(|member| &member.session).eq(&sessions) {
             let known = |session: &Session| last.iter().find(|member| member.session == *session).cloned();
             let member = |session: Session| known(&session).unwrap_or_else(|| Member::new(session, 1));
@@ -38,23 +28,27 @@ impl Agents for AgentUplinks {
     }
 }
 
+impl Agents for AgentUplinks {
+    fn members(&self, _: &GroupName) -> Arc<[Member]> {
+        let Agent(shared) = &self.0;
+        shared.uplinks.of(shared.board.uplinks())
+    }
+
+    fn nobody(&self) -> TunnelError {
+        let text = "the agent is not connected to a gateway, or is stopping";
+        TunnelError::new(Cause::NoGateway, Initiator::Tunnel, text).with_sent(Sent::No)
+    }
+}
+
 impl Uplinks for Agent {
     type Sessions = AgentUplinks;
     type Transport = TunnelTransport;
 
     fn uplinks(&self) -> AgentUplinks {
-        AgentUplinks::new(self.clone())
+        AgentUplinks(self.clone())
     }
 
     fn transport(&self) -> TunnelTransport {
         TunnelTransport::new()
-    }
-}
-
-impl fmt::Debug for AgentUplinks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentUplinks")
-            .field("agent", &self.agent)
-            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks that serve one exchange after the other.
+//! Tasks that serve one exchange after the other, at both ends.
 //!
 //! To make and unmake a task for each exchange costs more than many a service does for a small request. So a task that is done waits
 //! for the next exchange, if not too many wait already. How many work is up to the session's limits alone.
@@ -9,55 +9,55 @@ use std::{
     task::{Poll, Waker},
 };
 
-use tunnel_core::Accepted;
-
-use super::AgentService;
-
 /// Tasks that wait for something to do, at most. Each keeps about 2 KiB.
 const MAX_IDLE: usize = 64;
 
-/// The tasks of one agent, or those that serve what one agent opens at a gateway. When this drops, those that wait end at once, and the others when their exchange ends.
-pub(crate) struct Workers<S> {
-    service: S,
-    idle: Arc<Idle>,
+/// The tasks of one service: of an agent's, or of that which answers what agents ask of a gateway. `W` makes the work of each job `J`,
+/// which is an exchange. When this drops, those that wait end at once, and the others when their job is done.
+pub(crate) struct Workers<W, J> {
+    work: W,
+    idle: Arc<Idle<J>>,
 }
 
 /// The desks of those who wait, the last to come on top; `None` when nothing more will come.
-struct Idle(Mutex<Option<Vec<Arc<Desk>>>>);
+struct Idle<J>(Mutex<Option<Vec<Arc<Desk<J>>>>>);
 
-/// Where one task finds its next exchange.
-#[derive(Default)]
-struct Desk(Mutex<State>);
+/// Where one task finds its next job.
+struct Desk<J>(Mutex<State<J>>);
 
-#[derive(Default)]
-struct State {
-    next: Option<Accepted>,
+struct State<J> {
+    next: Option<J>,
     waker: Option<Waker>,
     is_closed: bool,
 }
 
-impl<S: AgentService> Workers<S> {
-    pub(crate) fn new(service: S) -> Self {
+impl<W, J, F> Workers<W, J>
+where
+    W: Fn(J) -> F + Clone + Send + 'static,
+    J: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    pub(crate) fn new(work: W) -> Self {
         Self {
-            service,
+            work,
             idle: Arc::new(Idle(Mutex::new(Some(Vec::new())))),
         }
     }
 
-    /// Has an exchange served, by a task that waits or by a new one. Never waits itself.
-    pub(crate) fn serve(&self, mut accepted: Accepted) {
+    /// Has a job done, by a task that waits or by a new one. Never waits itself.
+    pub(crate) fn serve(&self, mut job: J) {
         while let Some(desk) = self.idle.pop() {
-            match desk.put(accepted) {
+            match desk.put(job) {
                 None => return,
-                Some(back) => accepted = back,
+                Some(back) => job = back,
             }
         }
         let idle = Arc::downgrade(&self.idle);
-        drop(tokio::spawn(work(self.service.clone(), accepted, idle)));
+        drop(tokio::spawn(work(self.work.clone(), job, idle)));
     }
 }
 
-impl<S> Drop for Workers<S> {
+impl<W, J> Drop for Workers<W, J> {
     fn drop(&mut self) {
         let desks = lock(&self.idle.0).take();
         for desk in desks.into_iter().flatten() {
@@ -67,21 +67,36 @@ impl<S> Drop for Workers<S> {
 }
 
 /// A panic of the service ends this task, and the exchange with it, and nothing else.
-async fn work<S: AgentService>(service: S, first: Accepted, idle: Weak<Idle>) {
-    let seat = Seat(Arc::default());
+async fn work<W, J, F>(work: W, first: J, idle: Weak<Idle<J>>)
+where
+    W: Fn(J) -> F,
+    F: Future<Output = ()>,
+{
+    let seat = Seat::default();
     let mut next = Some(first);
-    while let Some(accepted) = next.take() {
-        service.clone().handle(accepted).await;
+    while let Some(job) = next.take() {
+        work(job).await;
         next = seat.next(&idle).await;
     }
 }
 
 /// Closes its desk on every way out, so that nothing is put on one at which nobody sits.
-struct Seat(Arc<Desk>);
+struct Seat<J>(Arc<Desk<J>>);
 
-impl Seat {
-    /// The next exchange; `None` if enough others wait for one, or none will come.
-    async fn next(&self, idle: &Weak<Idle>) -> Option<Accepted> {
+impl<J> Default for Seat<J> {
+    fn default() -> Self {
+        let state = State {
+            next: None,
+            waker: None,
+            is_closed: false,
+        };
+        Self(Arc::new(Desk(Mutex::new(state))))
+    }
+}
+
+impl<J> Seat<J> {
+    /// The next job; `None` if enough others wait for one, or none will come.
+    async fn next(&self, idle: &Weak<Idle<J>>) -> Option<J> {
         let waits = idle.upgrade().is_some_and(|idle| idle.push(&self.0));
         if !waits {
             return None;
@@ -100,19 +115,19 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl<J> Drop for Seat<J> {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-impl Idle {
-    fn pop(&self) -> Option<Arc<Desk>> {
+impl<J> Idle<J> {
+    fn pop(&self) -> Option<Arc<Desk<J>>> {
         lock(&self.0).as_mut()?.pop()
     }
 
     /// Whether there was room.
-    fn push(&self, desk: &Arc<Desk>) -> bool {
+    fn push(&self, desk: &Arc<Desk<J>>) -> bool {
         match &mut *lock(&self.0) {
             Some(desks) if desks.len() < MAX_IDLE => {
                 desks.push(Arc::clone(desk));
@@ -123,14 +138,14 @@ impl Idle {
     }
 }
 
-impl Desk {
-    /// Gives the exchange back if nobody sits here any more.
-    fn put(&self, accepted: Accepted) -> Option<Accepted> {
+impl<J> Desk<J> {
+    /// Gives the job back if nobody sits here any more.
+    fn put(&self, job: J) -> Option<J> {
         let mut state = lock(&self.0);
         if state.is_closed {
-            return Some(accepted);
+            return Some(job);
         }
-        state.next = Some(accepted);
+        state.next = Some(job);
         wake(state);
         None
     }
@@ -143,7 +158,7 @@ impl Desk {
 }
 
 /// Wakes who sits there, once nothing is locked.
-fn wake(mut state: MutexGuard<'_, State>) {
+fn wake<J>(mut state: MutexGuard<'_, State<J>>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {
@@ -254,9 +269,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_ends_with_the_agent() {
-        let idle = Arc::new(Idle(Mutex::new(Some(Vec::new()))));
-        let (seat, weak) = (Seat(Arc::default()), Arc::downgrade(&idle));
-        let workers = Workers { service: (), idle };
+        let idle = Arc::new(Idle::<()>(Mutex::new(Some(Vec::new()))));
+        let (seat, weak) = (Seat::default(), Arc::downgrade(&idle));
+        let workers = Workers { work: (), idle };
         let mut waits = tokio_test::task::spawn(seat.next(&weak));
         tokio_test::assert_pending!(waits.poll());
         drop(workers);
@@ -267,11 +282,11 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_wait() {
-        let idle = Arc::new(Idle(Mutex::new(Some(Vec::new()))));
+        let idle = Arc::new(Idle::<()>(Mutex::new(Some(Vec::new()))));
         for _ in 0..MAX_IDLE {
-            assert!(idle.push(&Arc::default()));
+            assert!(idle.push(&Seat::default().0));
         }
-        let seat = Seat(Arc::default());
+        let seat = Seat::default();
         assert!(soon(seat.next(&Arc::downgrade(&idle))).await.is_none());
     }
 }

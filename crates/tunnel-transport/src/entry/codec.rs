@@ -8,6 +8,9 @@ use crate::{
 /// hyper's own lower bound for the buffer of an HTTP/1.1 connection, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
+/// hyper's own limit for the fields of an HTTP/1.1 head. For any other it allocates twice for each head.
+const FIELDS_WITHOUT_ALLOCATION: usize = 100;
+
 impl Entry {
     /// The hyper server of one connection with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
     pub(super) fn codec(&self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
@@ -18,8 +21,10 @@ impl Entry {
             .timer(HeadTimer::default())
             .header_read_timeout(self.head_timeout)
             .half_close(false)
-            .max_headers(self.head_fields.saturating_mul(2))
             .max_buf_size(head_bytes as usize);
+        if self.head_fields > FIELDS_WITHOUT_ALLOCATION {
+            builder.http1().max_headers(self.head_fields.saturating_mul(2));
+        }
         let (waiting, wrong) = self.resets;
         builder
             .http2()

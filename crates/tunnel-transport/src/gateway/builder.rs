@@ -1,6 +1,9 @@
 //! How a gateway is described.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
@@ -134,6 +137,7 @@ impl GatewayBuilder {
             looked: watch::Sender::new(0),
             registry,
             configs: super::AgentConfigs::new(),
+            revoked: Mutex::default(),
             calls: ArcSwapOption::empty(),
             settings,
             heartbeat,

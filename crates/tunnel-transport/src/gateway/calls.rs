@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,12 +17,12 @@ use tunnel_core::{
 
 use super::Gateway;
 use crate::{
-    agent::{ServedRequest, Workers},
+    agent::{AgentService as _, ServedRequest, Workers},
     dispatch::OnAccept,
 };
 
-/// Makes what serves the exchanges that one agent opens on one lane.
-pub(super) struct Callee(Box<dyn Fn(&Identity) -> OnAccept + Send + Sync>);
+/// What serves the exchanges that agents open, of all of them. It must not wait.
+pub(super) struct Callee(Box<dyn Fn(Identity, Accepted) + Send + Sync>);
 
 /// Who opens exchanges on one lane.
 #[derive(Clone, Debug)]
@@ -33,12 +33,15 @@ pub(super) struct Identity {
 
 impl Gateway {
     /// Hands the requests that agents carry here to `service`, from now on, in the place of the one that was there before; what is
-    /// open goes on where it is. Without a service they are refused.
+    /// open goes on where it is, and the old service goes with the last of it. Without a service they are refused.
     ///
     /// The service is a stack of layers as for traffic from outside, and treats these requests as such: they are not admitted yet,
     /// and what an agent says of hosts, forwarding fields and upgrades is checked like what any caller says. In their extensions
-    /// are an [`AgentCaller`], its [`Principal`](tunnel_core::Principal), and the agent's [`PeerInfo`]. Nobody has decided yet what the agent may call:
-    /// rules do, by an authenticator such as `AgentCallers` of the layers.
+    /// are an [`AgentCaller`], its [`Principal`](tunnel_core::Principal), and the agent's [`PeerInfo`]. Nobody has decided yet what
+    /// the agent may call: rules do, by an authenticator such as `AgentCallers` of the layers. A request that goes round in a circle
+    /// ends at admission (see [`HOPS_HEADER`](tunnel_core::admit::HOPS_HEADER)).
+    ///
+    /// A call ends with its session: when that is lost, or its agent's credentials are taken back.
     ///
     /// The gateway keeps the service, so the service should not keep the gateway, but its [`agents`](Self::agents) and its
     /// [`transport`](Self::transport).
@@ -50,12 +53,12 @@ impl Gateway {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let callee = Callee(Box::new(move |identity| {
-            let workers = Workers::new(Identified {
-                inner: service.clone(),
-                identity: identity.clone(),
-            });
-            Arc::new(move |accepted| workers.serve(accepted))
+        let workers = Workers::new(move |(identity, accepted)| {
+            let inner = service.clone();
+            Identified { inner, identity }.handle(accepted)
+        });
+        let callee = Callee(Box::new(move |identity, accepted| {
+            workers.serve((identity, accepted));
         }));
         self.0.calls.store(Some(Arc::new(callee)));
     }
@@ -68,23 +71,9 @@ impl Gateway {
     /// What is done with the exchanges that this agent opens on one lane.
     pub(super) fn on_call(&self, identity: Identity) -> OnAccept {
         let gateway = self.clone();
-        let current: Mutex<Option<(Arc<Callee>, OnAccept)>> = Mutex::default();
-        Arc::new(move |accepted| {
-            let Some(callee) = gateway.0.calls.load_full() else {
-                return refuse(accepted);
-            };
-            let serve = {
-                let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
-                match &*current {
-                    Some((of, serve)) if Arc::ptr_eq(of, &callee) => serve.clone(),
-                    _ => {
-                        let serve = (callee.0)(&identity);
-                        *current = Some((callee, serve.clone()));
-                        serve
-                    }
-                }
-            };
-            serve(accepted);
+        Arc::new(move |accepted| match &*gateway.0.calls.load() {
+            Some(callee) => (callee.0)(identity.clone(), accepted),
+            None => refuse(accepted),
         })
     }
 }

@@ -29,6 +29,10 @@ use crate::{
 
 /// How long an agent may take to say who it is.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The characters that are kept of what an agent calls its version.
+const MAX_VERSION: usize = 64;
+
 /// One agent's ControlStream, at the gateway.
 #[derive(Debug)]
 pub(super) struct ControlTask {
@@ -233,6 +237,8 @@ impl ControlTask {
             stats: Arc::new(Stats::new(session.runtime().now())),
             control: self.replies.clone(),
             config: StatusCell::default(),
+            version: open.version.chars().take(MAX_VERSION).collect::<String>().into(),
+            peer: self.peer,
         };
         let registered = shared.registry.register(entry.clone()).map_err(|_| {
             let text =

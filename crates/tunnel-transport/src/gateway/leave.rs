@@ -43,9 +43,16 @@ impl Gateway {
         self.0.registry.life() == Life::Serving
     }
 
+    /// Gives every agent with this id a rest, as [`drain_agent`](Self::drain_agent) does, and cuts nothing: what is open goes on for as
+    /// long as it takes. Tells whether it was at rest already.
+    pub fn rest_agent(&self, agent: &AgentId) -> bool {
+        self.0.registry.set_drained(agent, true)
+    }
+
     /// Gives every agent with this id a rest: it stays connected, and finishes what it has, but gets nothing new, in this
-    /// session and in those that follow it, until [`resume_agent`](Self::resume_agent). Ends when nothing is open at the agent,
-    /// or at the deadline, and then cuts what is; says how many exchanges that were.
+    /// session and in those that follow it, until [`resume_agent`](Self::resume_agent). What it asks of the gateway itself goes on, since
+    /// nobody else can ask it. Ends when nothing is open at the agent, or at the deadline, and then cuts what is, with the session; says
+    /// how many exchanges of the gateway those were.
     ///
     /// An id that nobody has is remembered all the same. The agent itself is told nothing, since there is nothing that it should do; one
     /// whose exchanges were cut connects again.
@@ -61,15 +68,15 @@ impl Gateway {
         info!(agent.id = %agent, open = theirs().map(|entry| entry.session.load()).sum::<usize>(), "an agent is given a rest");
         let idle = async {
             for entry in theirs() {
-                poll_fn(|cx| entry.session.poll_idle(cx)).await;
+                poll_fn(|cx| entry.session.poll_answered(cx)).await;
             }
         };
         if timeout(deadline, idle).await.is_ok() {
             return 0;
         }
         let mut cut = 0;
-        for entry in theirs().filter(|entry| entry.session.pending() > 0) {
-            cut += entry.session.pending();
+        for entry in theirs().filter(|entry| entry.session.load() > 0) {
+            cut += entry.session.load();
             say_goodbye(&entry, "the agent was drained, and took too long");
         }
         warn!(agent.id = %agent, cut, "the drain of an agent took too long");
@@ -83,6 +90,19 @@ impl Gateway {
             info!(agent.id = %agent, "an agent takes requests again");
         }
         was_drained
+    }
+
+    /// Ends every session of the agents with this id, and says how many those were: what is open there fails. Whoever runs the agent
+    /// is not asked to stop it, so that it connects again, as after any loss; an agent that is to get nothing new is
+    /// [drained](Self::drain_agent), and one that shall not come back loses its [credentials](Self::revoke).
+    pub fn disconnect_agent(&self, agent: &AgentId) -> usize {
+        let all = self.0.registry.all().into_iter();
+        let theirs: Vec<_> = all.filter(|entry| entry.session.agent() == agent).collect();
+        for entry in &theirs {
+            info!(agent.id = %agent, session.id = %entry.session.id(), open = entry.session.load(), "an agent is disconnected");
+            say_goodbye(entry, "the agent was disconnected by the gateway's operator");
+        }
+        theirs.len()
     }
 
     /// Tells an agent to go that was registered while the others were told.

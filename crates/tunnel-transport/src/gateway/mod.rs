@@ -18,11 +18,16 @@ mod names;
 mod recheck;
 mod registry;
 mod replace;
+mod revoke;
 mod rights;
 mod routes;
 mod service;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 pub use self::{
     auth::{
@@ -56,6 +61,8 @@ struct Shared {
     looked: watch::Sender<u64>,
     registry: Registry,
     configs: AgentConfigs,
+    /// Names of credentials that were taken back.
+    revoked: Mutex<BTreeSet<Box<str>>>,
     /// Who answers what agents ask, if anybody does.
     calls: ArcSwapOption<calls::Callee>,
     settings: Settings,
@@ -77,6 +84,12 @@ impl Gateway {
     #[must_use]
     pub fn agents(&self) -> Registry {
         self.0.registry.clone()
+    }
+
+    /// The gateway's name, which agents see.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
     }
 
     /// The innermost service of a stack.

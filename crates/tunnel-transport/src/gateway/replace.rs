@@ -26,6 +26,8 @@ impl Gateway {
         credentials: AgentCredentials,
     ) -> Result<AgentIdentity, AuthRejection> {
         let auth = self.0.auth.load_full();
-        auth.authenticate(credentials).await
+        let identity = auth.authenticate(credentials).await?;
+        self.refuse_revoked(&identity)?;
+        Ok(identity)
     }
 }

@@ -20,7 +20,11 @@ pub(super) struct RawCallers {
 
 impl RawCallers {
     pub(super) fn check(&self, realm: &Realm, checker: &mut Checker<'_>) -> Option<BoxAuthenticator> {
-        let mut callers = AgentCallers::any().realm(realm.clone());
+        let callers = match (&self.names, &self.groups) {
+            (None, None) => AgentCallers::any(),
+            _ => AgentCallers::only(),
+        };
+        let mut callers = callers.realm(realm.clone());
         if let Some(names) = &self.names {
             told_if_empty(names, checker)?;
             for name in &names.value {

@@ -73,7 +73,7 @@ fn an_agent_that_only_asks_needs_no_upstream() {
         "listen: 127.0.0.1:9000\n",
     );
     let config = agent(&text).unwrap();
-    assert_eq!(config.listen, Some("127.0.0.1:9000".parse().unwrap()));
+    assert_eq!(config.locals[0].listen, "127.0.0.1:9000".parse().unwrap());
     assert!(config.to_string().ends_with("listen 127.0.0.1:9000"), "{config}");
     let error = agent(&text.replace("127.0.0.1:9000", "here")).unwrap_err();
     assert!(

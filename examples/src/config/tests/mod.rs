@@ -4,6 +4,7 @@ mod grpc;
 mod guards;
 mod protocol;
 mod tls;
+mod traces;
 mod upstreams;
 mod websocket;
 

@@ -3,6 +3,7 @@
 mod forwarded;
 mod framing;
 mod hop;
+mod hops;
 mod host;
 mod properties;
 mod target;

@@ -56,7 +56,8 @@ async fn silence_a_slow_head_and_an_idle_connection_end_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_head_above_our_limit_still_reaches_the_service() {
     let (dialer, pipes) = pipes();
-    tokio::spawn(Entry::new().serve(pipes, ok()).into_future());
+    let entry = Entry::new().head_limit(32 * 1024, 101);
+    tokio::spawn(entry.serve(pipes, ok()).into_future());
     let long = format!(
         "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
         "y".repeat(48 * 1024)

@@ -122,6 +122,13 @@ impl AgentConfigs {
         *self.0.version.borrow()
     }
 
+    /// The version of each group's configuration, by the group; of one that was taken back, the version that says so.
+    #[must_use]
+    pub fn versions(&self) -> Vec<(GroupName, u64)> {
+        let versions = |(group, held): (&GroupName, &Held)| (group.clone(), held.version);
+        self.groups().iter().map(versions).collect()
+    }
+
     /// What an agent of these groups should have, if that is newer than this version.
     fn newer(&self, groups: &[GroupName], than: u64) -> Option<pb::ConfigUpdate> {
         let all = self.groups();

@@ -8,6 +8,7 @@ mod tests;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -88,6 +89,10 @@ pub(super) struct Entry {
     pub(super) control: mpsc::Sender<Result<pb::TunnelMessage, Status>>,
     /// What the agent has made of its configuration.
     pub(super) config: StatusCell,
+    /// The version of the agent's program, as it says.
+    pub(super) version: Arc<str>,
+    /// Where it came from.
+    pub(super) peer: Option<SocketAddr>,
 }
 
 impl Entry {
@@ -123,6 +128,12 @@ pub struct AgentStatus {
     pub config: ConfigStatus,
     /// Whether it gets nothing new, because the operator [drains](super::Gateway::drain_agent) it.
     pub drained: bool,
+    /// The version of its program, as it says; at most 64 characters.
+    pub version: Arc<str>,
+    /// The address that it came from, if the server said so.
+    pub address: Option<SocketAddr>,
+    /// The name of the credentials that it showed.
+    pub credentials: Arc<str>,
 }
 
 /// The same process of an agent is connected already.
@@ -154,10 +165,21 @@ impl Registry {
             suspect: entry.session.is_suspect(),
             drained: state.drained.contains(entry.session.agent()),
             config: entry.config.status(),
+            version: entry.version.clone(),
+            address: entry.peer,
+            credentials: entry.credentials.clone(),
         };
         let mut list: Vec<_> = state.sessions.values().map(status).collect();
         list.sort_by(|a, b| a.session.agent().cmp(b.session.agent()));
         list
+    }
+
+    /// The agents that get nothing new, connected or not, by their names.
+    #[must_use]
+    pub fn drained(&self) -> Vec<AgentId> {
+        let mut drained: Vec<_> = self.state().drained.iter().cloned().collect();
+        drained.sort();
+        drained
     }
 
     /// Adds a session. One of the same process is refused, unless the first is suspected to be dead: then that is ended.
@@ -216,7 +238,7 @@ impl Registry {
     }
 
     /// Whether an agent of `group` could take an exchange now; `None` for a group that nobody has registered yet.
-    pub(super) fn can_carry(&self, group: &GroupName) -> Option<bool> {
+    pub(crate) fn can_carry(&self, group: &GroupName) -> Option<bool> {
         let snapshot = self.0.snapshot.load();
         let can_carry = |session: &Session| session.is_available() && !session.is_suspect();
         let members = &snapshot.groups.get(group)?.members;

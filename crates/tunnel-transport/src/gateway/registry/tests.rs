@@ -34,6 +34,8 @@ fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
         weight: 1,
         control: mpsc::channel(1).0,
         config: StatusCell::default(),
+        version: "test".into(),
+        peer: None,
     }
 }
 

@@ -1,0 +1,58 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{layer::Settings, lines::Line};
+use crate::observe::{RequestBody, ResponseBody, ResponseFuture, Wire, begin};
+
+/// The service of [`AccessLogLayer`](super::AccessLogLayer).
+#[derive(Clone)]
+pub struct AccessLog<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> AccessLog<S> {
+    pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
+        Self { inner, settings }
+    }
+}
+
+wraps_inner!(AccessLog<S>);
+
+impl<S, B, RB> Service<Request<B>> for AccessLog<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<RB>>,
+    S::Error: 'static,
+    RB: Body,
+    RB::Error: 'static,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let wire = Wire::of(&request);
+        let line = Line::of(&request, wire, Arc::clone(&self.settings));
+        let (request, guard) = begin(request, wire, line);
+        ResponseFuture::new(self.inner.call(request), guard)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for AccessLog<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,212 @@
+//! The ports beside an agent, which come and go with its file.
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+};
+use tower::ServiceBuilder;
+use tracing::{error, info};
+use tunnel_core::PeerInfo;
+use tunnel_layers::{
+    target::ClientExt as _,
+    trace::{HopLayer, Tracer},
+    trace_id::TraceIdLayer,
+};
+use tunnel_transport::{Agent, net::Listener};
+
+use crate::{Shutdown, config::Local, program};
+
+/// The ports that are open. What comes there goes to the agent's gateways.
+pub struct Locals {
+    agent: Agent,
+    tracer: Option<Tracer>,
+    shutdown: Shutdown,
+    open: Mutex<HashMap<String, Open>>,
+    /// A sender is in every task that serves a port.
+    running: mpsc::WeakSender<()>,
+}
+
+/// What tells that every port is closed.
+#[derive(Debug)]
+pub struct Closed {
+    running: mpsc::Sender<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+/// A port, and what ends it when it drops.
+struct Open {
+    local: Local,
+    address: SocketAddr,
+    socket: Slot,
+    _quit: oneshot::Sender<()>,
+}
+
+/// The socket that is served, for others to go on with it; nothing once it is not.
+#[derive(Clone)]
+struct Slot(Arc<Mutex<Option<StdListener>>>);
+
+/// A port that is served.
+struct Port {
+    inner: TcpListener,
+    slot: Slot,
+}
+
+impl Locals {
+    /// Opens the ports, until `shutdown` is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`program::listen`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn open(
+        agent: &Agent,
+        locals: &[Local],
+        tracer: Option<Tracer>,
+        shutdown: Shutdown,
+    ) -> io::Result<(Self, Closed)> {
+        let (running, ended) = mpsc::channel(1);
+        let this = Self {
+            agent: agent.clone(),
+            tracer,
+            shutdown,
+            open: Mutex::default(),
+            running: running.downgrade(),
+        };
+        for local in locals {
+            let socket = program::listen(local.listen)?.into_std()?;
+            let open = this.serve(local, socket)?;
+            this.ports().insert(local.name.clone(), open);
+        }
+        Ok((this, Closed { running, ended }))
+    }
+
+    /// The addresses, in the order of `locals`.
+    #[must_use]
+    pub fn addresses(&self, locals: &[Local]) -> Vec<SocketAddr> {
+        let ports = self.ports();
+        let address = |local: &Local| ports.get(&local.name).map(|open| open.address);
+        locals.iter().filter_map(address).collect()
+    }
+
+    /// Makes the ports those of a file that has changed. One of which it says nothing else stays as it is; one that is at the address where
+    /// it was goes on with the same socket, and its connections drain; a port that cannot be opened is told in the log.
+    pub fn update(&self, locals: &[Local]) {
+        let mut ports = self.ports();
+        ports.retain(|name, open| {
+            let stays = locals.iter().any(|local| local.name == *name);
+            if !stays {
+                info!(listener = %name, address = %open.local.listen, "a port is closed");
+            }
+            stays
+        });
+        for local in locals {
+            let old = ports.get(&local.name);
+            if old.is_some_and(|old| old.local.agrees(local)) {
+                continue;
+            }
+            let same = old.filter(|old| old.local.listen == local.listen);
+            let socket = match same.and_then(|old| old.socket.share()) {
+                Some(socket) => Ok(socket),
+                None => program::listen(local.listen).and_then(TcpListener::into_std),
+            };
+            match socket.and_then(|socket| self.serve(local, socket)) {
+                Ok(open) => {
+                    info!(listener = %local.name, address = %local.listen, "a port is open");
+                    ports.insert(local.name.clone(), open);
+                }
+                Err(error) => error!(listener = %local.name, %error, "a port is not opened"),
+            }
+        }
+    }
+
+    fn serve(&self, local: &Local, socket: StdListener) -> io::Result<Open> {
+        let Some(running) = self.running.upgrade() else {
+            return Err(io::Error::other("the agent is stopping"));
+        };
+        let address = socket.local_addr()?;
+        let inner = TcpListener::from_std(socket.try_clone()?)?;
+        let slot = Slot(Arc::new(Mutex::new(Some(socket))));
+        let port = Port {
+            inner,
+            slot: slot.clone(),
+        };
+        let stack = ServiceBuilder::new()
+            .layer(TraceIdLayer::new().tracer(self.tracer.clone()))
+            .layer(local.deadline)
+            .layer(HopLayer::tunnel())
+            .service(self.agent.client());
+        let (quit, quits) = oneshot::channel::<()>();
+        let asked = self.shutdown.clone().asked();
+        let serve = local.entry.clone().serve(port, stack);
+        let serve = serve.with_graceful_shutdown(async {
+            tokio::select! {
+                () = asked => {}
+                // Nothing is sent: the port is not wanted any more.
+                _ = quits => {}
+            }
+        });
+        tokio::spawn(async move {
+            serve.await;
+            drop(running);
+        });
+        Ok(Open {
+            local: local.clone(),
+            address,
+            socket: slot,
+            _quit: quit,
+        })
+    }
+
+    fn ports(&self) -> std::sync::MutexGuard<'_, HashMap<String, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Closed {
+    /// Waits until every port is closed, and what came there has been answered, or cut; no port is opened any more.
+    pub async fn wait(self) {
+        let Self { running, mut ended } = self;
+        drop(running);
+        while ended.recv().await.is_some() {}
+    }
+}
+
+impl Slot {
+    fn share(&self) -> Option<StdListener> {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        socket.as_ref()?.try_clone().ok()
+    }
+}
+
+impl Listener for Port {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, PeerInfo)> {
+        Listener::accept(&mut self.inner).await
+    }
+}
+
+/// Nobody accepts any more, and so nobody should be let in by the system.
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl fmt::Debug for Locals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locals")
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! Collectors that are not there, or say nothing.
+
+use axum::Router;
+use tunnel_tests::{
+    origin::Origin,
+    tunnel::{address, closed_port, listener},
+    wait::within_limit,
+};
+
+use crate::{
+    program::{Running, program},
+    world::{Files, RunningGateway, TO_WEB, agent_file, gateway_file, get},
+};
+
+/// Nobody notices: not the requests, and at the end both programs wait for a bounded time only.
+async fn nobody_notices(collector: &str) {
+    let origin = Origin::http1(Router::new().fallback(async || "ok")).await;
+    let files = Files::new();
+    let traces = format!("traces: {{otlp: \"{collector}\"}}\n");
+    let text = gateway_file(TO_WEB) + &traces;
+    let gateway = RunningGateway::start("gateway", &["--config", &files.write("gateway.yaml", &text)]).await;
+    let text = agent_file(gateway.agents, &format!("{{url: \"{}\"}}", origin.uri())) + &traces;
+    let mut agent = Running::start(program("agent", &["--config", &files.write("agent.yaml", &text)]));
+    agent.line("ready ").await;
+    within_limit(async {
+        for _ in 0..200 {
+            assert_eq!(get(gateway.listen, "/").await, (200, "ok".to_owned()));
+        }
+    })
+    .await;
+    for program in [gateway.program, agent] {
+        program.signal("TERM");
+        let ended = within_limit(program.ended()).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_disturbs_nobody() {
+    let (_kept, addr) = closed_port();
+    nobody_notices(&format!("http://{addr}")).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_disturbs_nobody() {
+    let silent = listener().await;
+    nobody_notices(&format!("http://{}", address(&silent))).await;
+}
