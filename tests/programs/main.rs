@@ -26,4 +26,5 @@ mod teaching;
 mod tls;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstreams;
 mod world;

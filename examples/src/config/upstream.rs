@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
+use tunnel_layers::key::ByAddress;
 use tunnel_transport::{
     Backoff, Upstream,
     upstream::{HashKey, UpstreamBuilder, UpstreamEndpoint, UpstreamProtocol},
@@ -296,18 +297,15 @@ fn share(
 fn hash_key(raw: &Spanned<RawHash>, checker: &mut Checker<'_>) -> Option<HashKey> {
     hash::check(raw, checker)?;
     match &raw.value {
-        TextOr::Text(_) => Some(HashKey::Address),
+        TextOr::Text(_) => Some(HashKey::Address(ByAddress::new().into())),
         TextOr::Map(RawHashOf::Header(name)) => {
             let header = http::HeaderName::from_bytes(name.value.as_bytes());
             checker.take(name.referenced, header).map(HashKey::Header)
         }
         TextOr::Map(RawHashOf::Cookie(name)) => Some(HashKey::Cookie(name.value.as_str().into())),
-        TextOr::Map(RawHashOf::Address(_)) => {
-            checker.wrong(
-                raw.referenced,
-                "an upstream hashes whole addresses: write `hash: address`",
-            );
-            None
+        TextOr::Map(RawHashOf::Address(address)) => {
+            let by = address.check(checker)?;
+            Some(HashKey::Address(by.into()))
         }
     }
 }

@@ -223,7 +223,7 @@ impl UpstreamBuilder {
     }
 
     /// Asks every endpoint from time to time whether it is well (default: nobody asks). One that is not gets no requests; if none
-    /// is, requests fail at once.
+    /// is, requests fail at once with [`Cause::NoEndpoint`](tunnel_core::Cause::NoEndpoint), which is 503, or UNAVAILABLE.
     pub fn health(mut self, check: HealthCheck) -> Self {
         self.health = Some(check);
         self

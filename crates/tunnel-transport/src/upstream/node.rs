@@ -4,7 +4,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -26,6 +26,8 @@ use crate::{tls::ClientTls, upstream::negotiated::Negotiated};
 
 /// One server, at one address or at all addresses of one name.
 pub(super) struct Node {
+    /// Its alone, in this process.
+    pub(super) id: u64,
     pub(super) target: Target,
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Pool,
@@ -114,7 +116,9 @@ impl Maker {
         let checks = self.pool(connector.clone(), &self.settings.for_checks(), &self.tasks);
         let connector = connector.backing_off(self.backoff, self.is_lone);
         let tasks = Arc::new(Tasks::part(&self.tasks));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Node {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             pool: self.pool(connector.clone().counted(open.clone()), &self.settings, &tasks),
             tasks,
             open,
