@@ -35,12 +35,15 @@ pub(crate) struct Load {
 }
 
 impl Front {
-    pub(crate) fn add(&self, gateway: SocketAddr) {
-        self.gateways().push((gateway, Client::new(gateway)));
-    }
-
-    pub(crate) fn remove(&self, gateway: SocketAddr) {
-        self.gateways().retain(|(address, _)| *address != gateway);
+    /// Sends requests to these from now on. What is on its way goes on.
+    pub(crate) fn set(&self, gateways: impl Iterator<Item = SocketAddr>) {
+        let mut known = self.gateways();
+        let client = |address| {
+            let same = known.iter().find(|(known, _)| *known == address);
+            same.cloned().unwrap_or_else(|| (address, Client::new(address)))
+        };
+        let next: Vec<_> = gateways.map(client).collect();
+        *known = next;
     }
 
     /// Asks sixty times, and tells who answered.
