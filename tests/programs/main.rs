@@ -27,4 +27,5 @@ mod teaching;
 mod tls;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstreams;
 mod world;

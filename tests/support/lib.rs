@@ -3,6 +3,7 @@
 //! * [`tunnel`]: a gateway and its agents over real sockets, with the recommended stack.
 //! * [`browser`]: a real browser, where there is one.
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
+//! * [`dns`]: a server of DNS whose records a test decides.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
 //! * [`pki`]: a certificate authority, and clients that speak TLS by an implementation of their own choice.
@@ -17,6 +18,7 @@ pub mod body;
 pub mod browser;
 pub mod call;
 pub mod client;
+pub mod dns;
 pub mod origin;
 pub mod pair;
 pub mod pki;
