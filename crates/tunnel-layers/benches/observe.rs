@@ -132,11 +132,7 @@ fn layers(criterion: &mut Criterion) {
             black_box(line);
         })
     };
-    measure(
-        criterion,
-        "access_log/off",
-        AccessLogLayer::new().enabled(false),
-    );
+    measure(criterion, "access_log/off", AccessLogLayer::new().enabled(false));
     measure(
         criterion,
         "access_log/entry",
