@@ -2,11 +2,15 @@
 //!
 //! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
 
+mod asked;
 pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
 mod locals;
+mod logging;
+pub mod operate;
+mod operated;
 pub mod program;
 mod reload;
 mod routing;
@@ -16,7 +20,9 @@ mod traces;
 mod upstreams;
 
 pub use self::{
+    asked::ReloadHandle,
     locals::{Closed, Locals},
+    operated::{OperatedAgent, OperatedGateway, Program},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,

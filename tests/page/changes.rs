@@ -25,7 +25,9 @@ async fn the_form_takes_the_token_alone() {
     // No script can read what the browser shows from now on.
     assert_eq!(viewer.value("document.cookie").await, "");
     viewer.click("#do-logout").await;
-    viewer.until("!document.getElementById('login').hidden").await;
+    viewer
+        .until("document.getElementById('login')?.hidden === false")
+        .await;
     viewer.is_content();
 }
 

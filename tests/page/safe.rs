@@ -59,7 +59,9 @@ async fn the_page_connects_again() {
     // Another process, which has never heard of this browser: it has to log in again.
     let mut world = World::with(Vec::new(), socket.listen(64).expect("a port")).await;
     world.agent("web-1", "web").await;
-    viewer.until("!document.getElementById('login').hidden").await;
+    viewer
+        .until("document.getElementById('login')?.hidden === false")
+        .await;
     viewer.enter(crate::world::TOKEN).await;
     viewer
         .until("document.getElementById('live')?.textContent === 'live'")

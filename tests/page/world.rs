@@ -288,7 +288,7 @@ impl Viewer {
     /// The page has asked nobody else, and has complained of nothing but that somebody had to log in.
     pub(crate) fn is_content(&self) {
         let asked: Vec<_> = self.browser.asked(&self.page).into_iter().collect();
-        assert_eq!(asked, [self.url.clone()]);
+        assert_eq!(asked, std::slice::from_ref(&self.url));
         let complaints = self.browser.complaints(&self.page);
         let others: Vec<_> = complaints.iter().filter(|text| !text.contains("401")).collect();
         assert!(others.is_empty(), "{others:#?}");

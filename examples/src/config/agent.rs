@@ -9,7 +9,8 @@ use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 
 use super::{
-    Changes, ConfigError, Surroundings,
+    Admin, Changes, ConfigError, Surroundings,
+    admin::{self, RawAdmin},
     document::Document,
     error::Checker,
     limits::Limits,
@@ -50,6 +51,8 @@ pub struct AgentConfig {
     pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
+    /// Where whoever operates it asks, if anywhere.
+    pub admin: Option<Admin>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -90,6 +93,8 @@ struct RawAgent {
     #[serde(default, deserialize_with = "tls::present")]
     timeouts: Option<RawTimeouts>,
     lame_duck: Option<Time>,
+    #[serde(default, deserialize_with = "tls::present")]
+    admin: Option<Spanned<RawAdmin>>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
     #[serde(default, deserialize_with = "tls::present")]
@@ -151,6 +156,7 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
+    admin::FIXED,
     "metrics",
     "access_log",
     "traces",
@@ -166,7 +172,7 @@ impl AgentConfig {
     /// The keys that changed and cannot while an agent is registered.
     #[must_use]
     pub fn unchangeable(changes: &Changes) -> Vec<&str> {
-        changes.within(FIXED, &[])
+        changes.within(FIXED, &admin::FREE)
     }
 
     /// Takes the upstreams of which the file still says the same from the configuration that was in use, with their connections.
@@ -245,6 +251,7 @@ impl RawAgent {
         let locals = locals.check(around, checker);
         let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), false, checker);
+        let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -301,6 +308,7 @@ impl RawAgent {
             routing,
             locals: locals?,
             observe: observe?,
+            admin: admin?,
             traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),

@@ -17,13 +17,15 @@ use tunnel_core::{
 use tunnel_layers::{deadline::DeadlineLayer, grpc_web::Cors, upgrade::UpgradeLayer};
 use tunnel_transport::{
     AgentTokens, AllowedGroups, Gateway,
+    admin::RuleInfo,
     entry::Entry,
     gateway::{AgentAuth, OpenToAnyAgent},
     upstream::NamedUpstreams,
 };
 
 use super::{
-    Changes, ConfigError, Guards, Surroundings,
+    Admin, Changes, ConfigError, Guards, NamedTokens, Surroundings,
+    admin::{self, RawAdmin},
     auth::{self, Both, Known, RawAgentsAuth, RawAuth},
     balance::{self, Balance, RawBalance},
     calls::{Calls, RawCalls},
@@ -40,6 +42,7 @@ use super::{
     pushed::{self, RawPushed},
     rates::{self, RawRate},
     reload::RawReload,
+    rule_info,
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
@@ -103,6 +106,10 @@ pub struct GatewayConfig {
     pub traces: Option<Traces>,
     /// What is pushed to the agents of some groups.
     pub pushed: Vec<(GroupName, String)>,
+    /// Where whoever operates it asks, if anywhere.
+    pub admin: Option<Admin>,
+    /// The tokens that have names.
+    pub tokens: NamedTokens,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -153,6 +160,8 @@ struct RawGateway {
     timeouts: Option<RawTimeouts>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    admin: Option<Spanned<RawAdmin>>,
     #[serde(default, deserialize_with = "tls::present")]
     metrics: Option<RawMetrics>,
     #[serde(default, deserialize_with = "tls::present")]
@@ -227,6 +236,7 @@ const FIXED: &[&str] = &[
     "metrics",
     "access_log",
     "traces",
+    admin::FIXED,
 ];
 
 /// What may change though it stands below one of these.
@@ -247,7 +257,7 @@ impl GatewayConfig {
     /// The keys that changed and cannot while a gateway runs.
     #[must_use]
     pub fn unchangeable(changes: &Changes) -> Vec<&str> {
-        changes.within(FIXED, FREE)
+        changes.within(FIXED, &[FREE, &admin::FREE].concat())
     }
 
     /// The guards of what agents ask, which count together with those of what comes from outside; another caller lets in.
@@ -260,6 +270,12 @@ impl GatewayConfig {
         }
     }
 
+    /// The rules of all ports and of what agents ask, for people, in the order of the file.
+    #[must_use]
+    pub fn rules(&self) -> Vec<RuleInfo> {
+        rule_info::rules(&self.document)
+    }
+
     /// Takes what counts, and what is remembered, from the configuration that was in use, wherever the file still says the same of
     /// it: each of `rate_limits` by its name, `concurrency`, `balance`, and `auth` if no file that either reads has changed.
     pub fn keep(&mut self, old: &Self, same_files: bool) {
@@ -270,6 +286,7 @@ impl GatewayConfig {
                 calls.auth = old.auth.clone();
             }
         }
+        self.tokens.keep(&old.tokens, agrees("auth") && same_files);
         if agrees("concurrency") {
             self.guards.concurrency = old.guards.concurrency.clone();
         }
@@ -388,6 +405,7 @@ impl RawGateway {
             Some(agents) => pushed::check(&agents.value.push, around, checker),
             None => Some(Vec::new()),
         };
+        let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
         let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), true, checker);
         let heartbeat = agents
@@ -424,6 +442,8 @@ impl RawGateway {
             calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
             observe: observe?,
             traces: traces?,
+            admin: admin?,
+            tokens: checker.tokens().clone(),
             // What they say is in the document.
             pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),
@@ -590,6 +610,7 @@ impl RawToken {
         let secret = keys.resolve(&owner, place.referenced, around, checker);
         let groups = self.groups.value.check(&self.groups, checker);
         let (secret, location) = secret?;
+        checker.tokens().note_agent(&self.name.value, &secret);
         checker.take(location, tokens.token(&self.name.value, &secret.0, groups?))
     }
 }

@@ -4,6 +4,7 @@
 //! the program runs with, where every text is parsed. All problems of the second step are told at once. Nothing is
 //! bound or dialled, so `--check` does exactly what a start does first.
 
+mod admin;
 mod agent;
 mod auth;
 mod balance;
@@ -24,6 +25,7 @@ mod key;
 mod limits;
 mod listener;
 mod local;
+mod noted;
 mod observe;
 mod outliers;
 mod pairs;
@@ -32,6 +34,7 @@ mod pushed;
 mod rates;
 mod reload;
 mod retry;
+mod rule_info;
 mod rules;
 mod secret;
 mod text_or;
@@ -55,6 +58,7 @@ use tunnel_transport::{files::Files, upstream::AllowList};
 
 pub(crate) use self::pushed::Pushed;
 pub use self::{
+    admin::Admin,
     agent::AgentConfig,
     balance::Balance,
     calls::Calls,
@@ -66,6 +70,7 @@ pub use self::{
     limits::PortLimits,
     listener::Listener,
     local::Local,
+    noted::NamedTokens,
     observe::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     tls::PortTls,
     traces::Traces,

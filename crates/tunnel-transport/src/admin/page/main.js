@@ -176,7 +176,7 @@ class Page {
     const row = rule => ({
       ...rule,
       key: `${rule.listener}/${rule.id}`,
-      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests, open: rule.traffic?.open, rate: rule.traffic ? 0 : null }),
+      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests ?? 0, open: rule.traffic?.open ?? 0, rate: 0 }),
     });
     const rows = this.rules.map(row);
     // What no rule matched, and rules that are not in the file any more.
