@@ -17,6 +17,7 @@ mod hosts;
 mod load;
 mod locals;
 mod named;
+mod page;
 mod program;
 mod proxy;
 mod pushed;
