@@ -92,10 +92,10 @@ export const errorsTable = () =>
   new Table(byId("errors-table"), {
     label: "Errors of the tunnel by cause",
     key: error => error.cause,
-    empty: "The tunnel has not failed a request.",
+    empty: "No request has failed in the tunnel.",
     columns: [
       { title: "Cause", long: true, show: error => error.cause, style: error => (error.recent ? "" : "quiet") },
-      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (error.recent ? "bad" : "quiet") },
+      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (!error.recent ? "quiet" : error.ours ? "bad" : "") },
       { title: "In all", width: "24%", num: true, show: error => format.whole(error.all) },
     ],
   });

@@ -142,7 +142,7 @@ export class Rates {
     if (!now) return [];
     const recent = between(this.before(ERRORS), now).causes;
     const all = between({ rows: new Map(), complete: true }, now).causes;
-    const rows = Object.entries(all).map(([cause, all]) => ({ cause, all, recent: recent[cause] ?? 0 }));
+    const rows = Object.entries(all).map(([cause, all]) => ({ cause, all, recent: recent[cause] ?? 0, ours: !CALLERS.has(cause) }));
     return rows.sort((a, b) => b.recent - a.recent || b.all - a.all || a.cause.localeCompare(b.cause));
   }
 }
