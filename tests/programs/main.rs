@@ -18,6 +18,7 @@ mod load;
 mod locals;
 mod named;
 mod observed;
+mod page;
 mod program;
 mod proxy;
 mod pushed;

@@ -2,6 +2,7 @@
 //!
 //! * [`tunnel`]: a gateway and its agents over real sockets, with the recommended stack.
 //! * [`browser`]: a real browser, where there is one.
+//! * [`live_page`]: somebody who looks at the live page of an admin interface there.
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
 //! * [`dns`]: a server of DNS whose records a test decides.
 //! * [`origin`]: upstream servers, and what they saw.
@@ -19,6 +20,7 @@ pub mod browser;
 pub mod call;
 pub mod client;
 pub mod dns;
+pub mod live_page;
 pub mod origin;
 pub mod pair;
 pub mod pki;
