@@ -7,7 +7,8 @@
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. Once it is connected for the first time, one line
 //! goes to the standard output: `ready agent=ID gateway=http://127.0.0.1:7000`, with ` listen=IP:PORT` behind it, and more
-//! such addresses behind commas, if the file has `listen` or `listeners`: what comes there goes to the gateway. It connects again by itself whenever the
+//! such addresses behind commas, if the file has `listen` or `listeners` (what comes there goes to the gateway), and ` admin=IP:PORT`
+//! if it has `admin`. It connects again by itself whenever the
 //! connection is lost. Ctrl-C or SIGTERM lets exchanges finish (at most `drain`), a second signal ends the agent at once.
 //! `--threads` sets how many threads work.
 //!
@@ -19,42 +20,48 @@
 
 use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::Parser;
 use tower::ServiceBuilder;
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Locals, Reloads, Shutdown, Traces,
+    Locals, OperatedAgent, Program, Reloads, Shutdown, Telemetry, Traces,
     config::AgentConfig,
-    program::{self, Options},
+    operate::{self, AgentCommand},
+    program::{self, LogFilter, Options},
 };
-use tunnel_layers::trace::{HopLayer, ServeLayer};
+use tunnel_layers::{
+    metrics::Overview,
+    trace::{HopLayer, ServeLayer},
+};
 use tunnel_transport::{Agent, files::Files};
 
 fn main() -> ExitCode {
-    Options::parse().run(start)
+    operate::main::<AgentCommand, _>(start)
 }
 
 async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
-    program::log("info");
+    let log = program::log("info");
     let files = Files::new();
     let config = match options.load(|path| AgentConfig::load_noting(path, &files)) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run(config, options.config, files).await {
+    match run(config, options.config, files, log).await {
         Ok(code) => code,
         Err(error) => program::fail("agent", &*error),
     }
 }
 
-async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
+async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
     let (agent, gateway) = (config.agent.clone(), config.gateway.clone());
     let routing = config.routing.clone();
     let id = agent.id().as_str().to_owned();
     let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
+    let overview = Overview::new();
+    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let (metrics, access_log) = telemetry.at_agent(&agent);
     let trace = match traces.tracer() {
         Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
         None => ServeLayer::off(),
@@ -62,11 +69,20 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     // What those who are with the agent ask goes to its gateways.
     let (locals, closed) = Locals::open(&agent, &config.locals, traces.tracer(), shutdown.clone())?;
     let listen = locals.addresses(&config.locals);
-    let reloads = Reloads::new(file, files, config)?.run(|config| {
+    let path = file.display().to_string();
+    let reloads = Reloads::new(file, files, config.clone())?;
+    let program = Program::new(path, reloads.handle(), log, overview);
+    let mut operated = OperatedAgent::open(&config, program, &telemetry)?;
+    let admin = operated.address();
+    tokio::spawn(operated.serve());
+    let reloads = reloads.run(|config| {
         routing.replace_own(config.upstreams.clone());
         locals.update(&config.locals);
+        operated.replace(config);
     });
     let service = ServiceBuilder::new()
+        .layer(metrics)
+        .layer(access_log)
         .layer(trace)
         .layer(HopLayer::upstream())
         .service(routing.service());
@@ -78,13 +94,14 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
     });
     let announce = async {
         agent.connected().await;
-        println!("{}", ready(&agent, &gateway, &listen));
+        println!("{}", ready(&agent, &gateway, &listen, admin));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         served = serve.into_future() => {
             served?;
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -98,11 +115,14 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files) -> Result<ExitCod
 }
 
 /// The line that says that the agent is connected, and which ports are open.
-fn ready(agent: &Agent, gateway: &str, listen: &[SocketAddr]) -> String {
-    let line = format!("ready agent={} gateway={gateway}", agent.id());
+fn ready(agent: &Agent, gateway: &str, listen: &[SocketAddr], admin: Option<SocketAddr>) -> String {
+    let mut line = format!("ready agent={} gateway={gateway}", agent.id());
     let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
-    match &*listen {
-        [] => line,
-        listen => format!("{line} listen={}", listen.join(",")),
+    if !listen.is_empty() {
+        line += &format!(" listen={}", listen.join(","));
     }
+    if let Some(admin) = admin {
+        line += &format!(" admin={admin}");
+    }
+    line
 }

@@ -7,7 +7,8 @@
 //!
 //! `--check` reads the file, says what is wrong in it, and starts nothing. When all ports are open, one line goes to the
 //! standard output: `ready listen=127.0.0.1:8080 agents=127.0.0.1:7000`; several ports for the outside stand there in the order of the
-//! file, with commas between them, and without a port for agents there is no `agents`. Ctrl-C or SIGTERM makes the gateway a lame
+//! file, with commas between them, without a port for agents there is no `agents`, and with `admin` in the file its port stands behind
+//! them. Ctrl-C or SIGTERM makes the gateway a lame
 //! duck: it is not ready any more, tells its agents and clients to go elsewhere, and still serves. After `lame_duck` it lets
 //! exchanges finish (at most `drain`). A second signal ends it at once. `RUST_LOG` sets what is logged, to the standard error.
 //! `--threads` sets how
@@ -19,10 +20,11 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{convert::Infallible, fmt::Write as _, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    convert::Infallible, fmt::Write as _, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
+};
 
 use bytes::Bytes;
-use clap::Parser;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -30,14 +32,17 @@ use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
-    Reloads, Shutdown, Traces,
+    OperatedGateway, Program, Reloads, Shutdown, Telemetry, Traces,
     config::{Access, GatewayConfig, Guards, Listener},
-    program::{self, Options},
+    operate::{self, GatewayCommand},
+    program::{self, LogFilter, Options},
 };
 use tunnel_layers::{
+    access_log::AccessLogLayer,
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
     grpc_web::GrpcWebLayer,
+    metrics::{MetricsLayer, Overview},
     rescue::RescueLayer,
     retry::RetryLayer,
     route::{RouteLayer, RulesWithUpstreams},
@@ -49,24 +54,29 @@ use tunnel_transport::{Gateway, TokioRuntime, files::Files};
 use uuid::Uuid;
 
 fn main() -> ExitCode {
-    Options::parse().run(start)
+    operate::main::<GatewayCommand, _>(start)
 }
 
 async fn start(options: Options) -> ExitCode {
     // Before the file is read, which may tell of certificates that have expired.
-    program::log("info");
+    let log = program::log("info");
     let files = Files::new();
     let config = match options.load(|path| GatewayConfig::load_noting(path, &files)) {
         Ok(config) => config,
         Err(code) => return code,
     };
-    match run(config, options.config, files).await {
+    match run(config, options.config, files, log).await {
         Ok(code) => code,
         Err(error) => program::fail("gateway", &*error),
     }
 }
 
-async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitCode, BoxError> {
+async fn run(
+    config: GatewayConfig,
+    file: PathBuf,
+    files: Files,
+    log: LogFilter,
+) -> Result<ExitCode, BoxError> {
     let shutdown = Shutdown::on_signals()?;
     let traces = Traces::start(
         config.traces.as_ref(),
@@ -74,13 +84,21 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         &Uuid::new_v4().to_string(),
     )?;
     let trace = trace_ids(&config, &traces);
+    let overview = Overview::new();
+    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let trace = (telemetry.metrics(), telemetry.access_log(), trace);
     let outside = config
         .listeners
         .iter()
         .map(|listener| program::listen(listener.listen));
     let outside: Vec<TcpListener> = outside.collect::<Result<_, _>>()?;
     let agents = config.agents_listen.map(program::listen).transpose()?;
-    let ready = ready(&outside, agents.as_ref())?;
+    let path = file.display().to_string();
+    let reloads = Reloads::new(file, files, config.clone())?;
+    let program = Program::new(path, reloads.handle(), log, overview);
+    let mut operated = OperatedGateway::open(&config, program, &telemetry)?;
+    let ready = ready(&outside, agents.as_ref(), operated.address())?;
+    tokio::spawn(operated.serve());
     if config.access == Access::Open {
         warn!("open: whoever reaches the port for agents may take every request");
     }
@@ -134,7 +152,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
             serve_agents.await;
         }
     };
-    let reloads = Reloads::new(file, files, config)?.run(|config| {
+    let reloads = reloads.run(|config| {
         // Ports cannot change, so that there is one of each for each.
         for (handle, listener) in newest.iter().zip(&config.listeners) {
             handle.replace(stack(config, listener));
@@ -143,11 +161,13 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
         gateway.replace_agent_auth(config.agent_auth.clone());
         serve_calls(&gateway, config, &trace);
         push(&gateway, config);
+        operated.replace(config);
     });
     println!("{ready}");
     tokio::select! {
         ((), ()) = async { tokio::join!(serve_outside, serve_agents) } => {
             traces.finish().await;
+            telemetry.finish();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -163,7 +183,7 @@ async fn run(config: GatewayConfig, file: PathBuf, files: Files) -> Result<ExitC
 fn stack<B>(
     gateway: &Gateway,
     config: &GatewayConfig,
-    trace: &TraceIdLayer,
+    outermost: &Outermost,
     rules: RulesWithUpstreams,
     guards: Guards,
 ) -> impl Service<
@@ -179,6 +199,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let (metrics, access_log, trace) = outermost;
     let policy = Arc::new(config.policy.clone());
     let grpc_web = match config.cors.clone() {
         Some(cors) => GrpcWebLayer::new().cors(cors),
@@ -201,6 +222,8 @@ where
             request.extensions_mut().insert(policy.clone());
             request
         }))
+        .layer(metrics.clone())
+        .layer(access_log.clone())
         .layer(trace.clone())
         .layer(grpc_web)
         .layer(RescueLayer::new())
@@ -217,6 +240,9 @@ where
         .service(gateway.transport())
 }
 
+/// What sees each request first, and its answer last.
+type Outermost = (MetricsLayer, AccessLogLayer, TraceIdLayer);
+
 /// What gives each request its place in a trace, and tells those that are sampled.
 fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
     let trust = config.traces.as_ref().is_none_or(|traces| traces.trust);
@@ -224,7 +250,7 @@ fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
 }
 
 /// Has what agents ask answered as the file says, or refused.
-fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &TraceIdLayer) {
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &Outermost) {
     match &config.calls {
         Some(calls) => {
             let guards = config.guards_of(calls);
@@ -235,7 +261,11 @@ fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &TraceIdLayer) 
 }
 
 /// The line that says which ports are open.
-fn ready(outside: &[TcpListener], agents: Option<&TcpListener>) -> io::Result<String> {
+fn ready(
+    outside: &[TcpListener],
+    agents: Option<&TcpListener>,
+    admin: Option<SocketAddr>,
+) -> io::Result<String> {
     let outside = outside
         .iter()
         .map(|port| port.local_addr().map(|address| address.to_string()));
@@ -243,6 +273,9 @@ fn ready(outside: &[TcpListener], agents: Option<&TcpListener>) -> io::Result<St
     let mut line = format!("ready listen={}", outside.join(","));
     if let Some(agents) = agents {
         write!(line, " agents={}", agents.local_addr()?).map_err(io::Error::other)?;
+    }
+    if let Some(admin) = admin {
+        write!(line, " admin={admin}").map_err(io::Error::other)?;
     }
     Ok(line)
 }

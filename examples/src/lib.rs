@@ -2,23 +2,31 @@
 //!
 //! The programs themselves stand beside this folder, one folder each; README.md says what each of them teaches.
 
+mod asked;
 pub mod client;
 pub mod config;
 mod fields;
 pub mod greeter;
 mod locals;
+mod logging;
+pub mod operate;
+mod operated;
 pub mod program;
 mod reload;
 mod routing;
 mod shutdown;
+pub mod telemetry;
 mod traces;
 mod upstreams;
 
 pub use self::{
+    asked::ReloadHandle,
     locals::{Closed, Locals},
+    operated::{OperatedAgent, OperatedGateway, Program},
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,
+    telemetry::Telemetry,
     traces::Traces,
     upstreams::Upstreams,
 };

@@ -2,14 +2,16 @@
 
 use std::{
     collections::HashMap,
-    fmt, io,
+    fmt,
+    future::pending,
+    io,
     net::{SocketAddr, TcpListener as StdListener},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tower::ServiceBuilder;
 use tracing::{error, info};
@@ -40,12 +42,17 @@ pub struct Closed {
     ended: mpsc::Receiver<()>,
 }
 
-/// A port, and what ends it when it drops.
+/// A port.
 struct Open {
     local: Local,
     address: SocketAddr,
     socket: Slot,
-    _quit: oneshot::Sender<()>,
+    /// True once others go on with the socket, and this one accepts no more.
+    retired: watch::Sender<bool>,
+    /// Dropped to have the port close, and its connections drain.
+    quit: oneshot::Sender<()>,
+    /// The same of what had the address before, whose connections may go on until there is another change.
+    before: Option<oneshot::Sender<()>>,
 }
 
 /// The socket that is served, for others to go on with it; nothing once it is not.
@@ -54,8 +61,10 @@ struct Slot(Arc<Mutex<Option<StdListener>>>);
 
 /// A port that is served.
 struct Port {
-    inner: TcpListener,
+    /// None once it is retired.
+    inner: Option<TcpListener>,
     slot: Slot,
+    retired: watch::Receiver<bool>,
 }
 
 impl Locals {
@@ -98,35 +107,49 @@ impl Locals {
         locals.iter().filter_map(address).collect()
     }
 
-    /// Makes the ports those of a file that has changed. One of which it says nothing else stays as it is; one that is at the address where
-    /// it was goes on with the same socket, and its connections drain; a port that cannot be opened is told in the log.
+    /// Makes the ports those of a file that has changed. One of which it says nothing else stays as it is. One that is at the address where
+    /// it was goes on with the same socket, so that nobody is refused, and connections that were there go on as they began, until the
+    /// port changes once more. One that is gone closes, and its connections drain. A port that cannot be opened is told in the log.
     pub fn update(&self, locals: &[Local]) {
         let mut ports = self.ports();
         ports.retain(|name, open| {
             let stays = locals.iter().any(|local| local.name == *name);
             if !stays {
-                info!(listener = %name, address = %open.local.listen, "a port is closed");
+                info!(listener = %name, address = %open.address, "a port is closed");
             }
             stays
         });
         for local in locals {
-            let old = ports.get(&local.name);
-            if old.is_some_and(|old| old.local.agrees(local)) {
+            if ports.get(&local.name).is_some_and(|old| old.local.agrees(local)) {
                 continue;
             }
-            let same = old.filter(|old| old.local.listen == local.listen);
-            let socket = match same.and_then(|old| old.socket.share()) {
-                Some(socket) => Ok(socket),
-                None => program::listen(local.listen).and_then(TcpListener::into_std),
-            };
-            match socket.and_then(|socket| self.serve(local, socket)) {
-                Ok(open) => {
-                    info!(listener = %local.name, address = %local.listen, "a port is open");
-                    ports.insert(local.name.clone(), open);
-                }
+            match self.replace(&mut ports, local) {
+                Ok(address) => info!(listener = %local.name, %address, "a port is open"),
                 Err(error) => error!(listener = %local.name, %error, "a port is not opened"),
             }
         }
+    }
+
+    fn replace(&self, ports: &mut HashMap<String, Open>, local: &Local) -> io::Result<SocketAddr> {
+        let old = ports.get(&local.name);
+        let shared = old
+            .filter(|old| old.local.listen == local.listen)
+            .and_then(|old| old.socket.share());
+        let is_shared = shared.is_some();
+        let socket = match shared {
+            Some(socket) => socket,
+            None => program::listen(local.listen)?.into_std()?,
+        };
+        let new = self.serve(local, socket)?;
+        let address = new.address;
+        if let Some(old) = ports.insert(local.name.clone(), new)
+            && is_shared
+            && let Some(new) = ports.get_mut(&local.name)
+        {
+            old.retired.send_replace(true);
+            new.before = Some(old.quit);
+        }
+        Ok(address)
     }
 
     fn serve(&self, local: &Local, socket: StdListener) -> io::Result<Open> {
@@ -136,9 +159,11 @@ impl Locals {
         let address = socket.local_addr()?;
         let inner = TcpListener::from_std(socket.try_clone()?)?;
         let slot = Slot(Arc::new(Mutex::new(Some(socket))));
+        let (retired, retires) = watch::channel(false);
         let port = Port {
-            inner,
+            inner: Some(inner),
             slot: slot.clone(),
+            retired: retires,
         };
         let stack = ServiceBuilder::new()
             .layer(TraceIdLayer::new().tracer(self.tracer.clone()))
@@ -163,7 +188,9 @@ impl Locals {
             local: local.clone(),
             address,
             socket: slot,
-            _quit: quit,
+            retired,
+            quit,
+            before: None,
         })
     }
 
@@ -186,20 +213,32 @@ impl Slot {
         let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         socket.as_ref()?.try_clone().ok()
     }
+
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 impl Listener for Port {
     type Io = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, PeerInfo)> {
-        Listener::accept(&mut self.inner).await
+        if let Some(inner) = &mut self.inner {
+            tokio::select! {
+                // What is not accepted here waits for the others.
+                Ok(_) = self.retired.wait_for(|retired| *retired) => self.slot.close(),
+                accepted = Listener::accept(inner) => return accepted,
+            }
+        }
+        self.inner = None;
+        pending().await
     }
 }
 
 /// Nobody accepts any more, and so nobody should be let in by the system.
 impl Drop for Port {
     fn drop(&mut self) {
-        self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.slot.close();
     }
 }
 

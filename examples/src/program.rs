@@ -1,8 +1,7 @@
 //! What the operator's programs have in common.
 
 use std::{
-    fmt,
-    io::{self, IsTerminal},
+    fmt, io,
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -13,10 +12,10 @@ use std::{
 
 use clap::Parser;
 use tokio::{net::TcpListener, runtime::Builder};
-use tracing_subscriber::EnvFilter;
 use tunnel_transport::net;
 
-use crate::{config::ConfigError, fields::Fields};
+use crate::config::ConfigError;
+pub use crate::logging::{LogFilter, log};
 
 /// The command line of `gateway` and `agent`. A wrong one ends the process with the code 2.
 #[derive(Clone, Debug, Parser)]
@@ -117,17 +116,6 @@ impl Options {
             }
         }
     }
-}
-
-/// Logs to the standard error: what `RUST_LOG` asks for, else `default`, such as `info`.
-pub fn log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .fmt_fields(Fields)
-        .init();
 }
 
 /// Tells why the program ends, with every source, and gives the code for that.

@@ -19,7 +19,10 @@ use tokio::{
 use tracing::{debug, error, info};
 use tunnel_transport::files::Files;
 
-use crate::config::{AgentConfig, Changes, ConfigError, GatewayConfig};
+use crate::{
+    asked::{Asked, ReloadHandle},
+    config::{AgentConfig, Changes, ConfigError, GatewayConfig},
+};
 
 /// How long a file has to stay as it is before it is believed: one that is written in place is there in part for a moment, and a part may
 /// be right.
@@ -62,7 +65,8 @@ pub struct Reloads<C> {
     /// As they were when `current` was made of them.
     good: Arc<Files>,
     current: C,
-    hangup: Hangup,
+    asked: Asked,
+    handle: ReloadHandle,
 }
 
 /// What came of looking at a file again.
@@ -85,13 +89,21 @@ impl<C: Reloaded> Reloads<C> {
     /// Outside of a tokio runtime.
     pub fn new(path: PathBuf, files: Files, current: C) -> io::Result<Self> {
         let files = Arc::new(files);
+        let (asked, handle) = Asked::new(Hangup::new()?);
         Ok(Self {
             path,
             seen: files.clone(),
             good: files,
             current,
-            hangup: Hangup::new()?,
+            asked,
+            handle,
         })
+    }
+
+    /// Asks for a look at the file, and knows what came of the last one.
+    #[must_use]
+    pub fn handle(&self) -> ReloadHandle {
+        self.handle.clone()
     }
 
     /// Hands every configuration that is new and right to `apply`, and never ends.
@@ -103,6 +115,7 @@ impl<C: Reloaded> Reloads<C> {
             let (path, noted) = (self.path.clone(), files.clone());
             // The file system may be slow, and hashes of passwords are checked.
             let Ok(loaded) = spawn_blocking(move || C::load(&path, &noted)).await else {
+                self.asked.answer("refused", "the file could not be looked at");
                 continue;
             };
             let outcome = self.judge(loaded, &files);
@@ -111,12 +124,17 @@ impl<C: Reloaded> Reloads<C> {
                 Outcome::Changed(new, changes) => {
                     apply(&new);
                     info!(%file, %changes, took = ?start.elapsed(), "the configuration has changed");
+                    self.asked.answer("changed", changes);
                     self.current = new;
                     self.good = files.clone();
                 }
-                Outcome::Same => info!(%file, "the configuration is as it was"),
+                Outcome::Same => {
+                    info!(%file, "the configuration is as it was");
+                    self.asked.answer("same", "the configuration is as it was");
+                }
                 Outcome::Refused(why) => {
                     error!("{file}: nothing is changed:\n{why}");
+                    self.asked.answer("refused", why);
                     // A file that is wrong may name none of the others, which are still in use.
                     files.note_rest(&self.good);
                 }
@@ -156,10 +174,10 @@ impl<C: Reloaded> Reloads<C> {
     async fn changed(&mut self) {
         loop {
             let Some(interval) = self.current.interval() else {
-                return self.hangup.next().await;
+                return self.asked.next().await;
             };
             tokio::select! {
-                () = self.hangup.next() => return,
+                () = self.asked.next() => return,
                 () = sleep(interval) => {}
             }
             if look(&self.seen, Files::have_changed).await {
@@ -172,7 +190,7 @@ impl<C: Reloaded> Reloads<C> {
         let mut last = look(&self.seen, Files::now).await;
         for _ in 0..LOOKS {
             tokio::select! {
-                () = self.hangup.next() => return,
+                () = self.asked.next() => return,
                 () = sleep(SETTLED) => {}
             }
             let now = look(&self.seen, Files::now).await;
@@ -249,7 +267,7 @@ impl Reloaded for AgentConfig {
 
 #[cfg(unix)]
 #[derive(Debug)]
-struct Hangup(tokio::signal::unix::Signal);
+pub(crate) struct Hangup(tokio::signal::unix::Signal);
 
 #[cfg(unix)]
 impl Hangup {
@@ -258,7 +276,7 @@ impl Hangup {
         signal(SignalKind::hangup()).map(Self)
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
@@ -267,7 +285,7 @@ impl Hangup {
 
 #[cfg(not(unix))]
 #[derive(Debug)]
-struct Hangup;
+pub(crate) struct Hangup;
 
 #[cfg(not(unix))]
 impl Hangup {
@@ -275,7 +293,7 @@ impl Hangup {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         std::future::pending().await
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tunnel_layers::swap::{Swap, SwapHandle};
-use tunnel_transport::{PushedConfig, upstream::AllowList};
+use tunnel_transport::{PushedConfig, Upstream, upstream::AllowList};
 
 use crate::{
     config::{ConfigError, Pushed},
@@ -68,6 +68,12 @@ impl Routing {
         state.pushed = pushed;
         self.0.newest.replace(state.upstreams());
         Ok(())
+    }
+
+    /// The upstreams that are asked now, by their names: `default`, or what their route matches.
+    #[must_use]
+    pub fn named(&self) -> Vec<(String, Upstream)> {
+        self.state().upstreams().named()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -91,6 +91,20 @@ impl Upstreams {
         self.all().count()
     }
 
+    /// All of them, by what they are asked for: `default`, or the host and the path of their route.
+    pub(crate) fn named(&self) -> Vec<(String, Upstream)> {
+        let default = self
+            .0
+            .default
+            .iter()
+            .map(|upstream| ("default".to_owned(), upstream.clone()));
+        let routes = self.0.routes.iter().map(|route| {
+            let host = route.host.as_deref().unwrap_or_default();
+            (format!("{host}{}", route.prefix), route.upstream.clone())
+        });
+        default.chain(routes).collect()
+    }
+
     /// Takes those of `old` of which the same was said: both with what was said of each, the default first.
     pub(crate) fn keep<T: PartialEq>(&mut self, said: &[T], old: &Self, old_said: &[T]) {
         let known: Vec<_> = old_said.iter().zip(old.all()).collect();

@@ -1,4 +1,4 @@
-//! A gateway whose own code calls services behind agents, with the stub that tonic generates.
+//! A gateway whose own code calls services behind agents, with the stub that tonic generates; and so may its agents.
 //!
 //! ```sh
 //! cargo run -p tunnel-examples --bin typed_client    # in one terminal
@@ -6,7 +6,8 @@
 //! curl http://127.0.0.1:8080/greet/Ada               # the handler here calls the service there
 //! ```
 //!
-//! Clients on the outside reach the same service through the rule: see `tonic_app`.
+//! Clients on the outside reach the same service through the rule: see `tonic_app`. So do agents, through the session that they
+//! have: see `agent_client`, to which `/ask` goes.
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tunnel_examples::{
     program::{self, Ports},
 };
 use tunnel_layers::{
+    auth::{AgentCallers, AuthLayer},
     balance::{BalanceLayer, LeastPending},
     chunk::ChunkLayer,
     correlate::CorrelateLayer,
@@ -56,17 +58,33 @@ async fn main() -> Result<(), BoxError> {
     };
 
     // For clients on the outside: the name of the service comes out of the generated code.
-    let rules = Rules::compile([Rule::group("greeter", group).grpc_service_of::<GreeterServer<Hello>>()])?;
+    let greeter = |id: &str| Rule::group(id, group.clone()).grpc_service_of::<GreeterServer<Hello>>();
+    let desk = Rule::group("desk", "desk".parse()?).path_prefix("/ask");
     let tunnel = ServiceBuilder::new()
         .layer(TraceIdLayer::new())
         .layer(RescueLayer::new())
-        .layer(RouteLayer::new(rules))
+        .layer(RouteLayer::new(Rules::compile([greeter("greeter"), desk])?))
         .layer(DeadlineLayer::new())
         .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
         .layer(UpgradeLayer::new())
         .layer(ChunkLayer::new())
         .layer(CorrelateLayer::new())
         .service(gateway.transport());
+
+    // For agents: the same stack, with other rules, and `AgentCallers` in it say which agent may ask what.
+    let calls = ServiceBuilder::new()
+        .layer(TraceIdLayer::new())
+        .layer(RescueLayer::new())
+        .layer(RouteLayer::new(Rules::compile([greeter("asked")])?))
+        .layer(AuthLayer::new(AgentCallers::any()))
+        .layer(DeadlineLayer::new())
+        .layer(BalanceLayer::new(gateway.agents(), LeastPending::new()))
+        .layer(UpgradeLayer::new())
+        .layer(ChunkLayer::new())
+        .layer(CorrelateLayer::new())
+        .service(gateway.transport());
+    gateway.serve_calls(calls);
+
     let app = Router::new()
         .route("/greet/{name}", get(greet))
         .fallback_service(tunnel);

@@ -15,6 +15,7 @@ mod frozen;
 mod guards;
 mod hosts;
 mod load;
+mod locals;
 mod named;
 mod program;
 mod proxy;

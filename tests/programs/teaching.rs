@@ -1,5 +1,7 @@
 //! The programs that teach.
 
+use std::net::SocketAddr;
+
 use futures_util::{SinkExt as _, StreamExt as _, stream};
 use tonic::transport::Endpoint;
 use tunnel_examples::{
@@ -78,7 +80,11 @@ async fn a_fleet_changes_under_load_and_loses_nothing() {
             assert!(line(step).contains(agent), "{step} {agent}\n{}", ended.stdout);
         }
     }
-    assert!(!line("agent-1 is drained").contains("agent-1"), "{}", ended.stdout);
+    assert!(
+        !line("agent-1 is drained").contains("agent-1"),
+        "{}",
+        ended.stdout
+    );
     assert!(line("lost").starts_with("0 of "), "{ended:?}");
 }
 
@@ -153,6 +159,38 @@ async fn a_tonic_service_without_a_port_is_called_from_inside_and_outside() {
         let answers = client.greet_each(names).await.unwrap().into_inner();
         let greetings: Vec<_> = answers.map(|answer| answer.unwrap().greeting).collect().await;
         assert_eq!(greetings, ["hello Ada", "hello Grace"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_calls_what_its_gateway_reaches() {
+    let gateway = RunningGateway::start("typed_client", &PORTS).await;
+    within_limit(async {
+        let url = format!("http://{}", gateway.agents);
+        let arguments = ["--gateway", &*url, "--listen", "127.0.0.1:0"];
+        let mut desk = Running::start(program("agent_client", &arguments));
+        let ready = desk.line("ready agent=desk-1 listen=").await;
+        let local: SocketAddr = ready.parse().expect("an address");
+        let nobody = (502, "Unavailable: no healthy agent\n".to_owned());
+        until(|| get(gateway.listen, "/ask/Ada"), nobody).await;
+        let _app = app("tonic_app", &gateway);
+        let expected = (200, "hello Ada\n".to_owned());
+        until(|| get(gateway.listen, "/ask/Ada"), expected).await;
+
+        let channel = Endpoint::from_shared(format!("http://{local}")).unwrap();
+        let mut client = GreeterClient::new(channel.connect().await.unwrap());
+        let names = stream::iter(["Ada", "Grace"].map(|name| GreetEachRequest {
+            name: name.to_owned(),
+        }));
+        let answers = client.greet_each(names).await.unwrap().into_inner();
+        let greetings: Vec<_> = answers.map(|answer| answer.unwrap().greeting).collect().await;
+        assert_eq!(greetings, ["hello Ada", "hello Grace"]);
+        assert_eq!(
+            get(local, "/ask/Ada").await.0,
+            404,
+            "the rules for agents say nothing of this"
+        );
     })
     .await;
 }

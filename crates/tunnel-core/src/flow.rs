@@ -306,6 +306,12 @@ impl CreditBudget {
         self.0.used.load(Ordering::Relaxed)
     }
 
+    /// The most that may be granted at a time.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     fn is_short(&self) -> bool {
         self.used() > self.0.limit
     }

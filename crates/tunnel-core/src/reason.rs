@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::{Cause, Initiator, Sent, TunnelError};
 
 macro_rules! reasons {
-    ($( $(#[$doc:meta])* $name:ident = $code:literal, $cause:ident, $text:literal; )+) => {
+    ($( $(#[$doc:meta])* $name:ident = $code:literal, $word:literal, $cause:ident, $text:literal; )+) => {
         /// The reason of a reset, as it stands on the wire.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -33,6 +33,12 @@ macro_rules! reasons {
                 match self { $( Self::$name => Cause::$cause, )+ }
             }
 
+            /// One word for it, in labels and log lines: made of lower case letters and hyphens.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $( Self::$name => $word, )+ }
+            }
+
             /// One sentence about it.
             #[must_use]
             pub const fn text(self) -> &'static str {
@@ -44,33 +50,33 @@ macro_rules! reasons {
 
 reasons! {
     /// From the side that has answered in full: stop sending, nothing failed (RFC 9113, section 8.1).
-    NoError = 0, Canceled, "the answer was complete before the request was";
+    NoError = 0, "no-error", Canceled, "the answer was complete before the request was";
     /// The caller gave up.
-    Cancel = 1, Canceled, "the caller went away";
+    Cancel = 1, "cancel", Canceled, "the caller went away";
     /// Refused before it was handed to anybody: it may be sent again.
-    Refused = 2, Overloaded, "the other end has no room for another exchange";
+    Refused = 2, "refused", Overloaded, "the other end has no room for another exchange";
     /// Refused before it was handed to anybody, because the other end is stopping.
-    Draining = 3, Draining, "the other end is stopping";
+    Draining = 3, "draining", Draining, "the other end is stopping";
     /// A defect of the other end.
-    Internal = 4, Internal, "the other end failed";
+    Internal = 4, "internal", Internal, "the other end failed";
     /// The exchange broke the rules of the protocol.
-    Protocol = 5, Protocol, "the exchange broke the tunnel's protocol";
+    Protocol = 5, "protocol", Protocol, "the exchange broke the tunnel's protocol";
     /// More was sent than the credit allowed.
-    FlowControl = 6, Protocol, "more was sent than the credit allowed";
+    FlowControl = 6, "flow-control", Protocol, "more was sent than the credit allowed";
     /// The upstream could not be reached.
-    UpstreamUnreachable = 7, Upstream, "the upstream could not be reached";
+    UpstreamUnreachable = 7, "upstream-unreachable", Upstream, "the upstream could not be reached";
     /// The upstream broke off.
-    UpstreamBroken = 8, Upstream, "the upstream broke off";
+    UpstreamBroken = 8, "upstream-broken", Upstream, "the upstream broke off";
     /// A deadline passed.
-    Deadline = 9, Deadline, "the deadline passed";
+    Deadline = 9, "deadline", Deadline, "the deadline passed";
     /// The head was larger than the receiver takes.
-    HeadTooLarge = 10, HeadTooLarge, "the head is larger than the other end takes";
+    HeadTooLarge = 10, "head-too-large", HeadTooLarge, "the head is larger than the other end takes";
     /// The sender's own body broke off, so that what was sent is not the whole.
-    BodyBroken = 11, Canceled, "the body broke off";
+    BodyBroken = 11, "body-broken", Canceled, "the body broke off";
     /// The upstream answered an upgrade wrongly.
-    BadUpgrade = 12, BadUpgrade, "the upstream answered an upgrade wrongly";
+    BadUpgrade = 12, "bad-upgrade", BadUpgrade, "the upstream answered an upgrade wrongly";
     /// Refused before it was handed to anybody, because health checks have taken every endpoint out.
-    NoEndpoint = 13, NoEndpoint, "no endpoint of the upstream is healthy";
+    NoEndpoint = 13, "no-endpoint", NoEndpoint, "no endpoint of the upstream is healthy";
 }
 
 impl ResetReason {

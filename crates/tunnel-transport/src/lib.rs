@@ -6,6 +6,7 @@
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
 //! * [`Dns`] knows the servers that SRV records name (cargo feature `srv`).
+//! * `testing` has a whole tunnel in one process, for tests of your own (cargo feature `testing`).
 //! * `otlp` sends traces to a collector (cargo feature `otel`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
@@ -20,6 +21,11 @@ pub mod gateway;
 mod generated;
 mod heartbeat;
 mod host_name;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "no_metrics.rs"]
+mod metrics;
 pub mod net;
 #[cfg(feature = "otel")]
 pub mod otlp;
@@ -27,6 +33,8 @@ mod pb;
 mod runtime;
 mod service_name;
 mod srv;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;

@@ -9,11 +9,14 @@ use tunnel_core::{AgentId, GroupName, Settings};
 use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 
 use super::{
-    Changes, ConfigError, Surroundings, dns,
+    Admin, Changes, ConfigError, Surroundings,
+    admin::{self, RawAdmin},
+    dns,
     document::Document,
     error::Checker,
     limits::Limits,
     local::{self, Local, RawLocal, RawLocals},
+    observe::{self, Observe, RawAccessLog, RawMetrics},
     pushed::RawTaken,
     reload::RawReload,
     secret::TokenKeys,
@@ -45,8 +48,12 @@ pub struct AgentConfig {
     pub routing: Routing,
     /// Where those who are with the agent ask its gateways.
     pub locals: Vec<Local>,
+    /// What is measured and logged.
+    pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
+    /// Where whoever operates it asks, if anywhere.
+    pub admin: Option<Admin>,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -90,7 +97,13 @@ struct RawAgent {
     timeouts: Option<RawTimeouts>,
     lame_duck: Option<Time>,
     #[serde(default, deserialize_with = "tls::present")]
+    admin: Option<Spanned<RawAdmin>>,
+    #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    metrics: Option<RawMetrics>,
+    #[serde(default, deserialize_with = "tls::present")]
+    access_log: Option<RawAccessLog>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +160,9 @@ const FIXED: &[&str] = &[
     "max_exchanges",
     "drain",
     "pushed",
+    admin::FIXED,
+    "metrics",
+    "access_log",
     "traces",
 ];
 
@@ -160,7 +176,7 @@ impl AgentConfig {
     /// The keys that changed and cannot while an agent is registered.
     #[must_use]
     pub fn unchangeable(changes: &Changes) -> Vec<&str> {
-        changes.within(FIXED, &[])
+        changes.within(FIXED, &admin::FREE)
     }
 
     /// Takes the upstreams of which the file still says the same from the configuration that was in use, with their connections.
@@ -237,7 +253,9 @@ impl RawAgent {
             drain: self.drain,
         };
         let locals = locals.check(around, checker);
+        let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), false, checker);
+        let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
         names?;
 
         let mut builder = gateway?.lanes(lanes?).weight(weight?).settings(settings?);
@@ -293,6 +311,8 @@ impl RawAgent {
             upstreams,
             routing,
             locals: locals?,
+            observe: observe?,
+            admin: admin?,
             traces: traces?,
             reload: self.reload.interval(),
             document: Document::default(),

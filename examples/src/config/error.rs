@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use serde_saphyr::Location;
 
-use super::excerpt::excerpt;
+use super::{excerpt::excerpt, noted::NamedTokens};
 
 /// Everything that is wrong in one configuration file.
 ///
@@ -72,15 +72,22 @@ pub(super) struct Checker<'a> {
     file: &'a str,
     text: &'a str,
     problems: Vec<Problem>,
+    tokens: NamedTokens,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) const fn new(file: &'a str, text: &'a str) -> Self {
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
         Self {
             file,
             text,
             problems: Vec::new(),
+            tokens: NamedTokens::default(),
         }
+    }
+
+    /// Where tokens that have names are noted.
+    pub(super) const fn tokens(&self) -> &NamedTokens {
+        &self.tokens
     }
 
     /// Adds a problem of what stands at `location`.

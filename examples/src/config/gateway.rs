@@ -17,13 +17,15 @@ use tunnel_core::{
 use tunnel_layers::{deadline::DeadlineLayer, grpc_web::Cors, upgrade::UpgradeLayer};
 use tunnel_transport::{
     AgentTokens, AllowedGroups, Gateway,
+    admin::RuleInfo,
     entry::Entry,
     gateway::{AgentAuth, OpenToAnyAgent},
     upstream::NamedUpstreams,
 };
 
 use super::{
-    Changes, ConfigError, Guards, Surroundings,
+    Admin, Changes, ConfigError, Guards, NamedTokens, Surroundings,
+    admin::{self, RawAdmin},
     auth::{self, Both, Known, RawAgentsAuth, RawAuth},
     balance::{self, Balance, RawBalance},
     calls::{Calls, RawCalls},
@@ -35,10 +37,12 @@ use super::{
     heartbeat::RawHeartbeat,
     limits::{Limits, PortLimits},
     listener::{self, Context, Listener, Port, RawListener},
+    observe::{self, Observe, RawAccessLog, RawMetrics},
     pairs::Pairs,
     pushed::{self, RawPushed},
     rates::{self, RawRate},
     reload::RawReload,
+    rule_info,
     rules::{self, GroupUse, RawRule},
     secret::TokenKeys,
     text_or::TextOr,
@@ -96,10 +100,16 @@ pub struct GatewayConfig {
     pub agent_auth: Arc<dyn AgentAuth>,
     /// What agents may ask, if they may ask anything.
     pub calls: Option<Calls>,
+    /// What is measured and logged.
+    pub observe: Observe,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
     /// What is pushed to the agents of some groups.
     pub pushed: Vec<(GroupName, String)>,
+    /// Where whoever operates it asks, if anywhere.
+    pub admin: Option<Admin>,
+    /// The tokens that have names.
+    pub tokens: NamedTokens,
     /// How often the file is looked at for changes; none if only a signal asks for it.
     pub reload: Option<Duration>,
     pub(super) document: Document,
@@ -150,6 +160,12 @@ struct RawGateway {
     timeouts: Option<RawTimeouts>,
     #[serde(default, deserialize_with = "tls::present")]
     traces: Option<Spanned<RawTraces>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    admin: Option<Spanned<RawAdmin>>,
+    #[serde(default, deserialize_with = "tls::present")]
+    metrics: Option<RawMetrics>,
+    #[serde(default, deserialize_with = "tls::present")]
+    access_log: Option<RawAccessLog>,
     rules: Option<Spanned<Vec<Spanned<RawRule>>>>,
 }
 
@@ -217,7 +233,10 @@ const FIXED: &[&str] = &[
     "limits",
     "lame_duck",
     "drain",
+    "metrics",
+    "access_log",
     "traces",
+    admin::FIXED,
 ];
 
 /// What may change though it stands below one of these.
@@ -238,7 +257,7 @@ impl GatewayConfig {
     /// The keys that changed and cannot while a gateway runs.
     #[must_use]
     pub fn unchangeable(changes: &Changes) -> Vec<&str> {
-        changes.within(FIXED, FREE)
+        changes.within(FIXED, &[FREE, &admin::FREE].concat())
     }
 
     /// The guards of what agents ask, which count together with those of what comes from outside; another caller lets in.
@@ -246,8 +265,15 @@ impl GatewayConfig {
     pub fn guards_of(&self, calls: &Calls) -> Guards {
         Guards {
             auth: calls.auth.clone(),
+            deadline: calls.deadline.unwrap_or(self.guards.deadline),
             ..self.guards.clone()
         }
+    }
+
+    /// The rules of all ports and of what agents ask, for people, in the order of the file.
+    #[must_use]
+    pub fn rules(&self) -> Vec<RuleInfo> {
+        rule_info::rules(&self.document)
     }
 
     /// Takes what counts, and what is remembered, from the configuration that was in use, wherever the file still says the same of
@@ -260,6 +286,7 @@ impl GatewayConfig {
                 calls.auth = old.auth.clone();
             }
         }
+        self.tokens.keep(&old.tokens, agrees("auth") && same_files);
         if agrees("concurrency") {
             self.guards.concurrency = old.guards.concurrency.clone();
         }
@@ -357,7 +384,12 @@ impl RawGateway {
                 None => Some(auth::any_agent()),
             };
             let (rules, auth) = rules.zip(auth)?;
-            Some(Calls { rules, auth })
+            let deadline = raw_calls.and_then(RawCalls::deadline);
+            Some(Calls {
+                rules,
+                auth,
+                deadline,
+            })
         });
         let of_rules = ports.iter().flat_map(Port::rules).chain(of_calls());
         let of_rules = of_rules.filter_map(|rule| rule.value.balancing());
@@ -373,6 +405,8 @@ impl RawGateway {
             Some(agents) => pushed::check(&agents.value.push, around, checker),
             None => Some(Vec::new()),
         };
+        let admin = RawAdmin::check(self.admin.as_ref(), around, checker);
+        let observe = observe::check(self.metrics.as_ref(), self.access_log.as_ref(), around, checker);
         let traces = RawTraces::check(self.traces.as_ref(), true, checker);
         let heartbeat = agents
             .and_then(|agents| agents.value.heartbeat.as_ref())
@@ -406,7 +440,10 @@ impl RawGateway {
             access,
             agent_auth,
             calls: calls.map_or(Some(None), |calls| calls.map(Some))?,
+            observe: observe?,
             traces: traces?,
+            admin: admin?,
+            tokens: checker.tokens().clone(),
             // What they say is in the document.
             pushed: pushed?.into_iter().map(|group| (group, String::new())).collect(),
             reload: self.reload.interval(),
@@ -573,6 +610,7 @@ impl RawToken {
         let secret = keys.resolve(&owner, place.referenced, around, checker);
         let groups = self.groups.value.check(&self.groups, checker);
         let (secret, location) = secret?;
+        checker.tokens().note_agent(&self.name.value, &secret);
         checker.take(location, tokens.token(&self.name.value, &secret.0, groups?))
     }
 }

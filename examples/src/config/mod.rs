@@ -4,6 +4,7 @@
 //! the program runs with, where every text is parsed. All problems of the second step are told at once. Nothing is
 //! bound or dialled, so `--check` does exactly what a start does first.
 
+mod admin;
 mod agent;
 mod auth;
 mod balance;
@@ -25,6 +26,8 @@ mod key;
 mod limits;
 mod listener;
 mod local;
+mod noted;
+mod observe;
 mod outliers;
 mod pairs;
 mod protocol;
@@ -32,6 +35,7 @@ mod pushed;
 mod rates;
 mod reload;
 mod retry;
+mod rule_info;
 mod rules;
 mod secret;
 mod text_or;
@@ -55,6 +59,7 @@ use tunnel_transport::{files::Files, upstream::AllowList};
 
 pub(crate) use self::pushed::Pushed;
 pub use self::{
+    admin::Admin,
     agent::AgentConfig,
     balance::Balance,
     calls::Calls,
@@ -66,6 +71,8 @@ pub use self::{
     limits::PortLimits,
     listener::Listener,
     local::Local,
+    noted::NamedTokens,
+    observe::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     tls::PortTls,
     traces::Traces,
 };

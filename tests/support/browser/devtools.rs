@@ -32,6 +32,19 @@ impl DevTools {
 
     /// Calls a method of the browser, or of a page, and waits for its result.
     pub(super) async fn call(&mut self, session: Option<&str>, method: &str, parameters: &Value) -> Value {
+        match self.attempt(session, method, parameters).await {
+            Ok(result) => result,
+            Err(error) => panic!("{method}: {error}"),
+        }
+    }
+
+    /// The same for what may fail: the error.
+    pub(super) async fn attempt(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, Value> {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(session) = session {
@@ -44,8 +57,10 @@ impl DevTools {
         loop {
             let mut answer = self.next().await;
             if answer["id"] == self.calls {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return match answer["error"].take() {
+                    Value::Null => Ok(answer["result"].take()),
+                    error => Err(error),
+                };
             }
             self.events.push(answer);
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStderr, Command},
@@ -140,19 +140,27 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// When it throws.
+    /// When it throws, or the page goes elsewhere meanwhile.
     pub async fn evaluate(&mut self, page: &Page, expression: &str) -> String {
+        match self.try_to_evaluate(page, expression).await {
+            Ok(value) => value,
+            Err(error) => panic!("{expression}: {error}"),
+        }
+    }
+
+    async fn try_to_evaluate(&mut self, page: &Page, expression: &str) -> Result<String, Value> {
         let what = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self
             .devtools
-            .call(Some(&page.session), "Runtime.evaluate", &what)
-            .await;
+            .attempt(Some(&page.session), "Runtime.evaluate", &what)
+            .await?;
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         let value = &answer["result"]["value"];
-        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
-    /// Waits until this is true of the page, and looks whenever its document changes.
+    /// Waits until this is true of the page, and looks whenever its document changes; also in the next document, if the page begins
+    /// anew.
     ///
     /// # Panics
     ///
@@ -166,7 +174,12 @@ impl Browser {
                 look();
             }})"
         );
-        assert_eq!(self.evaluate(page, &promise).await, "so");
+        loop {
+            match self.try_to_evaluate(page, &promise).await {
+                Ok(value) => return assert_eq!(value, "so"),
+                Err(error) => assert!(error.to_string().contains("navigated"), "{condition}: {error}"),
+            }
+        }
     }
 
     /// Writes a picture of the page to a file.

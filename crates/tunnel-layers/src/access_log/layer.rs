@@ -13,6 +13,7 @@ pub struct AccessLogLayer {
 
 #[derive(Clone)]
 pub(super) struct Settings {
+    pub(super) is_on: bool,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) query: bool,
     pub(super) headers: Logged,
@@ -26,6 +27,7 @@ impl AccessLogLayer {
     pub fn new() -> Self {
         Self {
             settings: Arc::new(Settings {
+                is_on: true,
                 sink: Arc::new(Events),
                 query: false,
                 headers: Logged::default(),
@@ -33,6 +35,12 @@ impl AccessLogLayer {
                 group: None,
             }),
         }
+    }
+
+    /// Whether it logs at all: for stacks that are always put together in the same way. A layer that does not only hands on.
+    #[must_use]
+    pub fn enabled(self, is_on: bool) -> Self {
+        self.set(|settings| settings.is_on = is_on)
     }
 
     /// Gives the entries to `sink`.

@@ -42,6 +42,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.settings.is_on {
+            return ResponseFuture::unwatched(self.inner.call(request.map(RequestBody::unwatched)));
+        }
         let wire = Wire::of(&request);
         let line = Line::of(&request, wire, Arc::clone(&self.settings));
         let (request, guard) = begin(request, wire, line);

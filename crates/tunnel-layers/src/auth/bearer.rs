@@ -77,11 +77,15 @@ impl fmt::Debug for BearerToken {
 /// they can be changed one after the other.
 ///
 /// A token is hashed, and compared with every one of them in constant time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BearerTokens {
     tokens: Arc<[BearerToken]>,
     challenge: BearerChallenge,
+    revoked: Option<Arc<IsRevoked>>,
 }
+
+/// Whether the tokens of the principal with this name are taken back.
+type IsRevoked = dyn Fn(&str) -> bool + Send + Sync;
 
 impl BearerTokens {
     /// These tokens.
@@ -108,6 +112,7 @@ impl BearerTokens {
         Ok(Self {
             tokens,
             challenge: BearerChallenge::default(),
+            revoked: None,
         })
     }
 
@@ -115,6 +120,14 @@ impl BearerTokens {
     #[must_use]
     pub fn realm(mut self, realm: Realm) -> Self {
         self.challenge = BearerChallenge::new(realm);
+        self
+    }
+
+    /// Refuses the tokens of principals of whose name this says so, as if nobody knew them: for tokens that are taken back while the
+    /// process runs. It is asked for each request whose token is right.
+    #[must_use]
+    pub fn revoked_if(mut self, is_revoked: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.revoked = Some(Arc::new(is_revoked));
         self
     }
 
@@ -127,7 +140,12 @@ impl BearerTokens {
                 found = Some(&token.principal);
             }
         }
-        match found {
+        let is_revoked = |principal: &&Principal| {
+            self.revoked
+                .as_ref()
+                .is_some_and(|revoked| revoked(principal.name()))
+        };
+        match found.filter(|principal| !is_revoked(principal)) {
             Some(principal) => Ok(principal.clone()),
             None => Err(self.challenge.invalid("the token is not valid")),
         }
@@ -143,5 +161,14 @@ impl Authenticator for BearerTokens {
 
     fn decide(&self, request: &AuthRequest<'_>) -> Decision<Self::Future> {
         Decision::Now(self.check(request))
+    }
+}
+
+impl fmt::Debug for BearerTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BearerTokens")
+            .field("tokens", &self.tokens)
+            .field("challenge", &self.challenge)
+            .finish_non_exhaustive()
     }
 }

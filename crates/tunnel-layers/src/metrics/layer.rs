@@ -20,6 +20,7 @@ pub struct MetricsLayer {
 
 #[derive(Clone)]
 pub(super) struct Settings {
+    pub(super) is_on: bool,
     pub(super) role: &'static str,
     pub(super) agent: Option<Arc<str>>,
     pub(super) group: Arc<str>,
@@ -34,6 +35,7 @@ impl MetricsLayer {
     #[must_use]
     pub fn new() -> Self {
         Self::with(Settings {
+            is_on: true,
             role: "gateway",
             agent: None,
             group: "".into(),
@@ -48,6 +50,15 @@ impl MetricsLayer {
             meters: Arc::new(Meters::new(settings.clone())),
             settings,
         }
+    }
+
+    /// Whether it measures at all: for stacks that are always put together in the same way. A layer that does not only hands on.
+    #[must_use]
+    pub fn enabled(self, is_on: bool) -> Self {
+        Self::with(Settings {
+            is_on,
+            ..self.settings
+        })
     }
 
     /// The label `role`, which tells layers of one process apart.

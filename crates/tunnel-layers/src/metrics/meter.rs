@@ -51,6 +51,11 @@ impl Meters {
         }
     }
 
+    /// Whether anything is measured.
+    pub(super) const fn is_on(&self) -> bool {
+        self.settings.is_on
+    }
+
     fn series(&self, found: &Found, wire: Wire) -> Arc<Series> {
         let to = match &found.target {
             None => To::Nobody,

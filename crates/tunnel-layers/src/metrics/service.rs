@@ -42,6 +42,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !self.meters.is_on() {
+            return ResponseFuture::unwatched(self.inner.call(request.map(RequestBody::unwatched)));
+        }
         let wire = Wire::of(&request);
         let (request, guard) = begin(request, wire, Meter::new(Arc::clone(&self.meters), wire));
         ResponseFuture::new(self.inner.call(request), guard)

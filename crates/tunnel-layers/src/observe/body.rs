@@ -16,7 +16,7 @@ use super::exchange::{Exchange, Guard};
 pub struct RequestBody<B> {
     #[pin]
     inner: B,
-    /// None once it has ended.
+    /// None once it has ended, or if nobody watches.
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -25,6 +25,14 @@ impl<B> RequestBody<B> {
         Self {
             inner,
             exchange: Some(exchange),
+        }
+    }
+
+    /// One that nobody watches.
+    pub(crate) const fn unwatched(inner: B) -> Self {
+        Self {
+            inner,
+            exchange: None,
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{ResponseBody, exchange::Guard};
 pub struct ResponseFuture<F> {
     #[pin]
     inner: F,
-    /// None once the response is there.
+    /// None once the response is there, or if nobody watches.
     guard: Option<Guard>,
 }
 
@@ -29,6 +29,13 @@ impl<F> ResponseFuture<F> {
             inner,
             guard: Some(guard),
         }
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    /// That of a call that nobody watches.
+    pub(crate) const fn unwatched(inner: F) -> Self {
+        Self { inner, guard: None }
     }
 }
 
@@ -49,11 +56,10 @@ where
             }
             return Poll::Pending;
         };
-        // Polled after its end, which no caller may do.
-        let Some(guard) = this.guard.take() else {
-            return Poll::Pending;
-        };
-        Poll::Ready(guard.answered(result))
+        Poll::Ready(match this.guard.take() {
+            Some(guard) => guard.answered(result),
+            None => result.map(|response| response.map(ResponseBody::unwatched)),
+        })
     }
 }
 

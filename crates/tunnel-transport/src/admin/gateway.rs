@@ -182,10 +182,10 @@ pub(super) fn readiness(gateway: &Gateway, hooks: &Hooks) -> view::Ready {
     let direct = RuleTarget::Direct.to_string();
     let is_ready = match targets.iter().all(|target| *target == direct) {
         // Only answers that are fixed, which need nobody.
-        true if !targets.is_empty() && !hooks.any_service => true,
+        true if !targets.is_empty() && !hooks.any_service() => true,
         _ => {
             let mut served = rules.iter().filter(|rule| rule.target != RuleTarget::Direct);
-            served.any(|rule| is_carried(&rule)) || (hooks.any_service && is_any_available())
+            served.any(|rule| is_carried(&rule)) || (hooks.any_service() && is_any_available())
         }
     };
     if is_ready {
@@ -201,7 +201,7 @@ pub(super) fn readiness(gateway: &Gateway, hooks: &Hooks) -> view::Ready {
             None => None,
         })
         .collect();
-    if hooks.any_service || reasons.is_empty() {
+    if hooks.any_service() || reasons.is_empty() {
         reasons.push("no agent is connected that takes requests".to_owned());
     }
     not_ready(reasons)

@@ -65,7 +65,7 @@ pub(super) struct Hooks {
     pub(super) log: Option<LogHook>,
     pub(super) token_names: Option<Get<Vec<String>>>,
     pub(super) revoke: Option<Tell<bool>>,
-    pub(super) any_service: bool,
+    pub(super) any_service: Option<Get<bool>>,
 }
 
 impl Hooks {
@@ -81,6 +81,10 @@ impl Hooks {
         self.upstreams
             .as_ref()
             .map_or_else(Vec::new, |upstreams| upstreams())
+    }
+
+    pub(super) fn any_service(&self) -> bool {
+        self.any_service.as_ref().is_some_and(|is_so| is_so())
     }
 
     pub(super) fn config(&self) -> view::Config {

@@ -237,9 +237,9 @@ impl AdminBuilder {
         self
     }
 
-    /// Agents serve what no rule matches, by the services that they register: then any agent makes a gateway ready.
-    pub fn any_service(mut self, is_so: bool) -> Self {
-        self.hooks.any_service = is_so;
+    /// Whether agents serve what no rule matches, by the services that they register: then any agent makes a gateway ready.
+    pub fn any_service(mut self, is_so: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.hooks.any_service = Some(Arc::new(is_so));
         self
     }
 

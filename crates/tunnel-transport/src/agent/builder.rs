@@ -384,6 +384,7 @@ impl AgentBuilder {
             lanes: self.lanes,
             settings: self.settings,
             budget: CreditBudget::new(self.budget),
+            tally: tunnel_core::Tally::new(),
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
             dialer: self.dialer,

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -177,6 +177,7 @@ impl Fleet {
             stop: self.stop.clone(),
             wanted: is_wanted,
             look: self.look.clone(),
+            was_connected: AtomicBool::new(false),
         };
         let task = self.tasks.spawn(link.run());
         self.keys.insert(task.id(), key);

@@ -1,6 +1,13 @@
 //! One address of a gateway: connect, serve, connect again.
 
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, oneshot, watch},
@@ -9,6 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use tunnel_core::Direction;
 
 use super::{
     AgentError, Shared, Status,
@@ -17,7 +25,7 @@ use super::{
     session::{self, End, OpenSession},
     target::Place,
 };
-use crate::dispatch::OnAccept;
+use crate::{dispatch::OnAccept, metrics};
 
 /// A session that lasted this long, or carried an exchange, was useful: the delays start anew after it.
 const USEFUL_AFTER: Duration = Duration::from_secs(10);
@@ -43,6 +51,8 @@ pub(super) struct Link {
     pub(super) wanted: watch::Receiver<bool>,
     /// Told whenever the addresses of the gateway may have changed.
     pub(super) look: Arc<Notify>,
+    /// Whether it has had a session.
+    pub(super) was_connected: AtomicBool,
 }
 
 /// How a session ended, or what it says before it does.
@@ -78,7 +88,11 @@ impl Link {
             }
             let mut ended = self.seat.ended();
             self.seat.say(Status::Connecting);
-            let error = match self.session(leaving).await {
+            let news = self.session(leaving).await;
+            if matches!(news, News::Over(Err(_), _)) {
+                metrics::failed_to_connect();
+            }
+            let error = match news {
                 News::Over(Ok(End::Drained), _) => return Ok(()),
                 News::Leaves => {
                     (failures, stale) = (0, 0);
@@ -155,6 +169,9 @@ impl Link {
             open.give_up().await;
             return News::Over(Err(AgentError::same(text)), false);
         }
+        if self.was_connected.swap(true, Ordering::Relaxed) {
+            metrics::reconnected();
+        }
         let (leaves, mut left) = oneshot::channel();
         let mut current = JoinSet::new();
         current.spawn(self.serve(open, leaves));
@@ -182,11 +199,28 @@ impl Link {
         let (on_accept, stop) = (self.on_accept.clone(), self.stop.clone());
         async move {
             let (session, since) = (open.session.clone(), Instant::now());
+            let _told = Told::new();
             let ended = open.run(&agent, &place, &seat, on_accept, stop, leaves).await;
             let was_useful = since.elapsed() >= USEFUL_AFTER || session.has_carried();
             seat.lost(&session);
             News::Over(ended, was_useful)
         }
+    }
+}
+
+/// Tells that there is a session, and then that there is none any more.
+struct Told;
+
+impl Told {
+    fn new() -> Self {
+        metrics::started(Direction::ClientToServer);
+        Self
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        metrics::ended(Direction::ClientToServer);
     }
 }
 

@@ -35,7 +35,7 @@ mod workers;
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Session, Settings};
+use tunnel_core::{AgentId, CreditBudget, GroupName, InstanceId, Session, Settings, Tally};
 
 pub(crate) use self::workers::Workers;
 pub use self::{
@@ -77,6 +77,7 @@ struct Shared {
     lanes: u32,
     settings: Settings,
     budget: CreditBudget,
+    tally: Tally,
     backoff: Backoff,
     connect_timeout: Duration,
     drain: Duration,
@@ -165,6 +166,12 @@ impl Agent {
     #[must_use]
     pub fn credit(&self) -> CreditBudget {
         self.0.budget.clone()
+    }
+
+    /// What the sessions of this agent have counted.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// The groups, the gRPC services and the hosts that it registers.

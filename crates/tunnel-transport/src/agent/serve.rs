@@ -9,12 +9,13 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use pin_project::pin_project;
 use tower_service::Service;
 use tracing::debug;
 use tunnel_core::{
-    Accepted, BoxError, Cause, Initiator, Lifetime, Pump, RequestId, ResetReason, ResponseHead, SendClosed,
-    SendHalf, Start, TunnelBody, TunnelError,
+    Accepted, BoxError, Cause, Initiator, Lifetime, Pump, Record, RequestId, ResetReason, ResponseHead,
+    SendClosed, SendHalf, Start, TunnelBody, TunnelError,
     message::ResponseStart,
     upgrade::{Relay, Switched, split},
 };
@@ -123,8 +124,9 @@ where
     };
     parts.extensions.insert(id);
     parts.extensions.insert(claim);
-    // What layers of the service hold in it lives as long as the stream does, whichever contract it is carried by.
+    // Layers around the service do not see a stream that it takes by hyper's contract, and hold what lives as long here.
     let _lifetime = Lifetime::of(&mut parts.extensions);
+    let record = Record::of(&mut parts.extensions);
     let mut request = Request::from_parts(parts, body);
     let (offer, on_upgrade) = match in_process::offer().await {
         Ok(offer) => offer,
@@ -151,7 +153,17 @@ where
         (Err(error), _) => return Err(fail(send, error)),
     };
     let (body, writer) = split(stream);
-    let body = body.failing_as(in_process::broken());
+    let body = body.failing_as(in_process::broken()).map_frame({
+        let record = record.clone();
+        move |frame| {
+            record.add_sent(frame.data_ref().map_or(0, Bytes::len));
+            frame
+        }
+    });
+    let client = client.map_frame(move |frame| {
+        record.add_received(frame.data_ref().map_or(0, Bytes::len));
+        frame
+    });
     let mut down = pin!(respond(id, response.map(|_| body), false, send)?);
     let mut up = pin!(Relay::new(client, writer));
     tokio::select! {

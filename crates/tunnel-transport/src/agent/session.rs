@@ -129,7 +129,7 @@ fn build(
         timeout: millis(answer.heartbeat_timeout_ms, Heartbeat::DEFAULT.timeout),
     }
     .clamped();
-    let session = Session::new(SessionConfig {
+    let config = SessionConfig {
         id,
         agent: agent.id.clone(),
         instance: agent.instance,
@@ -140,8 +140,9 @@ fn build(
         features: Features::from_bits(answer.features),
         budget: agent.budget.clone(),
         runtime: Arc::new(TokioRuntime::current()),
-    });
-    let control = ControlStream::new(stream, sender, heartbeat);
+    };
+    let session = Session::tallied(config, agent.tally.clone());
+    let control = ControlStream::new(stream, sender, heartbeat, Direction::ClientToServer);
     let lanes = agent.lanes.min(answer.max_lanes.max(1));
     Ok(OpenSession {
         session,

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
+use tunnel_core::Direction;
 
 use super::setup::control;
 use crate::{
@@ -32,6 +33,8 @@ pub(crate) struct ControlStream {
     stream: Streaming<pb::TunnelMessage>,
     replies: Replies,
     pulse: Pulse,
+    /// Which exchanges this end opens.
+    opens: Direction,
     /// What was said first after a silence.
     said: Option<Payload>,
 }
@@ -47,11 +50,17 @@ pub(crate) fn channel() -> (Replies, mpsc::Receiver<Reply>) {
 }
 
 impl ControlStream {
-    pub(crate) fn new(stream: Streaming<pb::TunnelMessage>, replies: Replies, heartbeat: Heartbeat) -> Self {
+    pub(crate) fn new(
+        stream: Streaming<pb::TunnelMessage>,
+        replies: Replies,
+        heartbeat: Heartbeat,
+        opens: Direction,
+    ) -> Self {
         Self {
             stream,
             replies,
             pulse: Pulse::new(heartbeat),
+            opens,
             said: None,
         }
     }
@@ -68,7 +77,7 @@ impl ControlStream {
                         let is_back = self.pulse.heard();
                         match message.payload {
                             Some(Payload::Ping(pb::Ping { nonce })) => drop(self.say(Payload::Pong(pb::Pong { nonce }))),
-                            Some(Payload::Pong(pb::Pong { nonce })) => drop(self.pulse.on_pong(nonce)),
+                            Some(Payload::Pong(pb::Pong { nonce })) => self.pong(nonce),
                             Some(payload) if is_back => self.said = Some(payload),
                             Some(payload) => return Event::Said(payload),
                             None => {}
@@ -90,6 +99,12 @@ impl ControlStream {
                     }
                 },
             }
+        }
+    }
+
+    fn pong(&mut self, nonce: u64) {
+        if let Some(time) = self.pulse.on_pong(nonce) {
+            crate::metrics::round_trip(self.opens, "control", time);
         }
     }
 

@@ -19,6 +19,7 @@ use tunnel_core::{
 
 use crate::{
     heartbeat::{Beat, Heartbeat, Pulse},
+    metrics,
     pb::{DecodeError, Encoded, Limits, decode},
 };
 
@@ -105,6 +106,7 @@ impl LaneReader {
             Payload::Ping(nonce) => self.guard.lane().signal(signal(Payload::Pong(nonce))),
             Payload::Pong(nonce) => {
                 if let Some(time) = pulse.on_pong(nonce) {
+                    metrics::round_trip(self.session.opens(), "lane", time);
                     self.session.on_round_trip(time);
                 }
             }

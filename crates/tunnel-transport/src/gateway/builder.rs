@@ -142,6 +142,7 @@ impl GatewayBuilder {
             settings,
             heartbeat,
             budget,
+            tally: tunnel_core::Tally::new(),
             max_lanes,
             max_sessions,
             recheck,

@@ -103,7 +103,7 @@ impl ControlTask {
         let session = entry.session;
         let (agent, id) = (session.agent().clone(), session.id());
         let mut pushes = Pushes::new(&gateway.0.configs, entry.groups, replies.clone(), entry.config);
-        let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat);
+        let mut stream = ControlStream::new(stream, replies, gateway.0.heartbeat, Direction::ServerToClient);
         let newest = watch::Sender::new(credentials);
         let mut revoked = pin!(revoked(&gateway, newest.subscribe(), looked, certificate, id));
         let (mut seen, mut drains) = (0, false);
@@ -209,7 +209,7 @@ impl ControlTask {
         }
         let names = Names::of(&open, &self.identity)?;
         let lane_key = LaneKey::new(random());
-        let session = Session::new(SessionConfig {
+        let config = SessionConfig {
             id: SessionId::from_random(random()),
             agent: names::parse::<AgentId>("agent_id", &open.agent_id)?,
             instance: names::parse::<InstanceId>("instance_id", &open.instance_id)?,
@@ -220,7 +220,8 @@ impl ControlTask {
             features: Features::from_bits(open.features),
             budget: shared.budget.clone(),
             runtime: Arc::new(TokioRuntime::current()),
-        });
+        };
+        let session = Session::tallied(config, shared.tally.clone());
         if shared.registry.list().len() >= shared.max_sessions {
             let text = "the gateway has as many agents as it takes";
             return Err(Refusal::new(Code::Overloaded, text).after(Duration::from_secs(5)));

@@ -47,7 +47,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use crate::{TunnelTransport, heartbeat::Heartbeat};
-use tunnel_core::{CreditBudget, Hub, Settings};
+use tunnel_core::{CreditBudget, Hub, Settings, Tally};
 
 /// The end that takes outside traffic and agents' connections. Cheap to clone; all clones are the same gateway.
 #[derive(Clone, Debug)]
@@ -68,6 +68,7 @@ struct Shared {
     settings: Settings,
     heartbeat: Heartbeat,
     budget: CreditBudget,
+    tally: Tally,
     max_lanes: u32,
     max_sessions: usize,
     recheck: Duration,
@@ -102,6 +103,12 @@ impl Gateway {
     #[must_use]
     pub fn credit(&self) -> CreditBudget {
         self.0.budget.clone()
+    }
+
+    /// What the sessions of this gateway have counted.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// The gRPC service that agents call, for a server of your own.

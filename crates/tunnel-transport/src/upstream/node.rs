@@ -11,7 +11,10 @@ use std::{
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tunnel_core::balance::{Endpoint, Stats};
+use tunnel_core::{
+    Record,
+    balance::{Endpoint, Stats},
+};
 
 use crate::{
     Backoff,
@@ -39,7 +42,7 @@ pub(super) struct Node {
     pub(super) tasks: Arc<Tasks>,
     /// Its connections, but for those of health checks.
     open: OpenCount,
-    name: Box<str>,
+    name: Arc<str>,
     weight: AtomicU32,
     /// Those with lower numbers come first.
     priority: AtomicU16,
@@ -183,6 +186,7 @@ impl Node {
         pool: &Http1Pool,
         mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, On), Failed> {
+        self.note(&request);
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
         let (response, lease) = pool.send(request).await?;
         Ok((response, On::Http1(lease)))
@@ -193,6 +197,7 @@ impl Node {
         pool: &Arc<H2cPool>,
         mut request: Request<Upload>,
     ) -> Result<(Response<Incoming>, On), Failed> {
+        self.note(&request);
         request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
         let (response, slot) = pool.send(request).await?;
         Ok((response, On::Http2(slot)))
@@ -205,6 +210,13 @@ impl Node {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Says that the request goes here, if anybody asks.
+    pub(super) fn note<B>(&self, request: &Request<B>) {
+        if let Some(record) = request.extensions().get::<Record>() {
+            record.note_upstream(&self.name);
+        }
     }
 
     pub(super) fn is_healthy(&self) -> bool {

@@ -89,7 +89,9 @@ impl Place {
     fn note(&self, outcome: Outcome) {
         if let Some(outliers) = &self.outliers {
             let now = Instant::now().into_std();
-            self.member.stats().ended(outcome, now, outliers);
+            if self.member.stats().ended(outcome, now, outliers) {
+                crate::metrics::ejected();
+            }
         }
     }
 }

@@ -152,6 +152,7 @@ impl Node {
         let Some(mut lease) = pool.take_idle() else {
             return Err(request);
         };
+        self.note(&request);
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
         Ok((lease.send(request), lease, Arc::clone(pool)))
     }

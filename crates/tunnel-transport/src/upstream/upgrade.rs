@@ -100,6 +100,7 @@ impl Node {
         protocol: &HeaderValue,
     ) -> Result<(Response<Incoming>, On), Failed> {
         let preserve_host = self.settings.preserve_host;
+        self.note(&request);
         match self.pool.for_upgrades() {
             ForUpgrades::Http1(pool) => {
                 request::for_http1(&mut request, &self.target, preserve_host);

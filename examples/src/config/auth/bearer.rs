@@ -44,6 +44,8 @@ pub(super) fn check(
         });
     }
     let tokens = checker.take(raw.referenced, BearerTokens::new(tokens?))?;
+    let named = checker.tokens().clone();
+    let tokens = tokens.revoked_if(move |name| named.is_revoked(name));
     Some(tokens.realm(realm.clone()).boxed())
 }
 
@@ -61,6 +63,7 @@ impl RawBearerToken {
         };
         let owner = format!("the token `{}`", self.name.value);
         let (secret, location) = keys.resolve(&owner, place.referenced, around, checker)?;
+        checker.tokens().note_caller(&self.name.value, &secret);
         let token = checker.take(location, BearerToken::new(&self.name.value, &secret.0))?;
         let token = token.claim(Principal::SCOPE, self.scopes.iter().map(String::as_str));
         let token = token.claim(Principal::GROUPS, self.groups.iter().map(String::as_str));

@@ -81,3 +81,100 @@ fn an_agent_that_only_asks_needs_no_upstream() {
         "{error}"
     );
 }
+
+/// The agent's file with this behind it.
+fn listening(more: &str) -> Result<AgentConfig, String> {
+    agent(&format!("{AGENT}{more}"))
+}
+
+#[test]
+fn an_agent_has_as_many_ports_as_its_file_says() {
+    let text = "\
+listen: 127.0.0.1:9000
+listeners:
+  - {name: slow, listen: {address: 127.0.0.1:9001}, timeouts: {whole: 10m}}
+limits: {max_connections: 10, uri_bytes: 100, max_hops: 3}
+timeouts: {whole: 1m}
+lame_duck: 5s
+drain: 1s
+";
+    let config = listening(text).unwrap();
+    let names: Vec<_> = config.locals.iter().map(|local| &*local.name).collect();
+    assert_eq!(names, ["main", "slow"]);
+    assert!(
+        config
+            .to_string()
+            .ends_with("listen 127.0.0.1:9000 127.0.0.1:9001"),
+        "{config}"
+    );
+    assert!(agent(AGENT).unwrap().locals.is_empty());
+}
+
+#[test]
+fn a_port_of_an_agent_is_the_same_while_the_file_says_the_same_of_it() {
+    let text = "listen: 127.0.0.1:9000\nlisteners: [{name: slow, listen: 127.0.0.1:9001}]\n";
+    let agree = |more: &str| {
+        let (old, new) = (listening(text).unwrap(), listening(more).unwrap());
+        let changes = old.changes(&new);
+        assert!(AgentConfig::unchangeable(&changes).is_empty(), "{changes}");
+        let pairs = old.locals.iter().zip(&new.locals);
+        pairs.map(|(old, new)| old.agrees(new)).collect::<Vec<_>>()
+    };
+    assert_eq!(agree(text), [true, true]);
+    assert_eq!(agree(&text.replace("9001", "9002")), [true, false]);
+    assert_eq!(agree(&text.replace("9000", "9002")), [false, true]);
+    assert_eq!(agree(&format!("{text}limits: {{max_hops: 3}}\n")), [false, false]);
+    assert_eq!(agree("listen: 127.0.0.1:9000\n"), [true]);
+}
+
+#[test]
+fn mistakes_in_ports_of_agents_are_found_at_their_lines() {
+    for (more, place, problem) in [
+        ("listen: here\n", "agent.yaml:6", "no address"),
+        (
+            "listeners: [{name: a b, listen: 127.0.0.1:1}]\n",
+            "agent.yaml:6",
+            "a name has",
+        ),
+        (
+            "listeners: [{name: main, listen: 127.0.0.1:1}]\n",
+            "agent.yaml:6",
+            "is called `main`",
+        ),
+        (
+            "listen: 127.0.0.1:1\nlisteners:\n  - {name: a, listen: 127.0.0.1:1}\n",
+            "agent.yaml:8",
+            "has this address already",
+        ),
+        (
+            "limits: {max_agents: 1}\n",
+            "agent.yaml:6",
+            "`max_agents` is a limit of gateways",
+        ),
+        (
+            "listen: {address: 127.0.0.1:1, tls: {certificates: []}}\n",
+            "agent.yaml:6",
+            "needs a certificate",
+        ),
+    ] {
+        let error = listening(more).unwrap_err();
+        assert!(
+            error.contains(place) && error.contains(problem),
+            "{more}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_agents_ask_may_have_timeouts_of_its_own() {
+    let timed = CALLS.replace("    rules:\n", "    timeouts: {whole: 1s}\n    rules:\n");
+    let config = gateway(&timed).unwrap();
+    let guards = config.guards_of(config.calls.as_ref().unwrap());
+    assert!(format!("{:?}", guards.deadline).contains("1s"), "{guards:?}");
+    let config = gateway(CALLS).unwrap();
+    let guards = config.guards_of(config.calls.as_ref().unwrap());
+    assert_eq!(
+        format!("{:?}", guards.deadline),
+        format!("{:?}", config.guards.deadline)
+    );
+}

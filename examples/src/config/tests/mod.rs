@@ -2,6 +2,7 @@ mod balance;
 mod calls;
 mod grpc;
 mod guards;
+mod observe;
 mod protocol;
 mod tls;
 mod traces;

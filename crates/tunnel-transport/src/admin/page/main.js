@@ -52,7 +52,6 @@ class Page {
       refused: () => signIn(),
     });
     this.timer = setInterval(() => this.often(), PERIOD);
-    this.often();
   }
 
   end() {
@@ -76,7 +75,9 @@ class Page {
 
   take(snapshot) {
     const began = performance.now();
+    const isFirst = !this.snapshot;
     this.snapshot = snapshot;
+    if (isFirst) this.often();
     this.rates.take(snapshot.overview);
     this.agents.take(snapshot);
     // Nobody sees it: the numbers go on, and the page is written when somebody does.
@@ -175,7 +176,7 @@ class Page {
     const row = rule => ({
       ...rule,
       key: `${rule.listener}/${rule.id}`,
-      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests, open: rule.traffic?.open, rate: rule.traffic ? 0 : null }),
+      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests ?? 0, open: rule.traffic?.open ?? 0, rate: 0 }),
     });
     const rows = this.rules.map(row);
     // What no rule matched, and rules that are not in the file any more.
@@ -212,7 +213,7 @@ class Page {
 
   // What does not change each second.
   async often() {
-    if (document.hidden || this.snapshot?.overview.role === "agent") return;
+    if (document.hidden || this.snapshot?.overview.role !== "gateway") return;
     try {
       this.rules = await api.rules();
     } catch {
@@ -269,7 +270,8 @@ byId("login").addEventListener("submit", async event => {
   const field = byId("token");
   try {
     await api.login(field.value);
-    location.reload();
+    field.value = "";
+    open();
   } catch (error) {
     write(byId("login-error"), error.message);
     field.select();

@@ -50,7 +50,13 @@ function between(old, now, take = () => true) {
   return all;
 }
 
-const count = causes => Object.values(causes).reduce((a, b) => a + b, 0);
+// What callers bring about themselves.
+const CALLERS = new Set([
+  "no-route", "unauthenticated", "forbidden", "rate-limited", "body-too-large", "head-too-large", "uri-too-long", "malformed",
+  "method-not-served", "body-idle", "canceled",
+]);
+
+const count = causes => Object.entries(causes).reduce((all, [cause, count]) => all + (CALLERS.has(cause) ? 0 : count), 0);
 
 export class Rates {
   constructor() {

@@ -12,10 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tunnel_core::BoxError;
+use tunnel_core::{BoxError, Direction};
 
 use super::{Agent, AgentBuilder};
-use crate::generated as pb;
+use crate::{generated as pb, metrics};
 
 /// A configuration from a gateway. `Debug` does not show what it says.
 #[derive(Clone, PartialEq, Eq)]
@@ -269,6 +269,7 @@ impl Updates {
         let overtaken = self.next.replace(update)?;
         let running = self.configs.0.as_ref().map_or(0, |taker| taker.version());
         let why = "a newer one came before it was looked at";
+        metrics::config_refused(Direction::ClientToServer);
         Some(refused(running, overtaken.version, why))
     }
 
@@ -286,6 +287,9 @@ impl Updates {
             Err(_) => refused(0, *version, "the agent failed over it"),
         };
         self.at_work = None;
+        if state.refused_version != 0 {
+            metrics::config_refused(Direction::ClientToServer);
+        }
         if let Some(update) = self.next.take() {
             self.begin(update);
         }

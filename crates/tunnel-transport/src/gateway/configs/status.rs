@@ -1,5 +1,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tunnel_core::Direction;
+
 use crate::generated as pb;
 
 /// How much is kept of what an agent says about a configuration: it decides how long that is.
@@ -40,6 +42,10 @@ impl StatusCell {
 
     pub(super) fn said(&self, state: pb::ConfigState) {
         let mut status = self.lock();
+        let known = status.refused.as_ref().map_or(0, |refused| refused.version);
+        if ![0, known].contains(&state.refused_version) {
+            crate::metrics::config_refused(Direction::ServerToClient);
+        }
         status.running = state.applied_version;
         status.refused = (state.refused_version != 0).then(|| ConfigRefusal {
             version: state.refused_version,

@@ -16,8 +16,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tunnel_core::{
-    AgentId, Agents, Cause, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session, SessionId,
-    TunnelError, balance::Stats,
+    AgentId, Agents, Cause, Direction, GroupName, Hosts, Initiator, LaneKey, Member, Services, Session,
+    SessionId, TunnelError, balance::Stats,
 };
 
 use self::{services::Owners, snapshot::Snapshot};
@@ -25,6 +25,7 @@ use super::{ConfigStatus, configs::StatusCell};
 use crate::{
     dispatch::control,
     generated::{self as pb, error_message::Code, tunnel_message::Payload},
+    metrics,
 };
 
 /// Groups that are remembered though nobody serves them. When there are more, all of those are forgotten.
@@ -200,6 +201,7 @@ impl Registry {
             };
             // First the new one, so that its group keeps its services.
             state.insert(entry);
+            metrics::started(Direction::ServerToClient);
             let replaced = replaced.and_then(|old| state.remove(old));
             self.publish(&mut state);
             replaced
@@ -310,6 +312,7 @@ impl State {
 
     fn remove(&mut self, id: SessionId) -> Option<Entry> {
         let entry = self.sessions.remove(&id)?;
+        metrics::ended(Direction::ServerToClient);
         self.owners.remove(&entry);
         Some(entry)
     }
