@@ -7,8 +7,11 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio_test::task;
-use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
-use tunnel_core::{BoxError, Principal};
+use tower::{
+    Layer, Service, ServiceExt as _,
+    util::{BoxCloneSyncService, MapRequestLayer},
+};
+use tunnel_core::{BoxError, Principal, RetryPolicy};
 use tunnel_layers::{
     access_log::{AccessLogLayer, Entry},
     auth::{
@@ -23,6 +26,7 @@ use tunnel_layers::{
     metrics::{MetricsLayer, Overview},
     rate_limit::RateLimitLayer,
     rescue::RescueLayer,
+    retry::RetryLayer,
     route::{RouteLayer, Rule, Rules},
     target::TargetLayer,
     trace_id::TraceIdLayer,
@@ -34,6 +38,7 @@ use crate::{
     inner::{Answer, Inner, Seen},
 };
 use tunnel_tests::pair::{Fixed, pair, routed};
+use tunnel_transport::TokioRuntime;
 
 /// A request that every layer takes, full of secrets.
 pub(crate) fn request() -> Request<TestBody> {
@@ -359,6 +364,22 @@ async fn concurrency_keeps_the_contract() {
 #[tokio::test]
 async fn balance_keeps_the_contract() {
     contract(balance()).await;
+}
+
+/// The same request, by a rule that lets it be sent again.
+fn retried(mut request: Request<TestBody>) -> Request<TestBody> {
+    let mut routed = routed();
+    let policy = RetryPolicy::new(2).methods([http::Method::POST]);
+    routed.retry = Some(std::sync::Arc::new(policy));
+    request.extensions_mut().insert(routed);
+    request
+}
+
+#[tokio::test]
+async fn retry_keeps_the_contract() {
+    let layer = || RetryLayer::new(std::sync::Arc::new(TokioRuntime::current()));
+    contract(layer()).await;
+    contract((MapRequestLayer::new(retried as fn(_) -> _), layer())).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Upstreams whose servers are named by SRV records.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, future::IntoFuture as _, net::Ipv4Addr, time::Duration};
 
 use axum::Router;
 use bytes::Bytes;
@@ -11,11 +11,14 @@ use tunnel_core::{Cause, Sent, TunnelError, balance::RoundRobin};
 use tunnel_tests::{
     dns::DnsServer,
     origin::Origin,
-    tunnel::closed_port,
+    pki::Ca,
+    tunnel::{address, closed_port, listener},
     wait::{eventually, within_limit},
 };
 use tunnel_transport::{
     Upstream,
+    entry::Entry,
+    tls::{ClientTls, ServerTls},
     upstream::{AllowList, UpstreamBuilder},
 };
 
@@ -174,6 +177,36 @@ async fn records_lead_nowhere_that_is_not_allowed() {
         let upstream = allowed("app.example:1").build().unwrap();
         assert_eq!(ask(&upstream).await.unwrap_err().cause(), Cause::Upstream);
         assert!(allowed("other.example").build().is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn certificates_are_for_the_domain_and_not_for_what_the_records_say() {
+    let ca = Ca::new("servers");
+    within_limit(async {
+        for (certified, is_believed) in [("app.example", true), ("a.app.example", false)] {
+            let tls = ServerTls::builder().certificate(ca.server(&[certified]).identity());
+            let entry = Entry::new().tls(tls.build().expect("certificates"));
+            let listener = listener().await;
+            let port = address(&listener).port();
+            let serve = entry.serve(listener, Router::new().fallback(async || "secret"));
+            let serving = tokio::spawn(serve.into_future());
+
+            let dns = DnsServer::start().await;
+            dns.host("a.app.example", &[Ipv4Addr::LOCALHOST]);
+            dns.service(NAME, 60, &[(0, 0, port, "a.app.example")]);
+            let upstream = Upstream::builder(format!("srv+https://{NAME}"))
+                .tls(ClientTls::builder().ca(ca.believed()))
+                .dns(dns.dns())
+                .build()
+                .unwrap();
+            match ask(&upstream).await {
+                Ok(answer) => assert!(is_believed && answer == "secret", "{certified} {answer}"),
+                Err(error) => assert!(!is_believed && error.sent() == Sent::No, "{certified} {error}"),
+            }
+            serving.abort();
+        }
     })
     .await;
 }

@@ -5,8 +5,8 @@
 //! * [`Agent`] dials a gateway and serves any `tower::Service`.
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
-//! * `testing` has a whole tunnel in one process, for tests of your own (cargo feature `testing`).
 //! * [`Dns`] knows the servers that SRV records name (cargo feature `srv`).
+//! * `testing` has a whole tunnel in one process, for tests of your own (cargo feature `testing`).
 //! * `otlp` sends traces to a collector (cargo feature `otel`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
