@@ -13,7 +13,6 @@ use std::{
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
-use http_body::Body as _;
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceBuilder};
 use tunnel_core::trace::{SpanRecord, SpanRecorder};

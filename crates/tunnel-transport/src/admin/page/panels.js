@@ -92,10 +92,10 @@ export const errorsTable = () =>
   new Table(byId("errors-table"), {
     label: "Errors of the tunnel by cause",
     key: error => error.cause,
-    empty: "The tunnel has not failed a request.",
+    empty: "No request has failed in the tunnel.",
     columns: [
       { title: "Cause", long: true, show: error => error.cause, style: error => (error.recent ? "" : "quiet") },
-      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (error.recent ? "bad" : "quiet") },
+      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (!error.recent ? "quiet" : error.ours ? "bad" : "") },
       { title: "In all", width: "24%", num: true, show: error => format.whole(error.all) },
     ],
   });
@@ -154,7 +154,7 @@ export const upstreamsTable = () =>
       { title: "Upstream", width: "20%", long: true, show: row => row.upstream },
       { title: "Server", long: true, show: row => row.name.replace(/^http:\/\//, "") },
       { title: "State", width: "18%", show: row => row.state.replace("_", " "), style: row => (row.state === "ok" ? "" : "warn") },
-      { title: "Open", width: "11%", num: true, show: row => format.whole(row.in_flight) },
+      { title: "Open", width: "13%", num: true, show: row => format.whole(row.in_flight) },
       { title: "", width: "96px", num: true, show: (row, cell) => endpointButton(row, cell) },
     ],
   });
@@ -170,22 +170,31 @@ function endpointButton(row, cell) {
   cell.replaceChildren(make("button", { type: "button", "aria-label": wanted, click }, action));
 }
 
-export function showConfig(config, agents, pick) {
+export function showConfig({ role, config }, agents, pick) {
   const body = byId("config-body");
   if (!body.firstChild) body.append(make("dl", { class: "facts" }), make("div", { class: "acts", id: "refusing" }));
   const last = config.last_reload;
-  const versions = agents.versions().map(([version, count]) => `${version || "none"}: ${format.whole(count)}`);
-  const refusing = [...agents.known.values()].filter(agent => agent.refused);
-  facts(body.firstChild, [
+  const bad = is => (is ? "bad" : "");
+  const version = config.pushed_version ? String(config.pushed_version) : "nothing";
+  const file = [
     ["File", config.file ?? "\u2013"],
     ["In force since", format.day(config.loaded_unix_ms)],
-    ["Last look", last ? `${last.outcome}, ${format.day(last.at_unix_ms)}` : "\u2013", last?.outcome === "refused" ? "bad" : ""],
-    ["", last?.detail ?? "", last?.outcome === "refused" ? "bad" : "quiet"],
-    ["Pushed", config.pushed_version ? String(config.pushed_version) : "nothing"],
+    ["Last look", last ? `${last.outcome}, ${format.day(last.at_unix_ms)}` : "\u2013", bad(last?.outcome === "refused")],
+  ];
+  if (last?.detail) file.push(["", last.detail, last.outcome === "refused" ? "bad" : "quiet"]);
+  if (role === "agent") {
+    const refused = config.refused ?? "nothing";
+    return facts(body.firstChild, [...file, ["From its gateway", version], ["Refused", refused, bad(config.refused)]]);
+  }
+  const versions = agents.versions().map(([version, count]) => `${version || "none"}: ${format.whole(count)}`);
+  const refusing = [...agents.known.values()].filter(agent => agent.refused);
+  const count = `${format.whole(refusing.length)} ${refusing.length === 1 ? "agent" : "agents"}`;
+  facts(body.firstChild, [
+    ...file,
+    ["Pushed", version],
     ["Agents by version", versions.slice(0, 6).join("; ") || "\u2013"],
     ["Revoked", config.revoked.join(", ") || "nothing"],
-    ["Refused here", config.refused ?? "nothing", config.refused ? "bad" : ""],
-    ["Refused by", refusing.length ? `${format.whole(refusing.length)} ${refusing.length === 1 ? "agent" : "agents"}` : "nobody", refusing.length ? "bad" : ""],
+    ["Refused by", refusing.length ? count : "nobody", bad(refusing.length)],
   ]);
   const wanted = refusing.slice(0, 12).map(agent => agent.id).join("\n");
   const list = byId("refusing");
