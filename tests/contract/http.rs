@@ -102,7 +102,7 @@ pub(crate) fn balance() -> BalanceLayer<Fixed, RoundRobin> {
 }
 
 /// Everything that a layer promises about the service inside it.
-async fn contract<L, S, RB>(layer: L)
+pub(crate) async fn contract<L, S, RB>(layer: L)
 where
     L: Layer<Inner, Service = S> + Clone + Debug + Send + Sync + 'static,
     S: Service<Request<TestBody>, Response = Response<RB>> + Clone + Debug + Send + Sync + 'static,

@@ -7,3 +7,4 @@ mod http;
 mod inner;
 mod order;
 mod seam;
+mod traces;
