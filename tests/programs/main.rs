@@ -17,6 +17,7 @@ mod hosts;
 mod load;
 mod locals;
 mod named;
+mod observed;
 mod page;
 mod program;
 mod proxy;
@@ -28,4 +29,5 @@ mod teaching;
 mod tls;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstreams;
 mod world;

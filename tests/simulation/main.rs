@@ -7,7 +7,8 @@
 //!
 //! * every request had one answer, or one error that says what it is, within its time; no app got a request twice; those of agents, in
 //!   the other direction, as well as those of clients;
-//! * where hosts only left, every request was answered as if nothing had happened, but for streams that have left HTTP;
+//! * where hosts only left, every request was answered as if nothing had happened, but for streams that have left HTTP, and for bodies
+//!   that were too long to be sent again;
 //! * no body and no upgraded stream had lost, doubled or foreign bytes, and no body that was cut short ended as a whole one does, at either
 //!   end;
 //! * once all was repaired, every agent was reached again within 30 s, through each gateway;

@@ -133,7 +133,7 @@ impl Plan {
             })
             .collect();
         let changes =
-            (0..rng.random_range(0..=3)).map(|_| Duration::from_millis(rng.random_range(200..7_500)));
+            (0..rng.random_range(0..=6)).map(|_| Duration::from_millis(rng.random_range(200..7_500)));
         let mut changes: Vec<_> = changes.collect();
         changes.sort();
         let mut plan = Self {
@@ -147,9 +147,7 @@ impl Plan {
         };
         if is_calm {
             plan.leave_in_turn(&mut rng);
-            let agents = plan.agents.iter_mut().map(|agent| &mut agent.requests);
-            let clients = plan.clients.iter_mut().map(|client| &mut client.requests);
-            for request in agents.chain(clients).flatten() {
+            for request in plan.clients.iter_mut().flat_map(|client| &mut client.requests) {
                 // Nobody asks before the agents have connected.
                 request.at = request.at.max(Duration::from_millis(700));
             }
@@ -176,7 +174,7 @@ impl Plan {
         if self.gateways > 1 {
             hosts.extend((0..self.gateways).map(|index| format!("gateway-{index}")));
         }
-        for [from, to] in [[300, 3_700], [4_900, 8_300]] {
+        for [from, to] in [[1_100, 4_100], [5_300, 8_500]] {
             let host = hosts.swap_remove(rng.random_range(0..hosts.len()));
             self.faults.push(Fault {
                 trouble: Trouble::Leave,
@@ -184,6 +182,17 @@ impl Plan {
                 from: Duration::from_millis(rng.random_range(from..from + 200)),
                 to: Duration::from_millis(to),
             });
+        }
+        // Agents ask a little before each, so that something of that direction is open.
+        for agent in &mut self.agents {
+            for (request, fault) in agent.requests.iter_mut().zip(&self.faults) {
+                request.at = fault
+                    .from
+                    .saturating_sub(Duration::from_millis(rng.random_range(0..400)));
+                if request.kind == Kind::Get {
+                    request.wait = Duration::from_millis(rng.random_range(1_000..1_500));
+                }
+            }
         }
     }
 

@@ -19,6 +19,10 @@ pub enum AgentCommand {
 }
 
 impl Command for AgentCommand {
+    const PROGRAM: &'static str = "agent";
+    const ABOUT: &'static str =
+        "The agent of a reverse tunnel, from a YAML file; and commands that ask one that runs";
+
     async fn run(self, target: &Target) -> Result<ExitCode, Problem> {
         match self {
             Self::Gateways => {

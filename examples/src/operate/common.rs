@@ -35,8 +35,8 @@ pub enum Common {
     },
     /// The servers that it reaches itself.
     Upstreams,
-    /// What its configuration is.
-    ConfigState,
+    /// Which file it runs with, what came of the last reload, and what was pushed and revoked.
+    Config,
     /// Gives a server of an upstream a rest: it finishes what it has, and gets nothing new.
     DrainEndpoint {
         /// The upstream.
@@ -70,8 +70,8 @@ impl Common {
             Self::Ready => ready(&ask, json).await,
             Self::Live => {
                 let answer = ask.send(Method::GET, "/livez", None).await?;
-                ask.read::<serde_json::Value>(&answer)?;
-                Ok(ExitCode::SUCCESS)
+                let alive: serde_json::Value = ask.read(&answer)?;
+                Ok(told(json, &alive, |_| "alive\n".to_owned()))
             }
             Self::Exchanges {
                 agent,
@@ -93,7 +93,7 @@ impl Common {
                 })
                 .await
             }
-            Self::ConfigState => tell(&ask, json, "/api/config", show::config).await,
+            Self::Config => tell(&ask, json, "/api/config", show::config).await,
             Self::DrainEndpoint { upstream, endpoint } => {
                 drain(&ask, json, "drain", &upstream, endpoint).await
             }

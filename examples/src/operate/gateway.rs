@@ -58,6 +58,10 @@ pub enum GatewayCommand {
 }
 
 impl Command for GatewayCommand {
+    const PROGRAM: &'static str = "gateway";
+    const ABOUT: &'static str =
+        "The gateway of a reverse tunnel, from a YAML file; and commands that ask one that runs";
+
     async fn run(self, target: &Target) -> Result<ExitCode, Problem> {
         let about = |agent: &str, what: &str| format!("/api/agents/{}/{what}", encoded(agent));
         let (ask, json) = match self {

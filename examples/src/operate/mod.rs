@@ -13,7 +13,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, error::ErrorKind};
 use tokio::runtime::Builder;
 
 use self::ask::Ask;
@@ -22,7 +22,6 @@ pub use self::{
 };
 use crate::program::{self, Options, Threads};
 
-/// The command line of a program: what runs, or a command for one that runs.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine<C: Subcommand> {
@@ -41,6 +40,12 @@ struct CommandLine<C: Subcommand> {
 
 /// A command for a program that runs.
 pub trait Command: Subcommand {
+    /// What the program is called.
+    const PROGRAM: &'static str;
+
+    /// What it is, in a line.
+    const ABOUT: &'static str;
+
     /// Does it, and prints what is there or what was done.
     ///
     /// # Errors
@@ -55,14 +60,15 @@ pub trait Command: Subcommand {
 /// Commands exit with 0, with 1 if the program that runs has refused them (or is not ready, for `ready`), with 2 if it is not known
 /// which program is meant, and with 3 if that could not be asked.
 pub fn main<C: Command, F: Future<Output = ExitCode>>(start: impl FnOnce(Options) -> F) -> ExitCode {
-    let line = CommandLine::<C>::parse();
-    let wrong = |kind, text: &str| -> ! { CommandLine::<C>::command().error(kind, text).exit() };
+    let mut known = CommandLine::<C>::command().name(C::PROGRAM).about(C::ABOUT);
+    let matches = known.clone().get_matches();
     let CommandLine {
         check,
         threads,
         target,
         command,
-    } = line;
+    } = CommandLine::<C>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut wrong = |kind, text: &str| -> ! { known.error(kind, text).exit() };
     match (command, target.config.clone()) {
         (Some(_), _) if check || threads.is_some() => wrong(
             ErrorKind::ArgumentConflict,

@@ -61,6 +61,8 @@ mod router;
 mod sessions;
 mod snapshot;
 mod source;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod upstreams;
 pub mod view;

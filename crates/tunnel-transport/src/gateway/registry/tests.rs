@@ -154,3 +154,19 @@ async fn groups_that_nobody_serves_are_not_remembered_without_bound() {
     assert_eq!(registry.can_carry(&group("g0")), None);
     assert_eq!(registry.can_carry(&group("stays")), Some(false));
 }
+
+impl Registry {
+    /// As many agents as are wanted, each with a lane in all of these groups, the first 60 in one of their own as well. They are there while what this gives is.
+    pub(crate) fn fill(&self, agents: usize, groups: &[&str]) -> Vec<Box<dyn std::any::Any>> {
+        let one = |number: usize| {
+            let own = format!("group-{number}");
+            let own = (number < 60).then_some(own.as_str());
+            let groups: Vec<&str> = groups.iter().copied().chain(own).collect();
+            let entry = entry(&format!("agent-{number:04}"), &groups, &[]);
+            let lane = entry.session.add_lane(0).unwrap();
+            let place = self.register(entry).unwrap();
+            Box::new((place, lane)) as Box<dyn std::any::Any>
+        };
+        (0..agents).map(one).collect()
+    }
+}
