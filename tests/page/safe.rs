@@ -1,6 +1,10 @@
 //! What the page does with texts that are not its own, and when its gateway is away.
 
-use tunnel_tests::tunnel::APART;
+use http_body_util::BodyExt as _;
+use tunnel_tests::{
+    client::{Client, Version},
+    tunnel::APART,
+};
 use tunnel_transport::admin::{RuleInfo, RuleTarget};
 
 use crate::world::{World, log_in};
@@ -69,4 +73,48 @@ async fn the_page_connects_again() {
     viewer
         .until("document.getElementById('agents-count').textContent === '1'")
         .await;
+}
+
+/// Needs no browser: the files are for everybody, under a policy that lets nothing in from elsewhere, and what they show is not.
+#[tokio::test]
+async fn files_are_for_everybody_and_what_they_show_is_not() {
+    let world = World::new().await;
+    let mut client = Client::connect(Version::Http1, world.admin_addr).await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/page/style.css", "text/css; charset=utf-8"),
+        ("/page/icon.svg", "image/svg+xml"),
+    ] {
+        let answer = client.get(path).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &kind.parse().unwrap())
+        );
+        let policy = answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        for forbidden in ["unsafe", "data:", "http:", "https:", "*"] {
+            assert!(!policy.contains(forbidden), "{policy}");
+        }
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers()["x-frame-options"], "DENY");
+        let _ = answer.into_body().collect().await;
+    }
+    for path in [
+        "/api/overview",
+        "/api/events",
+        "/api/agents?brief=true",
+        "/metrics",
+        "/page/nothing.js",
+    ] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        let _ = answer.into_body().collect().await;
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::browser::{Browser, Page};
 
 /// What a human would look at: as wide as a usual window, and as high as the whole page.
-const WINDOW: (u32, u32) = (1440, 1540);
+const WINDOW: (u32, u32) = (1440, 1570);
 
 /// After this what was to be seen does not come. A page is told once a second, and a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
