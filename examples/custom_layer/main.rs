@@ -5,8 +5,11 @@
 //! curl -i http://127.0.0.1:8080/slow
 //! ```
 //!
-//! The response has `server-timing: web;dur=...`. Gateway and agent run in this one process.
+//! The response has `server-timing: web;dur=...`. Gateway and agent run in this one process. `tests.rs` tests the layer with the testing kit:
+//! a whole tunnel without ports, in which time stands still, so that what the layer measures is exact.
 
+#[cfg(test)]
+mod tests;
 mod timing;
 
 use std::time::Duration;
@@ -45,7 +48,7 @@ async fn main() -> Result<(), BoxError> {
         .layer(CorrelateLayer::new())
         .service(gateway.transport());
 
-    let app = Router::new().route("/slow", get(slow));
+    let app = app();
     let agent = Agent::builder(format!("http://{agents_listen}"))
         .group("web")
         .build()?;
@@ -58,6 +61,10 @@ async fn main() -> Result<(), BoxError> {
         _ = tokio::signal::ctrl_c() => {}
     }
     Ok(())
+}
+
+fn app() -> Router {
+    Router::new().route("/slow", get(slow))
 }
 
 async fn slow() -> &'static str {

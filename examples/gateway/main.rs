@@ -44,6 +44,7 @@ use tunnel_layers::{
     grpc_web::GrpcWebLayer,
     metrics::{MetricsLayer, Overview},
     rescue::RescueLayer,
+    retry::RetryLayer,
     route::{RouteLayer, RulesWithUpstreams},
     swap::Swap,
     trace::{HopLayer, StageLayer},
@@ -204,8 +205,10 @@ where
         Some(cors) => GrpcWebLayer::new().cors(cors),
         None => GrpcWebLayer::new(),
     };
-    let upgrade = config.upgrade.clone().runtime(Arc::new(TokioRuntime::current()));
+    let runtime = Arc::new(TokioRuntime::current());
+    let upgrade = config.upgrade.clone().runtime(runtime.clone());
     let upstreams = HopLayer::upstream().layer(upgrade.layer(config.upstreams.clone()));
+    let upstreams = RetryLayer::new(runtime).layer(upstreams);
     let (route, split) = RouteLayer::with_upstreams(rules, upstreams);
     let route = route.hosts(gateway.agents());
     let route = if config.route_services {

@@ -19,6 +19,7 @@ use tunnel_layers::{
     credentials::CredentialsLayer,
     deadline::DeadlineLayer,
     grpc_web::GrpcWebLayer,
+    metrics::{MetricsLayer, Overview},
     rescue::RescueLayer,
     target::TargetLayer,
     trace_id::TraceIdLayer,
@@ -27,7 +28,7 @@ use tunnel_layers::{
 
 use crate::{
     body::TestBody,
-    http::{auth, balance, concurrency, rate_limit, request, route},
+    http::{access_log, auth, balance, concurrency, rate_limit, request, route},
 };
 use tunnel_tests::pair::{Fixed, pair, routed};
 
@@ -148,6 +149,8 @@ macro_rules! around {
 }
 
 around! {
+    metrics_layer: MetricsLayer::new().overview(Overview::new());
+    access_log_layer: access_log();
     trace_id: TraceIdLayer::new();
     rescue: RescueLayer::new();
     route_layer: route();
@@ -174,7 +177,9 @@ async fn a_routers_own_layers() {
         .layer(auth())
         .layer(route())
         .layer(RescueLayer::new())
-        .layer(TraceIdLayer::new());
+        .layer(TraceIdLayer::new())
+        .layer(access_log())
+        .layer(MetricsLayer::new());
     let answer = app
         .oneshot(request().map(axum::body::Body::new))
         .await

@@ -10,6 +10,7 @@ use tokio_test::task;
 use tower::{Layer, Service, ServiceExt as _, util::BoxCloneSyncService};
 use tunnel_core::{BoxError, Principal};
 use tunnel_layers::{
+    access_log::{AccessLogLayer, Entry},
     auth::{
         AnyOf, AuthLayer, AuthParts, Authenticator as _, BearerToken, BearerTokens, BoxAuthenticator, auth_fn,
     },
@@ -19,6 +20,7 @@ use tunnel_layers::{
     deadline::DeadlineLayer,
     grpc_web::{Cors, GrpcWebLayer},
     key::{ByAddress, ByHeader},
+    metrics::{MetricsLayer, Overview},
     rate_limit::RateLimitLayer,
     rescue::RescueLayer,
     route::{RouteLayer, Rule, Rules},
@@ -42,6 +44,12 @@ pub(crate) fn request() -> Request<TestBody> {
     let mut request = request.body(TestBody::full()).expect("a valid request");
     request.extensions_mut().insert(routed());
     request
+}
+
+/// A log in which no secret may stand.
+pub(crate) fn access_log() -> AccessLogLayer {
+    let layer = AccessLogLayer::new().sink(|entry: &Entry<'_>| assert_silent(entry));
+    layer.headers(["host"]).expect("it is no secret")
 }
 
 /// Routing with secrets in its rules.
@@ -280,6 +288,18 @@ pub(crate) fn assert_silent(value: &impl Debug) {
     for text in [format!("{value:?}"), format!("{value:#?}")] {
         assert!(!text.contains(SECRET), "{text}");
     }
+}
+
+#[tokio::test]
+async fn metrics_keeps_the_contract() {
+    contract(MetricsLayer::new().overview(Overview::new())).await;
+    contract(MetricsLayer::new().enabled(false)).await;
+}
+
+#[tokio::test]
+async fn access_log_keeps_the_contract() {
+    contract(access_log()).await;
+    contract(AccessLogLayer::new().enabled(false)).await;
 }
 
 #[tokio::test]

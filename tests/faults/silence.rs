@@ -1,73 +1,71 @@
 //! Agents that are not there, though their connections stand: they are suspected, given up, and come back.
 //!
-//! The intervals are real, because sockets are; what is measured is printed, and only its order and its bound are asserted.
+//! In the testing kit, whose time stands still until somebody waits: so the intervals are the defaults, and what is seen of them is exact.
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
-use tunnel_tests::tunnel::{GROUP, Tunnel};
-use tunnel_transport::{Agent, Backoff, GatewayStatus, Heartbeat, Status};
-
-use crate::{
-    app::App,
-    http2::H2,
-    relay::Relay,
-    world::{Mortal, eventually, within},
+use tunnel_layers::route::Rule;
+use tunnel_tests::tunnel::{GROUP, group, stack};
+use tunnel_transport::{
+    Heartbeat,
+    testing::{Tunnel, until},
 };
 
-/// The hundredth part of the default, which notices within 25 s.
-const FAST: Heartbeat = Heartbeat {
-    interval: Duration::from_millis(50),
-    timeout: Duration::from_millis(200),
-};
+use crate::app::App;
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_half_open_agent_is_suspected_given_up_and_comes_back() {
-    within(async {
-        let app = App::new();
-        let mut tunnel = Tunnel::builder().heartbeat(FAST).start().await;
-        let relay = Relay::to(tunnel.agents_addr).await;
-        tunnel
-            .run_agent(tunnel.agent(GROUP).id("near"), app.router())
-            .await;
-        let far = Agent::builder(format!("http://{}", relay.addr))
-            .group(GROUP)
-            .id("far")
-            .connect_timeout(Duration::from_millis(500))
-            .backoff(Backoff {
-                first: Duration::from_millis(10),
-                cap: Duration::from_millis(50),
-            });
-        let far = Mortal::start(far, app.router()).await;
-        let agents = tunnel.gateway.agents();
-        let of_far = || {
-            agents
-                .list()
-                .into_iter()
-                .find(|status| status.session.agent().as_str() == "far")
-        };
-        let client = H2::connect(tunnel.addr).await;
-        client.fast().await;
+    let app = App::new();
+    let mut tunnel = Tunnel::builder()
+        .agent(GROUP, app.router())
+        .agent(GROUP, app.router())
+        .start(|gateway| stack(gateway, vec![Rule::group("all", group(GROUP))]))
+        .await;
+    let Heartbeat { interval, timeout } = Heartbeat::DEFAULT;
+    let agents = tunnel.gateway().agents();
+    let of_far = || {
+        let mut all = agents.list().into_iter();
+        all.find(|status| status.session.agent().as_str() == "app-2")
+    };
+    let mut client = tunnel.http2().await;
+    let waits = || "it is not so".to_owned();
 
-        let (start, session) = (Instant::now(), far.agent.connected().await);
-        relay.swallow();
-        eventually(|| of_far().is_none_or(|status| status.suspect)).await;
-        let suspected = start.elapsed();
-        eventually(|| of_far().is_none()).await;
-        let lost = start.elapsed();
-        // The agent has noticed as well, and is not ready.
-        eventually(|| session.closed().is_some()).await;
-        assert!(!far.agent.is_ready());
-        println!("a half-open agent: suspected after {suspected:?}, given up after {lost:?}");
-        assert!(suspected < lost && lost >= FAST.timeout);
-        client.fast().await;
+    let far = tunnel.agent("app-2");
+    let (link, session) = (far.link().clone(), far.sessions()[0].clone());
+    let (start, agent) = (Instant::now(), far.agent().clone());
+    link.freeze();
+    until(|| of_far().is_none_or(|status| status.suspect), waits).await;
+    let suspected = start.elapsed();
+    assert!(
+        of_far().is_some() && suspected <= interval * 2 + Duration::from_millis(10),
+        "{suspected:?}"
+    );
+    // Whoever asks now is answered by the other one, at once.
+    for _ in 0..32 {
+        let asked = Instant::now();
+        assert_eq!(client.get("/fast").await.0, StatusCode::OK);
+        assert!(asked.elapsed() < Duration::from_millis(10));
+    }
+    until(|| of_far().is_none(), waits).await;
+    let lost = start.elapsed();
+    assert!(
+        lost >= timeout - interval && lost <= timeout + interval,
+        "{lost:?}"
+    );
+    // The agent has noticed as well, and is not ready.
+    until(|| session.closed().is_some(), waits).await;
+    let noticed = start.elapsed();
+    let step = Duration::from_millis(10);
+    assert!(
+        !agent.is_ready() && noticed <= timeout + interval + step,
+        "{noticed:?}"
+    );
 
-        relay.heal();
-        eventually(|| of_far().is_some()).await;
-        let is_connected = |gateway: &GatewayStatus| matches!(gateway.status, Status::Connected(_));
-        eventually(|| far.agent.gateways().iter().any(is_connected)).await;
-        eventually(|| far.agent.is_ready()).await;
-        client.fast().await;
-    })
-    .await;
+    link.thaw();
+    tunnel.connected().await;
+    assert!(agent.is_ready() && of_far().is_some());
+    assert_eq!(client.get("/fast").await.0, StatusCode::OK);
+    tunnel.idle().await;
 }

@@ -8,7 +8,7 @@ use tunnel_transport::{
     entry::Entry,
 };
 
-use crate::world::{TOKEN, Viewer, World};
+use crate::world::{TOKEN, World, log_in};
 
 #[tokio::test]
 async fn an_agent_shows_its_gateways() {
@@ -21,7 +21,7 @@ async fn an_agent_shows_its_gateways() {
     let admin = Admin::agent(&agent).access(access).build();
     let serve = admin.serve(Entry::new(), port).expect("it has a token");
     world.tasks.spawn(serve.into_future());
-    let Some(mut viewer) = Viewer::log_in("agent", &url).await else {
+    let Some(mut viewer) = log_in("agent", &url).await else {
         return;
     };
     viewer
@@ -36,6 +36,6 @@ async fn an_agent_shows_its_gateways() {
         .until("document.getElementById('exchanges-count').textContent === '1'")
         .await;
     viewer.pictures("agent").await;
-    viewer.is_content();
+    viewer.is_content(&["401"]);
     handle.abort();
 }

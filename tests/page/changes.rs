@@ -1,6 +1,8 @@
 //! What an operator sees when something happens, and does.
 
-use crate::world::{Viewer, World};
+use tunnel_tests::live_page::Viewer;
+
+use crate::world::{DIRECTORY, World, log_in};
 
 /// Whether a text stands in an element.
 fn has(id: &str, text: &str) -> String {
@@ -10,7 +12,7 @@ fn has(id: &str, text: &str) -> String {
 #[tokio::test]
 async fn the_form_takes_the_token_alone() {
     let world = World::new().await;
-    let Some(mut viewer) = Viewer::come("login", &world.url()).await else {
+    let Some(mut viewer) = Viewer::come("login", DIRECTORY.as_ref(), &world.url()).await else {
         return;
     };
     viewer.enter("something-else-than-it").await;
@@ -28,13 +30,13 @@ async fn the_form_takes_the_token_alone() {
     viewer
         .until("document.getElementById('login')?.hidden === false")
         .await;
-    viewer.is_content();
+    viewer.is_content(&["401"]);
 }
 
 #[tokio::test]
 async fn agents_come_and_go() {
     let mut world = World::new().await;
-    let Some(mut viewer) = Viewer::log_in("agents", &world.url()).await else {
+    let Some(mut viewer) = log_in("agents", &world.url()).await else {
         return;
     };
     viewer.until(&has("ready", "not ready")).await;
@@ -57,14 +59,14 @@ async fn agents_come_and_go() {
     world.agent("web-6", "web").await;
     viewer.until(&has("events-table", "web-6 is back")).await;
     viewer.until(&has("states", "lost 1")).await;
-    viewer.is_content();
+    viewer.is_content(&["401"]);
 }
 
 #[tokio::test]
 async fn rates_move_and_what_is_open_is_seen() {
     let mut world = World::new().await;
     world.some_agents().await;
-    let Some(mut viewer) = Viewer::log_in("busy", &world.url()).await else {
+    let Some(mut viewer) = log_in("busy", &world.url()).await else {
         return;
     };
     viewer.until(&has("exchanges-table", "Nothing is open")).await;
@@ -90,14 +92,14 @@ async fn rates_move_and_what_is_open_is_seen() {
     viewer.until(&format!("{rate} === '0'")).await;
     world.release.add_permits(2);
     viewer.until(&has("exchanges-table", "Nothing is open")).await;
-    viewer.is_content();
+    viewer.is_content(&["401"]);
 }
 
 #[tokio::test]
 async fn an_agent_is_drained_and_resumed_by_clicks() {
     let mut world = World::new().await;
     world.some_agents().await;
-    let Some(mut viewer) = Viewer::log_in("drain", &world.url()).await else {
+    let Some(mut viewer) = log_in("drain", &world.url()).await else {
         return;
     };
     viewer.click("#as-table").await;
@@ -134,7 +136,7 @@ async fn an_agent_is_drained_and_resumed_by_clicks() {
     viewer.browser.press(&viewer.page, "Escape").await;
     viewer.until("!document.getElementById('dialog').open").await;
     assert!(!world.gateway.agents().list().is_empty());
-    viewer.is_content();
+    viewer.is_content(&["401"]);
 }
 
 /// Without a mouse: from the map to an agent, and from there to its drain.
@@ -142,7 +144,7 @@ async fn an_agent_is_drained_and_resumed_by_clicks() {
 async fn the_keyboard_is_enough() {
     let mut world = World::new().await;
     world.some_agents().await;
-    let Some(mut viewer) = Viewer::log_in("keys", &world.url()).await else {
+    let Some(mut viewer) = log_in("keys", &world.url()).await else {
         return;
     };
     viewer.until(&has("agents-count", "22")).await;
@@ -169,5 +171,5 @@ async fn the_keyboard_is_enough() {
     }
     viewer.until(&has("states", "drained 1")).await;
     assert_eq!(world.gateway.agents().drained()[0].to_string(), shown);
-    viewer.is_content();
+    viewer.is_content(&["401"]);
 }

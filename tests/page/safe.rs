@@ -3,7 +3,7 @@
 use tunnel_tests::tunnel::APART;
 use tunnel_transport::admin::{RuleInfo, RuleTarget};
 
-use crate::world::{Viewer, World};
+use crate::world::{World, log_in};
 
 /// Whatever a name says, it is shown, and does nothing.
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn no_text_becomes_html() {
     };
     let port = tunnel_tests::tunnel::listener().await;
     let world = World::with(vec![told], port).await;
-    let Some(mut viewer) = Viewer::log_in("safe", &world.url()).await else {
+    let Some(mut viewer) = log_in("safe", &world.url()).await else {
         return;
     };
     viewer
@@ -45,7 +45,7 @@ async fn the_page_connects_again() {
         .expect("a free port");
     let world = World::with(Vec::new(), port).await;
     let (addr, url) = (world.admin_addr, world.url());
-    let Some(mut viewer) = Viewer::log_in("again", &url).await else {
+    let Some(mut viewer) = log_in("again", &url).await else {
         return;
     };
     let mut tasks = world.tasks;

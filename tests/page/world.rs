@@ -1,13 +1,6 @@
 //! A gateway with an admin interface, agents, clients, and somebody who looks at the page.
 
-use std::{
-    collections::BTreeMap,
-    future::IntoFuture as _,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::IntoFuture as _, net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Body, routing::get as on_get};
 use http::Request;
@@ -16,7 +9,6 @@ use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore},
     task::{AbortHandle, JoinSet},
-    time::timeout,
 };
 use tower::ServiceBuilder;
 use tunnel_layers::{
@@ -24,8 +16,8 @@ use tunnel_layers::{
     route::Rule,
 };
 use tunnel_tests::{
-    browser::{Browser, Page},
     client::{Client, Version},
+    live_page::Viewer,
     tunnel::{address, group, listener, stack},
 };
 use tunnel_transport::{
@@ -34,13 +26,10 @@ use tunnel_transport::{
     entry::Entry,
 };
 
-/// What a human would look at: as wide as a usual window, and as high as the whole page.
-pub(crate) const WINDOW: (u32, u32) = (1440, 1500);
-
-/// After this what was to be seen does not come. A page is told once a second, and a machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub(crate) const TOKEN: &str = "an-admin-token-of-the-tests";
+
+/// Where pictures go.
+pub(crate) const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// A gateway with rules for three groups.
 pub(crate) struct World {
@@ -137,8 +126,8 @@ impl World {
         let addr = self.addr;
         self.tasks.spawn(async move {
             let mut client = Client::connect(Version::Http1, addr).await;
-            loop {
-                let answer = client.get(path).await;
+            // Until the gateway is gone, at the test's end.
+            while let Ok(answer) = client.send(get(path)).await {
                 let _ = answer.into_body().collect().await;
             }
         })
@@ -149,8 +138,7 @@ impl World {
         let addr = self.addr;
         self.tasks.spawn(async move {
             let mut client = Client::connect(Version::Http1, addr).await;
-            let request = Request::get(path).body(Body::empty()).expect("a request");
-            let _ = client.send(request).await;
+            let _ = client.send(get(path)).await;
         });
         self.entered.notified().await;
     }
@@ -158,6 +146,10 @@ impl World {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.admin_addr)
     }
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).expect("a request")
 }
 
 /// What agents serve.
@@ -209,88 +201,7 @@ fn traffic(row: &Row) -> view::Traffic {
     }
 }
 
-/// Somebody who looks at the page.
-pub(crate) struct Viewer {
-    pub(crate) browser: Browser,
-    pub(crate) page: Page,
-    url: String,
-}
-
-impl Viewer {
-    /// Opens the page, without having logged in.
-    pub(crate) async fn come(test: &str, url: &str) -> Option<Self> {
-        let mut browser = Browser::start(test, Path::new(env!("CARGO_TARGET_TMPDIR"))).await?;
-        let page = browser.blank().await;
-        browser.watch(&page).await;
-        browser.look(&page, WINDOW, false).await;
-        browser.go(&page, url).await;
-        Some(Self {
-            browser,
-            page,
-            url: url.to_owned(),
-        })
-    }
-
-    /// Opens the page and logs in, as somebody would.
-    pub(crate) async fn log_in(test: &str, url: &str) -> Option<Self> {
-        let mut viewer = Self::come(test, url).await?;
-        viewer.enter(TOKEN).await;
-        viewer.until("document.body.dataset.snapshots >= 2").await;
-        Some(viewer)
-    }
-
-    /// Writes a token into the form, and sends it.
-    pub(crate) async fn enter(&mut self, token: &str) {
-        self.until("document.activeElement?.id === 'token'").await;
-        self.browser.write(&self.page, token).await;
-        self.browser.press(&self.page, "Enter").await;
-    }
-
-    /// Waits until this is so, also over a page that begins anew.
-    pub(crate) async fn until(&mut self, condition: &str) {
-        if timeout(PATIENCE, self.browser.until(&self.page, condition))
-            .await
-            .is_err()
-        {
-            // The call that was given up is answered by nobody: another page would not tell what this one says.
-            panic!("it does not become so: {condition}");
-        }
-    }
-
-    pub(crate) async fn click(&mut self, selector: &str) {
-        self.browser.click(&self.page, selector).await;
-    }
-
-    pub(crate) async fn value(&mut self, expression: &str) -> String {
-        self.browser.evaluate(&self.page, expression).await
-    }
-
-    /// Says yes in the dialog, and waits until it is gone.
-    pub(crate) async fn confirm(&mut self) {
-        self.until("document.getElementById('dialog').open").await;
-        self.click("#dialog-yes").await;
-        self.until("!document.getElementById('dialog').open").await;
-    }
-
-    /// Pictures of the page, for light and for dark.
-    pub(crate) async fn pictures(&mut self, name: &str) {
-        for (dark, scheme) in [(false, "light"), (true, "dark")] {
-            self.browser.look(&self.page, WINDOW, dark).await;
-            let seen = self.value("document.body.dataset.snapshots").await;
-            self.until(&format!("document.body.dataset.snapshots > {seen}"))
-                .await;
-            let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{name}-{scheme}.png"));
-            self.browser.picture(&self.page, &file).await;
-        }
-        self.browser.look(&self.page, WINDOW, false).await;
-    }
-
-    /// The page has asked nobody else, and has complained of nothing but that somebody had to log in.
-    pub(crate) fn is_content(&self) {
-        let asked: Vec<_> = self.browser.asked(&self.page).into_iter().collect();
-        assert_eq!(asked, [self.url.clone()]);
-        let complaints = self.browser.complaints(&self.page);
-        let others: Vec<_> = complaints.iter().filter(|text| !text.contains("401")).collect();
-        assert!(others.is_empty(), "{others:#?}");
-    }
+/// Somebody who has logged in.
+pub(crate) async fn log_in(test: &str, url: &str) -> Option<Viewer> {
+    Viewer::log_in(test, DIRECTORY.as_ref(), url, TOKEN).await
 }

@@ -1,14 +1,14 @@
 //! The files of `deploy/`: what the programs would read there is right, and works together. The other files there are looked at by
 //! `.ci/deploy`.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::Duration};
 
 use axum::{Router, routing::get as on_get};
 use tunnel_tests::{origin::Origin, pki::Ca, wait::within_limit};
 
 use crate::{
     program::{Running, TOKEN, output, program},
-    world::{Files, RunningGateway, get},
+    world::{Files, get},
 };
 
 /// Where secrets and certificates are, on the machines that the files are for.
@@ -188,7 +188,8 @@ async fn a_form_that_is_not_filled_in_does_not_start() {
     assert!(ended.stderr.contains("16"), "{ended:?}");
 }
 
-/// The files of each deployment, but for addresses, carry a request through both programs.
+/// The files of each deployment, but for addresses, carry a request through both programs; then the commands of the images' health checks
+/// are content, and what is scraped has the metrics.
 #[tokio::test]
 async fn a_request_passes() {
     for deployment in Deployment::all() {
@@ -201,10 +202,11 @@ async fn a_request_passes() {
         let origin = Origin::http1(app).await;
 
         let file = write(&files, "gateway.yaml", &any_port(&deployment.gateway));
-        let gateway = RunningGateway::start("gateway", &["--config", &file]).await;
+        let mut gateway = Running::start(program("gateway", &["--config", &file]));
+        let ready = gateway.line("ready ").await;
+        let agents: SocketAddr = field(&ready, "agents").parse().expect("an address");
 
-        let port = gateway.agents.port();
-        let reached = format!("//localhost:{port}");
+        let reached = format!("//localhost:{}", agents.port());
         let agent = [
             "//gateway:7000",
             "//tunnel-gateway-agents:7000",
@@ -219,21 +221,72 @@ async fn a_request_passes() {
             });
         let file = write(&files, "agent.yaml", &any_port(&agent));
         let mut agent = Running::start(program("agent", &["--config", &file]));
-        agent.line("ready ").await;
-        let answer = within_limit(get(gateway.listen, "/")).await;
-        assert_eq!(
-            answer,
-            (200, "from behind".to_owned()),
-            "{}",
-            gateway.program.log()
-        );
+        let agent_ready = agent.line("ready ").await;
+        let listen = field(&ready, "listen").parse().expect("an address");
+        let answer = within_limit(get(listen, "/")).await;
+        assert_eq!(answer, (200, "from behind".to_owned()), "{}", gateway.log());
+
+        for (name, ready) in [("gateway", &ready), ("agent", &agent_ready)] {
+            let admin = format!("http://{}", field(ready, "admin"));
+            let token = files.path("admin-token");
+            let ask = |what| within_limit(output(name, &["--admin", &admin, "--token-file", &token, what]));
+            let is_ready = ask("ready").await;
+            assert_eq!(is_ready.code, Some(0), "{is_ready:?}");
+            let metrics = ask("metrics").await.stdout;
+            let line = format!("tunnel_ready{{role=\"{name}\"}} 1");
+            assert!(metrics.lines().any(|known| known == line), "{line}\n{metrics}");
+            assert!(metrics.contains("tunnel_exchanges_total{"), "{metrics}");
+        }
     }
+}
+
+/// A field of the line that a program prints when it is ready.
+fn field<'a>(ready: &'a str, name: &str) -> &'a str {
+    let mut fields = ready.split_whitespace().filter_map(|field| field.split_once('='));
+    let found = fields.find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("{name} is not told: {ready}")).1
 }
 
 /// The same, on ports of this machine that nobody else has.
 fn any_port(text: &str) -> String {
     let text = text.replace("0.0.0.0:", "127.0.0.1:");
-    ["8080", "7000", "9090"].iter().fold(text, |text, port| {
+    ["8080", "7000", "9090", "9091"].iter().fold(text, |text, port| {
         text.replace(&format!("listen: 127.0.0.1:{port}"), "listen: 127.0.0.1:0")
     })
+}
+
+/// Rules, alerts and dashboard ask for metrics that there are.
+#[test]
+fn every_metric_is_there() {
+    let known = ["tunnel-layers", "tunnel-transport"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../crates")
+            .join(name)
+            .join("src/metrics/names.rs");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    });
+    let known = known.concat();
+    let mut seen = BTreeSet::new();
+    for name in [
+        "prometheus/rules.yaml",
+        "prometheus/alerts.yaml",
+        "prometheus/tests.yaml",
+        "grafana/tunnel.json",
+    ] {
+        let text = read(name);
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        // Names with colons are those of recording rules.
+        let words = text
+            .split(|c: char| !is_part(c))
+            .filter(|word| word.starts_with("tunnel_") && !word.contains(':'));
+        seen.extend(words.map(str::to_owned));
+    }
+    assert!(seen.len() > 25, "{seen:?}");
+    for name in seen {
+        let series = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let metric = series.unwrap_or(&name);
+        assert!(known.contains(&format!("\"{metric}\"")), "{name}");
+    }
 }

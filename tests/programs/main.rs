@@ -18,6 +18,8 @@ mod hosts;
 mod load;
 mod locals;
 mod named;
+mod observed;
+mod page;
 mod program;
 mod proxy;
 mod pushed;
@@ -28,4 +30,5 @@ mod teaching;
 mod tls;
 #[cfg(feature = "otel")]
 mod traces;
+mod upstreams;
 mod world;

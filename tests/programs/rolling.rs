@@ -8,7 +8,7 @@ use tunnel_tests::{origin::Origin, tunnel::APART, wait::within_limit};
 use crate::{
     load::{ANSWER, Load},
     program::{Running, program},
-    world::{Files, RunningGateway, TO_WEB, gateway_file},
+    world::{Files, RunningGateway, TO_WEB, gateway_file, get},
 };
 
 /// Answered requests between two restarts.
@@ -78,9 +78,15 @@ async fn agents_are_restarted_one_by_one() {
     .await;
 }
 
-/// A gateway's file with these ports.
+/// A gateway's file with these ports, by which agents may ask what clients may.
 fn file_of(files: &Files, name: &str, ports: [SocketAddr; 2]) -> String {
-    let text = gateway_file(TO_WEB).replacen("lame_duck: 1ms", "lame_duck: 1s", 1);
+    let text = gateway_file(TO_WEB)
+        .replacen("lame_duck: 1ms", "lame_duck: 1s", 1)
+        .replacen(
+            "groups: [web]",
+            "groups: [web, edge]\n  calls:\n    rules:\n      - {id: asked, group: web}",
+            1,
+        );
     let mut parts = text.splitn(3, "listen: 127.0.0.1:0");
     let mut part = || parts.next().expect("two ports");
     let text = format!(
@@ -129,6 +135,56 @@ async fn gateways_are_restarted_one_by_one() {
         let (answered, lost) = load.finish().await;
         println!(
             "4 restarts of 2 gateways: {answered} requests answered, {} lost",
+            lost.len()
+        );
+        assert_eq!(lost, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_goes_on_asking_while_its_gateways_are_restarted() {
+    let files = Files::new();
+    let any = SocketAddr::from((APART, 0));
+    let names = ["one.yaml", "two.yaml"];
+    let [one, two] = names.map(|name| file_of(&files, name, [any, any]));
+    let _ = program("gateway", &[]);
+    within_limit(async {
+        let origin = origin().await;
+        let mut gateways = vec![
+            RunningGateway::start("gateway", &["--config", &one]).await,
+            RunningGateway::start("gateway", &["--config", &two]).await,
+        ];
+        let ports = [0, 1].map(|number: usize| [gateways[number].listen, gateways[number].agents]);
+        let dialled = ports.map(|[_, agents]| agents);
+        let _web = agent(&files, "web-1", &dialled, &origin).await;
+        let text = format!(
+            "gateways: [\"http://{}\", \"http://{}\"]\ngroups: [edge]\ntoken_env: TUNNEL_TOKEN\nlisten: 127.0.0.1:0\n",
+            dialled[0], dialled[1]
+        );
+        let file = files.write("edge.yaml", &text);
+        let mut edge = Running::start(program("agent", &["--config", &file]));
+        let ready = edge.line("ready ").await;
+        let (_, local) = ready.split_once(" listen=").expect("it listens");
+        let load = Load::start(8, 4);
+        load.ready(local.parse().expect("an address"));
+        for number in [0, 1, 0, 1] {
+            load.more(BETWEEN).await;
+            // Whoever goes next may go once the other one could do everything.
+            let other = &mut gateways[1];
+            other.program.logged("an agent connected", 2).await;
+            while get(other.listen, "/").await.0 != 200 {
+                tokio::task::yield_now().await;
+            }
+            let [listen, agents] = ports[number];
+            stop(gateways.remove(0).program).await;
+            let file = file_of(&files, names[number], [listen, agents]);
+            gateways.push(RunningGateway::start("gateway", &["--config", &file]).await);
+        }
+        load.more(BETWEEN).await;
+        let (answered, lost) = load.finish().await;
+        println!(
+            "4 restarts of 2 gateways: {answered} requests of an agent answered, {} lost",
             lost.len()
         );
         assert_eq!(lost, [""; 0]);

@@ -67,6 +67,42 @@ async fn two_people_talk_in_a_chat_room_without_a_port() {
 }
 
 #[tokio::test]
+async fn a_fleet_changes_under_load_and_loses_nothing() {
+    let ended = within_limit(output("fleet", &[])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let line = |step: &str| {
+        let mut lines = ended.stdout.lines();
+        let found = lines.find_map(|line| line.strip_prefix(step));
+        found.unwrap_or_else(|| panic!("{step}\n{}", ended.stdout)).trim()
+    };
+    for step in ["all share", "agent-1 is resumed", "a gateway is new"] {
+        for agent in ["agent-1", "agent-2", "agent-3"] {
+            assert!(line(step).contains(agent), "{step} {agent}\n{}", ended.stdout);
+        }
+    }
+    assert!(
+        !line("agent-1 is drained").contains("agent-1"),
+        "{}",
+        ended.stdout
+    );
+    assert!(line("lost").starts_with("0 of "), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_without_a_tunnel_weighs_checks_and_drains() {
+    let ended = within_limit(output("reverse_proxy", &["--once", PORTS[0], PORTS[1]])).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let expected = "\
+weights 3 and 1  200 one: 30, 200 two: 10
+another rule     200 spare: 40
+two is ill       200 one: 40
+one is drained   200 two: 40
+all are back     200 one: 30, 200 two: 10
+";
+    assert_eq!(ended.stdout, expected, "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_chat_room_that_stops_closes_its_sockets() {
     let room = RunningGateway::start("chat", &PORTS).await;
     within_limit(async {

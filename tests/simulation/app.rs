@@ -8,15 +8,22 @@ use axum::{
     extract::Request,
     response::{IntoResponse as _, Response},
 };
-use http::StatusCode;
+use bytes::BytesMut;
+use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::server::conn::{http1, http2};
+use hyper::{
+    server::conn::{http1, http2},
+    upgrade::OnUpgrade,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     service::TowerToHyperService,
 };
-
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::sleep,
+};
+use tunnel_core::BoxError;
 
 use crate::{
     body::{Check, Checked, pattern},
@@ -24,12 +31,15 @@ use crate::{
     net::Listener,
 };
 
+/// What requests of [`Kind::Upgrade`](crate::plan::Kind::Upgrade) switch to.
+pub(crate) const PROTOCOL: &str = "echo";
+
 /// An app that sends back what it gets.
 pub(crate) fn app(ledger: Ledger) -> Router {
     Router::new().fallback(move |request: Request| answer(ledger.clone(), request))
 }
 
-async fn answer(ledger: Ledger, request: Request) -> Response {
+async fn answer(ledger: Ledger, mut request: Request) -> Response {
     let (Some(id), Some(len)) = (number(&request, "x-id"), number(&request, "x-len")) else {
         ledger.violation(format!(
             "a request without its fields: {} {}",
@@ -49,6 +59,11 @@ async fn answer(ledger: Ledger, request: Request) -> Response {
         at: 0,
         ledger,
     };
+    if let Some(stream) = request.extensions_mut().remove::<OnUpgrade>()
+        && kind == "upgrade"
+    {
+        return switch(request.method(), stream, check);
+    }
     let body = Checked {
         body: request.into_body(),
         check,
@@ -77,6 +92,30 @@ async fn answer(ledger: Ledger, request: Request) -> Response {
     }
 }
 
+/// Sends back what comes after the switch, until the other end has ended.
+fn switch(method: &Method, stream: OnUpgrade, mut check: Check) -> Response {
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(stream.await?);
+        let mut buffer = BytesMut::new();
+        // An end may be one of a stream that broke off: TCP of this network knows no difference.
+        while stream.read_buf(&mut buffer).await? > 0 {
+            let mut data = buffer.split().freeze();
+            check.data(&data);
+            stream.write_all_buf(&mut data).await?;
+            stream.flush().await?;
+        }
+        stream.shutdown().await?;
+        Ok::<_, BoxError>(())
+    });
+    match *method {
+        Method::CONNECT => StatusCode::OK.into_response(),
+        _ => {
+            let fields = [("connection", "upgrade"), ("upgrade", PROTOCOL)];
+            (StatusCode::SWITCHING_PROTOCOLS, fields).into_response()
+        }
+    }
+}
+
 fn number(request: &Request, name: &str) -> Option<u64> {
     request.headers().get(name)?.to_str().ok()?.parse().ok()
 }
@@ -89,10 +128,14 @@ pub(crate) async fn upstream(ledger: Ledger, is_http2: bool) -> turmoil::Result 
         let service = TowerToHyperService::new(app(ledger.clone()));
         // A connection that breaks is what this is about.
         if is_http2 {
-            let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .enable_connect_protocol()
+                .serve_connection(io, service);
             tokio::spawn(async move { drop(connection.await) });
         } else {
-            let connection = http1::Builder::new().serve_connection(io, service);
+            let connection = http1::Builder::new()
+                .serve_connection(io, service)
+                .with_upgrades();
             tokio::spawn(async move { drop(connection.await) });
         }
     }

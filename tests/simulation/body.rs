@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,19 +15,22 @@ use tunnel_core::BoxError;
 
 use crate::ledger::Ledger;
 
-/// The bytes from `at` on of the body of exchange `id`.
+/// More than any body has.
+const BLOCK: usize = 256 * 1024;
+
+/// The bytes from `at` on of the body of exchange `id`: a piece of one block of noise, which begins elsewhere for each exchange, so
+/// that a piece that is somewhere else, or of another one, is not the same. Nothing is copied, since there are many.
 pub(crate) fn pattern(id: u64, at: u64, len: usize) -> Bytes {
-    let skip = (at % 8) as usize;
-    let mut bytes = vec![0; (skip + len).next_multiple_of(8)];
-    let first = (id << 32) | (at / 8);
-    for (index, word) in (0..).zip(bytes.chunks_exact_mut(8)) {
-        word.copy_from_slice(
-            &(first + index)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15_u64)
-                .to_be_bytes(),
-        );
-    }
-    Bytes::from(bytes).slice(skip..skip + len)
+    static NOISE: LazyLock<Bytes> = LazyLock::new(|| {
+        let words =
+            (0..BLOCK as u64 / 8).map(|word| word.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let once: Vec<u8> = words
+            .flat_map(|word| (word ^ (word >> 29)).to_be_bytes())
+            .collect();
+        once.repeat(2).into()
+    });
+    let start = (id.wrapping_mul(10_007).wrapping_add(at) % BLOCK as u64) as usize;
+    NOISE.slice(start..start + len)
 }
 
 /// What a client sends: frames of these sizes in turn, with pauses.

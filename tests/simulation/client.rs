@@ -1,8 +1,10 @@
-//! The clients outside.
+//! Those who ask: clients outside, and programs beside agents.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::{
     body::Incoming,
@@ -10,14 +12,20 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::Mutex,
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tower::ServiceExt as _;
 use tunnel_core::BoxError;
+use tunnel_layers::target::ClientExt as _;
+use tunnel_transport::Agent;
 
 use crate::{
+    app::PROTOCOL,
     body::{Check, Upload},
+    hosts::Site,
     ledger::{Ledger, Outcome},
     net::Stream,
     plan::{self, Kind, LONGEST, REPAIRED, Request},
@@ -42,25 +50,69 @@ const IN_TROUBLE: [StatusCode; 4] = [
     StatusCode::REQUEST_TIMEOUT,
 ];
 
-/// A connection for all requests of a client, and when it was made.
-type Shared = (http2::SendRequest<Upload>, Duration);
+/// A connection for all requests of a client, when it was made, and to which gateway.
+type Shared = (http2::SendRequest<Upload>, Duration, usize);
 
 #[derive(Clone)]
 pub(crate) struct Client {
     name: Arc<str>,
     ledger: Ledger,
-    is_http2: bool,
-    /// That of HTTP/2.
-    shared: Arc<Mutex<Option<Shared>>>,
+    way: Way,
+}
+
+/// How a client reaches gateways.
+#[derive(Clone)]
+enum Way {
+    /// By a connection for each request.
+    Http1(Outside),
+    /// By one for as many as go.
+    Http2(Outside, Arc<Mutex<Option<Shared>>>),
+    /// By the session of an agent.
+    Agent(Agent),
+}
+
+/// From where gateways are seen as balancers see them.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) site: Site,
+    /// The gateway that is asked.
+    pub(crate) gateway: usize,
+    /// Whether others are asked while that one is not ready.
+    pub(crate) follows: bool,
+    pub(crate) gateways: usize,
+}
+
+impl Outside {
+    /// The gateway for the next request.
+    fn choose(&self) -> usize {
+        let others = (0..self.gateways).map(|other| (self.gateway + other) % self.gateways);
+        let mut ready = others.filter(|gateway| self.site.is_ready(*gateway));
+        match self.follows {
+            true => ready.next().unwrap_or(self.gateway),
+            false => self.gateway,
+        }
+    }
 }
 
 impl Client {
-    pub(crate) fn new(name: &str, ledger: Ledger, is_http2: bool) -> Self {
+    pub(crate) fn new(name: &str, ledger: Ledger, is_http2: bool, outside: Outside) -> Self {
+        let way = match is_http2 {
+            true => Way::Http2(outside, Arc::default()),
+            false => Way::Http1(outside),
+        };
         Self {
             name: name.into(),
             ledger,
-            is_http2,
-            shared: Arc::default(),
+            way,
+        }
+    }
+
+    /// Whoever is with an agent.
+    pub(crate) fn of_agent(agent: &Agent, ledger: Ledger) -> Self {
+        Self {
+            name: agent.id().as_str().into(),
+            ledger,
+            way: Way::Agent(agent.clone()),
         }
     }
 
@@ -110,7 +162,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, path: &str, request: &Request) -> Outcome {
+    pub(crate) async fn exchange(&self, path: &str, request: &Request) -> Outcome {
         let mut since = now();
         let bound = request.cancel.unwrap_or(BOUND);
         match timeout(bound, self.attempt(path, request, &mut since)).await {
@@ -118,7 +170,9 @@ impl Client {
             Ok(Err(error)) => Outcome::Broken(error.to_string()),
             Err(_) if request.cancel.is_some() => Outcome::Canceled,
             Err(_) => {
-                *self.shared.lock().await = None;
+                if let Way::Http2(_, shared) = &self.way {
+                    *shared.lock().await = None;
+                }
                 if !self.ledger.is_cut(&self.name, since, now()) {
                     self.ledger.violation(format!(
                         "request {} has no answer after {BOUND:?}, and its client was not cut off",
@@ -141,6 +195,7 @@ impl Client {
             Kind::Echo => ("echo", "POST"),
             Kind::Stream => ("stream", "POST"),
             Kind::Call => ("call", "POST"),
+            Kind::Upgrade => ("upgrade", "GET"),
         };
         let mut builder = http::Request::builder()
             .method(method)
@@ -153,53 +208,118 @@ impl Client {
                 .header("te", "trailers");
         }
         let body = Upload::new(request.id, request.len, request.frame, request.pause);
-        if self.is_http2 {
-            let mut sender = self.http2(since).await?;
-            let asked = builder.uri(format!("http://gateway{path}/{kind}")).body(body)?;
+        let whole = format!("http://gateway{path}/{kind}");
+        let outside = match &self.way {
+            Way::Agent(agent) => {
+                let asked = builder.uri(whole).body(body)?;
+                let answer = agent.client().oneshot(asked).await?;
+                return self.read(request, answer).await;
+            }
+            Way::Http2(outside, shared) if request.kind != Kind::Upgrade => {
+                let mut sender = self.http2(outside, shared, since).await?;
+                let asked = builder.uri(whole).body(body)?;
+                return self.read(request, sender.send_request(asked).await?).await;
+            }
+            Way::Http2(outside, _) | Way::Http1(outside) => outside,
+        };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(connect(outside.choose()).await?)).await?;
+        tokio::spawn(connection.with_upgrades());
+        let builder = builder.uri(format!("{path}/{kind}")).header("host", "gateway");
+        if request.kind != Kind::Upgrade {
+            let asked = builder.body(body)?;
             return self.read(request, sender.send_request(asked).await?).await;
         }
-        let (mut sender, connection) = http1::handshake(TokioIo::new(connect().await?)).await?;
-        tokio::spawn(connection);
-        let asked = builder
-            .uri(format!("{path}/{kind}"))
-            .header("host", "gateway")
-            .body(body)?;
-        self.read(request, sender.send_request(asked).await?).await
+        let builder = builder
+            .header("connection", "upgrade")
+            .header("upgrade", PROTOCOL);
+        let asked = builder.body(Upload::new(request.id, 0, 1, Duration::ZERO))?;
+        let answer = sender.send_request(asked).await?;
+        match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => self.talk(request, answer).await,
+            _ => self.read(request, answer).await,
+        }
     }
 
-    async fn http2(&self, since: &mut Duration) -> Result<http2::SendRequest<Upload>, BoxError> {
-        let mut shared = self.shared.lock().await;
-        if let Some((sender, made)) = shared.as_ref().filter(|(sender, _)| !sender.is_closed()) {
+    /// Sends and reads what flows after a switch.
+    async fn talk(&self, request: &Request, answer: Response<Incoming>) -> Result<Outcome, BoxError> {
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await?);
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut body = Upload::new(request.id, request.len, request.frame, request.pause);
+        let write = async {
+            while let Some(frame) = body.frame().await {
+                if let Ok(mut data) = frame?.into_data() {
+                    writer.write_all_buf(&mut data).await?;
+                    writer.flush().await?;
+                }
+            }
+            writer.shutdown().await?;
+            Ok::<_, BoxError>(())
+        };
+        let mut check = self.check(request, request.len);
+        let read = async {
+            let mut buffer = BytesMut::new();
+            while reader.read_buf(&mut buffer).await? > 0 {
+                check.data(&buffer.split().freeze());
+            }
+            Ok::<_, BoxError>(check.at)
+        };
+        let (_, came) = tokio::try_join!(write, read)?;
+        match came == request.len {
+            true => Ok(Outcome::Answered),
+            // The end of a stream that breaks off looks like any other one in this network.
+            false => Ok(Outcome::Broken(format!("it ended after {came} bytes"))),
+        }
+    }
+
+    async fn http2(
+        &self,
+        outside: &Outside,
+        shared: &Mutex<Option<Shared>>,
+        since: &mut Duration,
+    ) -> Result<http2::SendRequest<Upload>, BoxError> {
+        let gateway = outside.choose();
+        let mut shared = shared.lock().await;
+        let usable = |(sender, _, to): &&Shared| !sender.is_closed() && *to == gateway;
+        if let Some((sender, made, _)) = shared.as_ref().filter(usable) {
             *since = *made;
             return Ok(sender.clone());
         }
-        let io = TokioIo::new(connect().await?);
+        let io = TokioIo::new(connect(gateway).await?);
         let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
         tokio::spawn(connection);
-        *shared = Some((sender.clone(), *since));
+        *shared = Some((sender.clone(), *since, gateway));
         Ok(sender)
     }
 
-    async fn read(&self, request: &Request, response: Response<Incoming>) -> Result<Outcome, BoxError> {
-        let (head, mut body) = response.into_parts();
-        let len = if request.kind == Kind::Get {
-            700
-        } else {
-            request.len
-        };
-        let mut check = Check {
+    fn check(&self, request: &Request, len: u64) -> Check {
+        Check {
             what: "the answer to request",
             id: request.id,
             len,
             at: 0,
             ledger: self.ledger.clone(),
+        }
+    }
+
+    async fn read<B>(&self, request: &Request, response: Response<B>) -> Result<Outcome, BoxError>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>>,
+    {
+        let (head, body) = response.into_parts();
+        let mut body = pin!(body);
+        let len = if request.kind == Kind::Get {
+            700
+        } else {
+            request.len
         };
+        let mut check = self.check(request, len);
         if head.status != StatusCode::OK || head.headers.contains_key("grpc-status") {
             return Ok(self.refused(request, head.status, &head.headers));
         }
         let mut trailers = None;
         while let Some(frame) = body.frame().await {
-            match frame?.into_data() {
+            match frame.map_err(Into::into)?.into_data() {
                 Ok(data) => check.data(&data),
                 Err(frame) => trailers = frame.into_trailers().ok(),
             }
@@ -244,10 +364,11 @@ impl Client {
     }
 }
 
-async fn connect() -> Result<Stream, BoxError> {
-    Ok(timeout(CONNECT, Stream::connect("gateway", 80)).await??)
+async fn connect(gateway: usize) -> Result<Stream, BoxError> {
+    let host = format!("gateway-{gateway}");
+    Ok(timeout(CONNECT, Stream::connect(&host, 80)).await??)
 }
 
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     turmoil::sim_elapsed().unwrap_or_default()
 }

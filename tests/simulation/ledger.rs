@@ -1,7 +1,7 @@
 //! What happened in a run, and what should not have happened.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,6 +14,8 @@ pub(crate) struct Ledger(Arc<Mutex<Book>>);
 struct Book {
     /// How often an app was called with each request.
     seen: BTreeMap<u64, u32>,
+    /// The requests of agents that were sent: an agent that begins again does not send them again.
+    begun: BTreeSet<u64>,
     outcomes: BTreeMap<u64, Outcome>,
     faults: Vec<String>,
     violations: Vec<String>,
@@ -49,6 +51,11 @@ impl Ledger {
         if times > 1 {
             self.violation(format!("request {id} came to an app {times} times"));
         }
+    }
+
+    /// Notes that an agent sends this request; false if it has been sent before.
+    pub(crate) fn begins(&self, id: u64) -> bool {
+        self.lock().begun.insert(id)
     }
 
     /// Notes how a request ended.

@@ -1,13 +1,21 @@
-//! Gateway, agents, upstreams and clients in one simulated network, with trouble that a seed decides.
+//! Gateways, agents, upstreams and clients in one simulated network, with trouble that a seed decides.
 //!
 //! The hosts are the real ones, from the layers to HTTP/2; simulated are time and the network (turmoil). A seed stands for a
-//! [plan](plan::Plan): where the apps of the agents are, what clients ask, and which links and hosts have which trouble when. After
-//! each run
+//! [plan](plan::Plan): how many gateways there are, where the apps of the agents are, what clients and agents ask, when the gateways have
+//! another configuration for the agents, and which links and hosts have which trouble when. In one seed of five nothing breaks, but hosts
+//! leave and come back, one after the other, and clients follow the readiness of gateways, as balancers do. After each run
 //!
-//! * every request had one answer, or one error that says what it is, within its time; no app got a request twice;
-//! * no body had lost, doubled or foreign bytes, and none that was cut short ended as a whole one does, at either end;
-//! * once all was repaired, every agent was reached again within 30 s;
-//! * pending tables and credit were empty when the clients had gone, each agent stood in the registry once, and none when they had gone;
+//! * every request had one answer, or one error that says what it is, within its time; no app got a request twice; those of agents, in
+//!   the other direction, as well as those of clients;
+//! * where hosts only left, every request was answered as if nothing had happened, but for streams that have left HTTP, and for bodies
+//!   that were too long to be sent again;
+//! * no body and no upgraded stream had lost, doubled or foreign bytes, and no body that was cut short ended as a whole one does, at either
+//!   end;
+//! * once all was repaired, every agent was reached again within 30 s, through each gateway;
+//! * versions of configurations had never gone back, neither at a gateway, however often it began again, nor at an agent, and every agent
+//!   ran the newest;
+//! * pending tables and credit were empty when the clients had gone, each agent stood in the registry of every gateway once, and in none
+//!   when they had gone;
 //! * nothing panicked.
 //!
 //! `TUNNEL_SEED=17` runs one seed and tells what happened in it, `TUNNEL_SEEDS=5000` as many.

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Stream,
     /// The same as a call of gRPC, with trailers.
     Call,
+    /// The same after a switch to another protocol.
+    Upgrade,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +56,13 @@ pub(crate) struct Client {
     pub(crate) requests: Vec<Request>,
 }
 
+/// An agent, and what it asks itself, in the other direction.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) place: Place,
+    pub(crate) requests: Vec<Request>,
+}
+
 /// What happens to a link, or to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -67,6 +76,8 @@ pub(crate) enum Trouble {
     Delay(Duration),
     /// The host's software is gone, and begins again.
     Crash,
+    /// The same, but that it was asked to go, and had the time to finish what it has, or some of it.
+    Leave,
 }
 
 #[derive(Clone, Debug)]
@@ -81,31 +92,67 @@ pub(crate) struct Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    pub(crate) agents: Vec<Place>,
+    /// How many there are; agents are connected to each.
+    pub(crate) gateways: usize,
+    pub(crate) agents: Vec<Agent>,
     pub(crate) clients: Vec<Client>,
+    /// When the gateways have another configuration for the agents.
+    pub(crate) changes: Vec<Duration>,
     pub(crate) faults: Vec<Fault>,
+    /// Whether nothing happens but that hosts leave and come back, one after the other: then no request may notice.
+    pub(crate) is_calm: bool,
 }
 
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let is_calm = rng.random_bool(0.2);
+        let gateways = rng.random_range(1..=2);
+        // Hosts that leave wait for what is open, but not for ever.
+        let pause = if is_calm { 100 } else { 250 };
         let places = [Place::Agent, Place::Http1, Place::Http2];
-        let agents = (0..rng.random_range(2..=3))
-            .map(|_| places[rng.random_range(0..3)])
-            .collect();
         let mut ids = 0..;
+        let agents = (0..rng.random_range(2..=3))
+            .map(|_| Agent {
+                place: places[rng.random_range(0..3)],
+                requests: ids
+                    .by_ref()
+                    .take(2)
+                    .map(|id| request(&mut rng, id, pause, true))
+                    .collect(),
+            })
+            .collect();
         let clients = (0..2)
             .map(|_| Client {
                 is_http2: rng.random_bool(0.6),
-                requests: ids.by_ref().take(8).map(|id| request(&mut rng, id)).collect(),
+                requests: ids
+                    .by_ref()
+                    .take(8)
+                    .map(|id| request(&mut rng, id, pause, false))
+                    .collect(),
             })
             .collect();
+        let changes =
+            (0..rng.random_range(0..=6)).map(|_| Duration::from_millis(rng.random_range(200..7_500)));
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort();
         let mut plan = Self {
             seed,
+            gateways,
             agents,
             clients,
+            changes,
             faults: Vec::new(),
+            is_calm,
         };
+        if is_calm {
+            plan.leave_in_turn(&mut rng);
+            for request in plan.clients.iter_mut().flat_map(|client| &mut client.requests) {
+                // Nobody asks before the agents have connected.
+                request.at = request.at.max(Duration::from_millis(700));
+            }
+            return plan;
+        }
         for _ in 0..rng.random_range(2..=6) {
             let fault = plan.fault(&mut rng);
             // One trouble at a time for each link and each host.
@@ -119,11 +166,42 @@ impl Plan {
         plan
     }
 
+    /// Two hosts leave, one after the other, each where another one does the same.
+    fn leave_in_turn(&mut self, rng: &mut StdRng) {
+        let mut hosts: Vec<_> = (0..self.agents.len())
+            .map(|index| format!("agent-{index}"))
+            .collect();
+        if self.gateways > 1 {
+            hosts.extend((0..self.gateways).map(|index| format!("gateway-{index}")));
+        }
+        for [from, to] in [[1_100, 4_100], [5_300, 8_500]] {
+            let host = hosts.swap_remove(rng.random_range(0..hosts.len()));
+            self.faults.push(Fault {
+                trouble: Trouble::Leave,
+                hosts: vec![host],
+                from: Duration::from_millis(rng.random_range(from..from + 200)),
+                to: Duration::from_millis(to),
+            });
+        }
+        // Agents ask a little before each, so that something of that direction is open.
+        for agent in &mut self.agents {
+            for (request, fault) in agent.requests.iter_mut().zip(&self.faults) {
+                request.at = fault
+                    .from
+                    .saturating_sub(Duration::from_millis(rng.random_range(0..400)));
+                if request.kind == Kind::Get {
+                    request.wait = Duration::from_millis(rng.random_range(1_000..1_500));
+                }
+            }
+        }
+    }
+
     fn fault(&self, rng: &mut StdRng) -> Fault {
         let agent = rng.random_range(0..self.agents.len());
         let name = format!("agent-{agent}");
-        let upstream = self.agents[agent].host().map(str::to_owned);
-        let gateway = || "gateway".to_owned();
+        let upstream = self.agents[agent].place.host().map(str::to_owned);
+        let one_of = rng.random_range(0..self.gateways);
+        let gateway = || format!("gateway-{one_of}");
         let (hosts, is_host) = match (rng.random_range(0..100), upstream) {
             (0..35, _) => (vec![gateway(), name], false),
             (35..50, Some(upstream)) => (vec![name, upstream], false),
@@ -137,6 +215,7 @@ impl Plan {
         };
         let millis = |range| Duration::from_millis(range);
         let trouble = match rng.random_range(0..4) {
+            0 | 1 if is_host && !hosts[0].starts_with("upstream") => Trouble::Leave,
             _ if is_host => Trouble::Crash,
             0 => Trouble::Partition,
             1 => Trouble::OneWay,
@@ -169,21 +248,27 @@ impl Place {
     }
 }
 
-fn request(rng: &mut StdRng, id: u64) -> Request {
-    let kind = match rng.random_range(0..10) {
+fn request(rng: &mut StdRng, id: u64, longest_pause: u64, is_agents: bool) -> Request {
+    let kind = match rng.random_range(0..11) {
         0..3 => Kind::Get,
         3..5 => Kind::Echo,
         5..8 => Kind::Stream,
+        // An agent's client is no connection that could be switched.
+        8 if !is_agents => Kind::Upgrade,
         _ => Kind::Call,
     };
     let len = match kind {
         Kind::Get => 0,
         Kind::Echo => rng.random_range(1..40_000),
-        Kind::Stream | Kind::Call => rng.random_range(1..120_000),
+        Kind::Stream | Kind::Call | Kind::Upgrade => rng.random_range(1..120_000),
     };
-    let pauses = matches!(kind, Kind::Stream | Kind::Call) && rng.random_bool(0.7);
+    let pauses = matches!(kind, Kind::Stream | Kind::Call | Kind::Upgrade) && rng.random_bool(0.7);
     let frame = rng.random_range(1_000..20_000).max(len as usize / 12);
-    let pause = if pauses { rng.random_range(10..250) } else { 0 };
+    let pause = if pauses {
+        rng.random_range(10..longest_pause)
+    } else {
+        0
+    };
     let wait = if kind == Kind::Get {
         rng.random_range(0..1_500)
     } else {
@@ -206,7 +291,18 @@ fn request(rng: &mut StdRng, id: u64) -> Request {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: the agents' apps are {:?}", self.seed, self.agents)?;
+        let calm = if self.is_calm { ", nothing breaks" } else { "" };
+        writeln!(
+            f,
+            "seed {}: {} gateways, changes at {:?}{calm}",
+            self.seed, self.gateways, self.changes
+        )?;
+        for (index, agent) in self.agents.iter().enumerate() {
+            writeln!(f, "agent-{index} with an app at {:?}", agent.place)?;
+            for request in &agent.requests {
+                writeln!(f, "  {request:?}")?;
+            }
+        }
         for (index, client) in self.clients.iter().enumerate() {
             let version = if client.is_http2 { "HTTP/2" } else { "HTTP/1.1" };
             writeln!(f, "client-{index} by {version}")?;

@@ -1,15 +1,17 @@
 //! One simulation, from its seed to its verdict.
 
-use std::{cell::RefCell, fmt::Write as _, sync::Once, time::Duration};
+use std::{cell::RefCell, collections::HashMap, fmt::Write as _, sync::Once, time::Duration};
 
+use tunnel_core::SessionId;
+use tunnel_layers::balance::MAX_REPLAY_BYTES;
 use turmoil::Sim;
 
 use crate::{
     app::upstream,
-    client::Client,
+    client::{Client, Outside},
     hosts::{self, Site},
     ledger::{Ledger, Outcome},
-    plan::{Fault, Plan, Trouble},
+    plan::{Fault, Kind, Plan, Trouble},
 };
 
 /// The deadline of every exchange.
@@ -17,6 +19,9 @@ pub(crate) const WHOLE: Duration = Duration::from_secs(6);
 
 /// How exactly time passes.
 const TICK: Duration = Duration::from_millis(20);
+
+/// The steps between two looks at the versions of configurations.
+const LOOKS: u32 = 5;
 
 /// What the way from one host to another takes.
 const WAY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(30)];
@@ -54,12 +59,36 @@ pub(crate) fn run(seed: u64) -> Verdict {
     for panic in PANICS.take() {
         ledger.violation(format!("a panic: {panic}"));
     }
-    for request in plan.clients.iter().flat_map(|client| &client.requests) {
-        if !ledger.outcomes().contains_key(&request.id) {
-            ledger.violation(format!("request {} was never over", request.id));
+    judge(&plan, &ledger);
+    Verdict { plan, ledger, took }
+}
+
+/// Whether every request ended as it should have.
+fn judge(plan: &Plan, ledger: &Ledger) {
+    let outcomes = ledger.outcomes();
+    let host = |index| format!("agent-{index}");
+    let of_agents = plan.agents.iter().enumerate();
+    let of_agents = of_agents.flat_map(|(index, agent)| {
+        // What goes with its host is not over, and not sent again.
+        let may_go = plan.faults.iter().any(|fault| fault.hosts == [host(index)]);
+        agent.requests.iter().map(move |request| (request, may_go))
+    });
+    let of_clients = plan.clients.iter().flat_map(|client| &client.requests);
+    for (request, may_go) in of_clients.map(|request| (request, false)).chain(of_agents) {
+        let id = request.id;
+        match outcomes.get(&id) {
+            None if !may_go => ledger.violation(format!("request {id} was never over")),
+            None | Some(Outcome::Answered | Outcome::Canceled) => {}
+            // A server that stops ends what has left HTTP.
+            Some(_) if !plan.is_calm || request.kind == Kind::Upgrade => {}
+            // Of a body that is as long, there may be too much on its way to an agent that says at this moment that it leaves.
+            Some(Outcome::Refused(text))
+                if request.len > MAX_REPLAY_BYTES as u64 && text.contains("draining") => {}
+            Some(outcome) => {
+                ledger.violation(format!("request {id} noticed that hosts left: {outcome:?}"));
+            }
         }
     }
-    Verdict { plan, ledger, took }
 }
 
 fn note_panics() {
@@ -77,6 +106,16 @@ struct World<'a> {
     sim: Sim<'a>,
     site: Site,
     ledger: Ledger,
+    versions: Versions,
+}
+
+/// The versions of configurations that were seen last.
+#[derive(Default)]
+struct Versions {
+    /// What each gateway has, of whichever process.
+    newest: HashMap<usize, u64>,
+    /// What runs at the other end of each session, as its gateway was told.
+    running: HashMap<SessionId, u64>,
 }
 
 impl World<'_> {
@@ -89,23 +128,32 @@ impl World<'_> {
             .min_message_latency(min)
             .max_message_latency(max)
             .build();
-        let agents = plan.agents.len();
-        let site = Site::new(agents);
+        let (gateways, agents) = (plan.gateways, plan.agents.len());
+        let site = Site::new(gateways, agents);
         for (name, is_http2) in [("upstream-0", false), ("upstream-1", true)] {
             let ledger = ledger.clone();
             sim.host(name, move || upstream(ledger.clone(), is_http2));
         }
-        let there = site.clone();
-        sim.host("gateway", move || hosts::gateway(there.clone(), agents));
-        for (index, place) in plan.agents.iter().copied().enumerate() {
+        for index in 0..gateways {
+            let site = site.clone();
+            let name = format!("gateway-{index}");
+            sim.host(name, move || hosts::gateway(site.clone(), index, agents));
+        }
+        for (index, planned) in plan.agents.iter().cloned().enumerate() {
             let (site, ledger) = (site.clone(), ledger.clone());
             sim.host(format!("agent-{index}"), move || {
-                hosts::agent(site.clone(), index, place, ledger.clone())
+                hosts::agent(site.clone(), index, planned.clone(), gateways, ledger.clone())
             });
         }
         for (index, planned) in plan.clients.iter().enumerate() {
             let name = format!("client-{index}");
-            let client = Client::new(&name, ledger.clone(), planned.is_http2);
+            let outside = Outside {
+                site: site.clone(),
+                gateway: index % gateways,
+                follows: plan.is_calm,
+                gateways,
+            };
+            let client = Client::new(&name, ledger.clone(), planned.is_http2, outside);
             let paths =
                 std::iter::once(String::new()).chain((0..agents).map(|index| format!("/agent-{index}")));
             let ids = (index as u64 + 1) * 1_000_000;
@@ -115,6 +163,7 @@ impl World<'_> {
             sim,
             site,
             ledger: ledger.clone(),
+            versions: Versions::default(),
         }
     }
 
@@ -124,12 +173,21 @@ impl World<'_> {
         let mut script: Vec<_> = begins.chain(ends).collect();
         script.sort_by_key(|(at, is_begin, _)| (*at, *is_begin));
         let mut script = script.into_iter().peekable();
-        loop {
+        let mut changes = plan.changes.iter().peekable();
+        for step in 0.. {
             while let Some((_, is_begin, fault)) = script.next_if(|(at, ..)| *at <= self.sim.elapsed()) {
                 self.trouble(fault, is_begin);
             }
-            // What may never go back is looked at here, after each step: the gateway's registry is in `site`.
-            if self.sim.step()? && script.peek().is_none() {
+            while changes.next_if(|at| **at <= self.sim.elapsed()).is_some() {
+                self.site.change();
+                self.ledger
+                    .fault(self.sim.elapsed(), &format!("change {}", self.site.newest()));
+            }
+            let is_over = self.sim.step()? && script.peek().is_none() && changes.peek().is_none();
+            if step % LOOKS == 0 {
+                self.versions.look(&self.site, &self.ledger);
+            }
+            if is_over {
                 break;
             }
         }
@@ -137,9 +195,11 @@ impl World<'_> {
         for index in 0..plan.agents.len() {
             self.sim.crash(format!("agent-{index}"));
         }
-        self.wait("the registry is not empty after all agents have gone", |site| {
-            let list = site.gateway().map(|gateway| gateway.agents().list());
-            list.filter(|list| !list.is_empty())
+        self.wait("a registry is not empty after all agents have gone", |site| {
+            let gateways = site.gateways().into_iter();
+            let mut lists = gateways.map(|(_, gateway)| gateway.agents().list());
+            lists
+                .find(|list| !list.is_empty())
                 .map(|list| format!("{list:?}"))
         })
     }
@@ -151,6 +211,7 @@ impl World<'_> {
         self.ledger.fault(self.sim.elapsed(), &what);
         let [a, b] = match &*fault.hosts {
             [a, b] => [&**a, &**b],
+            [host, ..] if is_begin && fault.trouble == Trouble::Leave => return self.site.stop(host),
             [host, ..] if is_begin => return self.sim.crash(&**host),
             [host, ..] => return self.sim.bounce(&**host),
             [] => return,
@@ -165,7 +226,7 @@ impl World<'_> {
             (Trouble::Hold, false) => sim.release(a, b),
             (Trouble::Delay(time), true) => sim.set_link_latency(a, b, time),
             (Trouble::Delay(_), false) => sim.set_link_latency(a, b, WAY[1]),
-            (Trouble::Crash, _) => {}
+            (Trouble::Crash | Trouble::Leave, _) => {}
         }
         if is_begin && matches!(fault.trouble, Trouble::Partition | Trouble::OneWay) {
             for client in fault.hosts.iter().filter(|host| host.starts_with("client")) {
@@ -176,35 +237,47 @@ impl World<'_> {
 
     /// Waits until nothing is left of any exchange, and every agent stands in the registry once.
     fn settle(&mut self, agents: usize) -> turmoil::Result {
+        let gateways = self.site.gateways().len();
         self.wait("something is left of exchanges that are over", |site| {
-            let gateway = site.gateway()?;
             let mut left = String::new();
-            let list = gateway.agents().list();
-            for status in &list {
-                if status.session.pending() > 0 {
-                    let _ = write!(left, "pending at the gateway: {:?}; ", status.session);
+            let mut credits = Vec::new();
+            for (index, gateway) in site.gateways() {
+                let list = gateway.agents().list();
+                for status in &list {
+                    if status.session.pending() > 0 {
+                        let _ = write!(left, "pending at gateway-{index}: {:?}; ", status.session);
+                    }
                 }
+                if list.len() != agents {
+                    let _ = write!(left, "{} agents at gateway-{index}: {list:?}; ", list.len());
+                }
+                credits.push((format!("gateway-{index}"), gateway.credit()));
             }
-            if list.len() != agents {
-                let _ = write!(left, "{} agents in the registry: {list:?}; ", list.len());
+            for (index, change) in site.behind() {
+                let newest = site.newest();
+                let _ = write!(left, "agent-{index} runs change {change} and not {newest}; ");
             }
-            let credit = std::iter::once(("the gateway".to_owned(), gateway.credit()));
             let agents = site.agents();
-            let credits = credit.chain(
+            credits.extend(
                 agents
                     .iter()
                     .map(|agent| (agent.id().to_string(), agent.credit())),
             );
-            for (name, credit) in credits.filter(|(_, credit)| credit.used() > 0) {
+            for (name, credit) in credits.iter().filter(|(_, credit)| credit.used() > 0) {
                 let _ = write!(left, "{} bytes of credit of {name}; ", credit.used());
             }
             for agent in &agents {
-                if let tunnel_transport::Status::Connected(session) = &*agent.status().borrow() {
-                    if session.pending() > 0 {
-                        let _ = write!(left, "pending at {}: {session:?}; ", agent.id());
-                    }
-                } else {
-                    let _ = write!(left, "{} is not connected; ", agent.id());
+                let sessions = agent.sessions();
+                for session in sessions.iter().filter(|session| session.pending() > 0) {
+                    let _ = write!(left, "pending at {}: {session:?}; ", agent.id());
+                }
+                if sessions.len() != gateways {
+                    let _ = write!(
+                        left,
+                        "{} is connected to {} gateways; ",
+                        agent.id(),
+                        sessions.len()
+                    );
                 }
             }
             (!left.is_empty()).then_some(left)
@@ -222,6 +295,31 @@ impl World<'_> {
             self.sim.step()?;
         }
         Ok(())
+    }
+}
+
+impl Versions {
+    /// Looks whether one has gone back.
+    fn look(&mut self, site: &Site, ledger: &Ledger) {
+        for (index, gateway) in site.gateways() {
+            let now = gateway.agent_configs().version();
+            let last = self.newest.insert(index, now).unwrap_or(0);
+            if now < last {
+                ledger.violation(format!("gateway-{index} went back from version {last} to {now}"));
+            }
+            for status in gateway.agents().list() {
+                let now = status.config.running;
+                if now > status.config.sent {
+                    // Another gateway's, which has a count of its own.
+                    continue;
+                }
+                let last = self.running.insert(status.session.id(), now).unwrap_or(0);
+                if now < last {
+                    let agent = status.session.agent();
+                    ledger.violation(format!("{agent} went back from version {last} to {now}"));
+                }
+            }
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! * [`tunnel`]: a gateway and its agents over real sockets, with the recommended stack.
 //! * [`browser`]: a real browser, where there is one.
+//! * [`live_page`]: somebody who looks at the live page of an admin interface there.
 //! * [`client`]: outside clients: one connection of HTTP/1.1 or HTTP/2, or a bare socket.
+//! * [`dns`]: a server of DNS whose records a test decides.
 //! * [`origin`]: upstream servers, and what they saw.
 //! * [`body`]: bodies with a known content of any length.
 //! * [`pki`]: a certificate authority, and clients that speak TLS by an implementation of their own choice.
@@ -17,6 +19,8 @@ pub mod body;
 pub mod browser;
 pub mod call;
 pub mod client;
+pub mod dns;
+pub mod live_page;
 pub mod origin;
 pub mod pair;
 pub mod pki;

@@ -53,6 +53,8 @@ causes! {
     AgentLost = "agent-lost",
     /// The upstream could not be reached, or broke before it answered in full.
     Upstream = "upstream",
+    /// Health checks have taken every endpoint of the upstream out.
+    NoEndpoint = "no-endpoint",
     /// A deadline passed: the route's, or the caller's `grpc-timeout`.
     Deadline = "deadline",
     /// The body is larger than allowed.

@@ -12,6 +12,7 @@ pub mod agents;
 pub mod auth;
 pub mod balance;
 pub mod body;
+pub mod client_address;
 pub mod error;
 pub mod exchange;
 pub mod exchange_io;
@@ -45,6 +46,7 @@ pub use crate::{
     agents::{Agents, Hosts, Hub, Member, Services, Uplinks},
     auth::{AgentCaller, Authenticator, Principal, TlsIdentity},
     body::{BodyLoan, Chunked, TunnelBody},
+    client_address::ClientAddress,
     error::{AsTunnelError, BoxError, Cause, Initiator, Sent, TunnelError},
     exchange::{ExchangePhase, ExchangeStatus, RecvHalf, SendClosed, SendHalf},
     exchange_io::{ExchangeRequest, ExchangeResponse},

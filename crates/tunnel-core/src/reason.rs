@@ -75,6 +75,8 @@ reasons! {
     BodyBroken = 11, "body-broken", Canceled, "the body broke off";
     /// The upstream answered an upgrade wrongly.
     BadUpgrade = 12, "bad-upgrade", BadUpgrade, "the upstream answered an upgrade wrongly";
+    /// Refused before it was handed to anybody, because health checks have taken every endpoint out.
+    NoEndpoint = 13, "no-endpoint", NoEndpoint, "no endpoint of the upstream is healthy";
 }
 
 impl ResetReason {
@@ -82,7 +84,7 @@ impl ResetReason {
     #[must_use]
     pub fn into_error(self, detail: Option<String>) -> TunnelError {
         let sent = match self {
-            Self::Refused | Self::Draining => Sent::Refused,
+            Self::Refused | Self::Draining | Self::NoEndpoint => Sent::Refused,
             _ => Sent::Yes,
         };
         match detail {
@@ -106,6 +108,7 @@ impl ResetReason {
             Cause::Protocol => Self::Protocol,
             Cause::BadUpgrade => Self::BadUpgrade,
             Cause::Overloaded if error.sent() != Sent::Yes => Self::Refused,
+            Cause::NoEndpoint => Self::NoEndpoint,
             _ => Self::Internal,
         }
     }
@@ -132,7 +135,10 @@ mod tests {
     #[test]
     fn only_a_refusal_may_be_sent_again() {
         for reason in ResetReason::ALL {
-            let refused = matches!(reason, ResetReason::Refused | ResetReason::Draining);
+            let refused = matches!(
+                reason,
+                ResetReason::Refused | ResetReason::Draining | ResetReason::NoEndpoint
+            );
             assert_eq!(
                 reason.into_error(None).sent() == Sent::Refused,
                 refused,

@@ -2,7 +2,7 @@
 //!
 //! What provably never left, or was refused before anybody saw it, may always be sent again and needs no policy. This is about
 //! the rest: answers that say that a server could not, and servers that were lost on the way. A rule allows that by a
-//! [`RetryPolicy`]; the balancing layer carries it out.
+//! [`RetryPolicy`]; the balancing layer carries it out for agents, and the retrying layer for a gateway's own upstreams.
 
 use std::{
     sync::{Arc, Mutex},
@@ -22,6 +22,9 @@ pub const MAX_REPLAY: usize = 1024 * 1024;
 
 /// What of a request's body is kept unless a policy says otherwise, in bytes.
 pub const DEFAULT_REPLAY: usize = 64 * 1024;
+
+/// The longest pause before a retry that a policy may ask for: nobody holds a caller for longer on the chance that it helps.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// How long requests and retries count for a [`RetryBudget`], in seconds.
 const WINDOW: u64 = 10;
@@ -51,6 +54,7 @@ pub struct RetryPolicy {
     grpc_codes: Vec<u32>,
     max_body: usize,
     budget: RetryBudget,
+    backoff: Option<(Duration, Duration)>,
 }
 
 impl RetryPolicy {
@@ -69,6 +73,7 @@ impl RetryPolicy {
             grpc_codes: Vec::new(),
             max_body: DEFAULT_REPLAY,
             budget: RetryBudget::default(),
+            backoff: None,
         }
     }
 
@@ -102,6 +107,31 @@ impl RetryPolicy {
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
+    }
+
+    /// Waits before each retry, by chance up to `first`, then up to twice as much each time, up to `cap` (full jitter; `cap` is at
+    /// most [`MAX_BACKOFF`], and `first` at most `cap`). By default nothing is waited for, since another server is asked; where there is
+    /// one server alone, a pause gives it time to come back.
+    pub fn backoff(mut self, first: Duration, cap: Duration) -> Self {
+        let cap = cap.min(MAX_BACKOFF);
+        self.backoff = Some((first.min(cap), cap));
+        self
+    }
+
+    /// Whether there is anything to wait for before a retry.
+    #[must_use]
+    pub const fn has_backoff(&self) -> bool {
+        self.backoff.is_some()
+    }
+
+    /// How long to wait before the retry with this number, the first of which is 1; all bits of `random` at chance.
+    #[must_use]
+    pub fn pause(&self, retry: u32, random: u32) -> Duration {
+        let Some((first, cap)) = self.backoff else {
+            return Duration::ZERO;
+        };
+        let doubled = first.saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1)));
+        doubled.min(cap).mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
     /// The most attempts, the first included.
@@ -250,6 +280,27 @@ impl Window {
     }
 }
 
+/// The servers that a request was sent to, for who chooses among several: a retry goes to another one, if there is one. Clones are the
+/// same; it travels in a request's extensions.
+#[derive(Clone, Debug, Default)]
+pub struct Tried(Arc<Mutex<Vec<u64>>>);
+
+impl Tried {
+    /// Takes note of a server, by a number that is its alone. More than [`MAX_ATTEMPTS`] are not remembered.
+    pub fn note(&self, server: u64) {
+        let mut servers = lock(&self.0);
+        if servers.len() < MAX_ATTEMPTS as usize {
+            servers.push(server);
+        }
+    }
+
+    /// Whether it was sent there.
+    #[must_use]
+    pub fn has(&self, server: u64) -> bool {
+        lock(&self.0).contains(&server)
+    }
+}
+
 /// The time that requests count for a budget.
 pub const BUDGET_WINDOW: Duration = Duration::from_secs(WINDOW);
 
@@ -282,6 +333,21 @@ mod tests {
         let none = RetryBudget::new(0, 0);
         none.note(start);
         assert!(!none.take(start));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_cap() {
+        let ms = Duration::from_millis;
+        assert!(!RetryPolicy::new(2).has_backoff());
+        assert_eq!(RetryPolicy::new(2).pause(1, u32::MAX), Duration::ZERO);
+        let policy = RetryPolicy::new(2).backoff(ms(25), ms(150));
+        let most = [1, 2, 3, 4, 99].map(|retry| policy.pause(retry, u32::MAX));
+        assert_eq!(most, [ms(25), ms(50), ms(100), ms(150), ms(150)]);
+        assert_eq!(policy.pause(3, 0), Duration::ZERO);
+        let half = policy.pause(3, u32::MAX / 2);
+        assert!(half > ms(49) && half < ms(51), "{half:?}");
+        let policy = RetryPolicy::new(2).backoff(Duration::MAX, Duration::MAX);
+        assert_eq!(policy.pause(1, u32::MAX), MAX_BACKOFF);
     }
 
     #[test]

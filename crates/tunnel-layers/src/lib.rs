@@ -18,6 +18,7 @@
 //! | [`ConcurrencyLayer`](concurrency) | how many exchanges at once, in all and by [key]; a short line | inside the rate limit |
 //! | [`DeadlineLayer`](deadline) | the rule's timeout or the caller's `grpc-timeout`, until the body ends | inside route, which says the timeout |
 //! | [`SplitLayer`](route::SplitLayer) | parts upstreams from agents, if rules name upstreams | just outside balance |
+//! | [`RetryLayer`](retry) | sends what a rule lets be sent again to the gateway's own upstreams | around those, behind the split |
 //! | [`BalanceLayer`](balance) | a healthy agent of the group | outside all that speaks to one agent |
 //! | [`UpgradeLayer`](upgrade) | carries out WebSocket and other upgrades | outside chunk |
 //! | [`ChunkLayer`](chunk) | HTTP bodies and messages | just outside correlate; here the type changes |
@@ -40,7 +41,7 @@
 //! # Features
 //!
 //! None is on by default; each layer has its own: `access_log`, `auth` (and for ways of authenticating that need more: `auth-basic`,
-//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `metrics`, `rate-limit`, `rescue`, `route`,
+//! `auth-introspection`, `auth-jwt`), `balance`, `chunk`, `concurrency`, `correlate`, `credentials`, `deadline`, `grpc-web`, `metrics`, `rate-limit`, `rescue`, `retry`, `route`,
 //! `swap`, `target`, `trace-id`, `upgrade`. Beside them: `axum` (the peer from `ConnectInfo`), `grpc` (every service keeps the
 //! `NamedService` of a tonic service that it wraps, and answers to gRPC callers have details that programs read), `tracing`
 //! (events; `trace-id` has it anyway), and `full` for all of it.
@@ -81,6 +82,8 @@ mod grpc_timeout;
 pub mod grpc_web;
 #[cfg(any(feature = "balance", feature = "concurrency", feature = "rate-limit"))]
 pub mod key;
+#[cfg(any(feature = "balance", feature = "retry"))]
+mod lent;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(any(feature = "access_log", feature = "metrics"))]
@@ -96,8 +99,12 @@ mod oneshot;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 pub mod reject;
+#[cfg(any(feature = "balance", feature = "retry"))]
+mod repeat;
 #[cfg(feature = "rescue")]
 pub mod rescue;
+#[cfg(feature = "retry")]
+pub mod retry;
 #[cfg(feature = "route")]
 pub mod route;
 #[cfg(all(test, feature = "full"))]

@@ -38,6 +38,11 @@ impl Runtime for TestRuntime {
     }
 }
 
+/// What the sessions of tests run on.
+pub(crate) fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(TestRuntime::default())
+}
+
 /// Agents that are the same for every group.
 #[derive(Clone, Debug)]
 pub(crate) struct Group(Arc<[Member]>);

@@ -6,6 +6,7 @@
 //! * [`entry::Entry`] is the hyper server for outside traffic, [`Upstream`] the pooled client behind an agent.
 //! * [`tls`] has certificates, keys and CAs for all of them (cargo feature `tls`, on by default).
 //! * `testing` has a whole tunnel in one process, for tests of your own (cargo feature `testing`).
+//! * [`Dns`] knows the servers that SRV records name (cargo feature `srv`).
 //! * `otlp` sends traces to a collector (cargo feature `otel`).
 //! * [`net`] has the sockets' options and the windows of every HTTP/2 connection.
 
@@ -31,6 +32,7 @@ pub mod otlp;
 mod pb;
 mod runtime;
 mod service_name;
+mod srv;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]
@@ -46,6 +48,7 @@ pub use crate::{
     gateway::{AgentTokens, AllowedGroups, Gateway},
     heartbeat::Heartbeat,
     runtime::TokioRuntime,
+    srv::Dns,
     transport::TunnelTransport,
     upstream::Upstream,
 };

@@ -11,6 +11,7 @@ use tunnel_transport::{Agent, AgentBuilder, gateway::MIN_TOKEN_BYTES};
 use super::{
     Admin, Changes, ConfigError, Surroundings,
     admin::{self, RawAdmin},
+    dns,
     document::Document,
     error::Checker,
     limits::Limits,
@@ -65,6 +66,8 @@ struct RawAgent {
     #[serde(default)]
     gateways: Vec<Spanned<TextOr<RawGateway>>>,
     lookup_interval: Option<Time>,
+    #[serde(default)]
+    dns: Vec<Spanned<String>>,
     id: Option<Spanned<String>>,
     groups: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
@@ -144,6 +147,7 @@ const FIXED: &[&str] = &[
     "gateway",
     "gateways",
     "lookup_interval",
+    "dns",
     "id",
     "groups",
     "services",
@@ -359,7 +363,7 @@ impl RawAgent {
             checker.take(place, add(None).group("probe").build())?;
             builder = Some(add(builder));
         }
-        let builder = builder?;
+        let builder = builder?.dns(dns::check(&self.dns, checker)?);
         Some(match self.lookup_interval {
             Some(interval) => builder.lookup_interval(interval.0),
             None => builder,

@@ -10,6 +10,7 @@ mod auth;
 mod balance;
 mod calls;
 mod concurrency;
+mod dns;
 mod document;
 mod error;
 mod excerpt;

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use tunnel_core::{
     RetryBudget, RetryPolicy,
-    retry::{MAX_ATTEMPTS, MAX_REPLAY},
+    retry::{MAX_ATTEMPTS, MAX_BACKOFF, MAX_REPLAY},
 };
 
 use super::{
     error::Checker,
     rules::parse_method,
-    units::{Count, Length, Size},
+    units::{Count, Length, Size, Time},
     yaml,
 };
 
@@ -26,6 +26,7 @@ pub(super) struct RawRetry {
     grpc: Vec<Spanned<String>>,
     max_body: Option<Spanned<Size>>,
     budget: Option<RawBudget>,
+    backoff: Option<Spanned<RawBackoff>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -33,6 +34,13 @@ pub(super) struct RawRetry {
 struct RawBudget {
     percent: Length,
     per_second: Length,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBackoff {
+    first: Time,
+    cap: Option<Time>,
 }
 
 /// The codes of gRPC by their names (`google.rpc.Code`), each at its number.
@@ -75,6 +83,16 @@ impl RawRetry {
         }
         if let Some(RawBudget { percent, per_second }) = self.budget {
             policy = policy.budget(RetryBudget::new(percent.0, per_second.0));
+        }
+        if let Some(backoff) = &self.backoff {
+            let RawBackoff { first, cap } = backoff.value;
+            let cap = cap.map_or(MAX_BACKOFF.min(first.0.saturating_mul(10)), |cap| cap.0);
+            if first.0 > cap || cap > MAX_BACKOFF {
+                let message = "`first` is at most `cap`, and `cap` at most 10s";
+                checker.wrong(backoff.referenced, message);
+                return None;
+            }
+            policy = policy.backoff(first.0, cap);
         }
         Some(policy)
     }

@@ -286,11 +286,6 @@ impl RawRule {
         if let Some(most) = &self.concurrency {
             rule = rule.concurrency(most.value.0);
         }
-        if let (Some(retry), Some(_)) = (&self.retry, &self.upstream) {
-            let message = "requests are sent again to other agents of a group: leave `retry` out";
-            checker.wrong(retry.referenced, message);
-            return None;
-        }
         if let Some(retry) = &self.retry {
             let policy = retry.value.check(checker)?;
             rule = checker.take(retry.referenced, compiled(rule.retry(policy)))?;

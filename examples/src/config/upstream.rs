@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
+use tunnel_layers::key::ByAddress;
 use tunnel_transport::{
     Backoff, Upstream,
     upstream::{HashKey, UpstreamBuilder, UpstreamEndpoint, UpstreamProtocol},
@@ -10,6 +11,7 @@ use tunnel_transport::{
 use super::{
     Surroundings,
     balance::{self, Level, RawZone},
+    dns,
     error::Checker,
     hash::{self, RawHash, RawHashOf},
     health::RawHealth,
@@ -37,6 +39,8 @@ pub(super) struct RawUpstream {
     preserve_host: Option<bool>,
     balance: Option<Spanned<TextOr<RawShare>>>,
     resolve: Option<Time>,
+    #[serde(default)]
+    dns: Vec<Spanned<String>>,
     #[serde(default, deserialize_with = "tls::present")]
     health: Option<Spanned<RawHealth>>,
     max_connections: Option<Count>,
@@ -134,6 +138,15 @@ impl RawUpstream {
         if let Some(interval) = self.resolve {
             builder = builder.resolve_every(interval.0);
         }
+        if let Some(first) = self.dns.first() {
+            if around.allow.is_some() {
+                let message =
+                    "what a gateway pushes may not say whom its agents ask for names: leave `dns` out";
+                checker.wrong(first.referenced, message);
+                return None;
+            }
+            builder = builder.dns(dns::check(&self.dns, checker)?);
+        }
         checker.take(location, builder.build())
     }
 
@@ -228,6 +241,13 @@ fn endpoint(raw: &Spanned<TextOr<RawEndpoint>>, checker: &mut Checker<'_>) -> Op
     checker.take(place, probe.map(drop))?;
     let mut endpoint = UpstreamEndpoint::new(url);
     if let Some(weight) = weight {
+        if url.starts_with("srv+") {
+            checker.wrong(
+                weight.referenced,
+                "SRV records say the weights: leave `weight` out",
+            );
+            return None;
+        }
         if weight.value.0 > 1_000 {
             checker.wrong(weight.referenced, "a weight is at most 1000");
             return None;
@@ -277,18 +297,15 @@ fn share(
 fn hash_key(raw: &Spanned<RawHash>, checker: &mut Checker<'_>) -> Option<HashKey> {
     hash::check(raw, checker)?;
     match &raw.value {
-        TextOr::Text(_) => Some(HashKey::Address),
+        TextOr::Text(_) => Some(HashKey::Address(ByAddress::new().into())),
         TextOr::Map(RawHashOf::Header(name)) => {
             let header = http::HeaderName::from_bytes(name.value.as_bytes());
             checker.take(name.referenced, header).map(HashKey::Header)
         }
         TextOr::Map(RawHashOf::Cookie(name)) => Some(HashKey::Cookie(name.value.as_str().into())),
-        TextOr::Map(RawHashOf::Address(_)) => {
-            checker.wrong(
-                raw.referenced,
-                "an upstream hashes whole addresses: write `hash: address`",
-            );
-            None
+        TextOr::Map(RawHashOf::Address(address)) => {
+            let by = address.check(checker)?;
+            Some(HashKey::Address(by.into()))
         }
     }
 }

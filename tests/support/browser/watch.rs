@@ -1,6 +1,6 @@
 //! What a page looks like, what it complains of, and whom it asks.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,22 @@ impl Browser {
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.tell(page, "Emulation.setEmulatedMedia", &media).await;
+    }
+
+    /// How long the thread of the page has worked so far, by the processor's time.
+    ///
+    /// # Panics
+    ///
+    /// When the browser does not know.
+    pub async fn busy(&mut self, page: &Page) -> Duration {
+        let threads = json!({ "timeDomain": "threadTicks" });
+        self.tell(page, "Performance.enable", &threads).await;
+        let known = self.tell(page, "Performance.getMetrics", &json!({})).await;
+        let mut metrics = known["metrics"].as_array().expect("a list").iter();
+        let task = metrics
+            .find(|metric| metric["name"] == "TaskDuration")
+            .expect("it is told");
+        Duration::from_secs_f64(task["value"].as_f64().expect("a number"))
     }
 
     /// Errors and warnings that the page has had so far, those of its policy included.

@@ -10,11 +10,11 @@ use http::{Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{Agents, AsTunnelError, Member, TunnelError, balance::Pick};
+use tunnel_core::{Agents, AsTunnelError, BoxTask, Member, TunnelError, balance::Pick};
 
 use super::{
     Lent,
-    retry::{Next, Retry},
+    retry::{Later, Retry},
     standing::Standing,
     watch::Watch,
 };
@@ -46,9 +46,12 @@ enum State<S, A, P, B, F> {
     Rejected(Option<TunnelError>),
     InLine(Option<Box<Standing<S, A, P, B>>>),
     Called(#[pin] F),
-    /// The next try waits for the service to become ready.
-    Waiting(Option<Box<Request<Lent<B>>>>),
+    /// The next try waits for its time, and for the service to become ready.
+    Waiting(Option<Box<Waiting<B>>>),
 }
+
+/// A request, and what it waits for.
+type Waiting<B> = (Option<BoxTask>, Request<Lent<B>>);
 
 impl<S, A, P, B> Again<S, A, P, B> {
     pub(super) const fn new(inner: S, watch: Option<Watch>, retry: Option<Retry<A, P, B>>) -> Self {
@@ -58,7 +61,7 @@ impl<S, A, P, B> Again<S, A, P, B> {
 
 impl<S, A: Agents, P: Pick<Member>, B> Again<S, A, P, B> {
     /// What to do after this end of an attempt: another one, or nothing.
-    fn after<RB, E: AsTunnelError>(&mut self, end: &Result<Response<RB>, E>) -> Option<Next<A, P, B>> {
+    fn after<RB, E: AsTunnelError>(&mut self, end: &Result<Response<RB>, E>) -> Option<Later<A, P, B>> {
         let (watch, retry) = (self.watch.take(), self.retry.take());
         match end {
             Ok(response) => {
@@ -139,23 +142,28 @@ where
                 StateProj::Called(future) => {
                     let end = ready!(future.poll(cx));
                     let next = this.again.as_mut().and_then(|again| again.after(&end));
-                    let (Some((request, watch, retry)), Some(again)) = (next, &mut *this.again) else {
+                    let (Some((pause, (request, watch, retry))), Some(again)) = (next, &mut *this.again)
+                    else {
                         // Nothing of the body is needed again.
                         this.again.take();
                         return Poll::Ready(end.map(|response| response.map(ResponseBody::inner)));
                     };
                     (again.watch, again.retry) = (watch, retry);
-                    this.state.set(State::Waiting(Some(Box::new(request))));
+                    this.state.set(State::Waiting(Some(Box::new((pause, request)))));
                 }
-                StateProj::Waiting(request) => {
-                    let Some(again) = this.again.as_mut() else {
+                StateProj::Waiting(waiting) => {
+                    let (Some(again), Some(next)) = (this.again.as_mut(), waiting.as_mut()) else {
                         return Poll::Pending;
                     };
+                    if let Some(pause) = &mut next.0 {
+                        ready!(pause.as_mut().poll(cx));
+                        next.0 = None;
+                    }
                     ready!(again.inner.poll_ready(cx))?;
-                    let Some(request) = request.take() else {
+                    let Some(next) = waiting.take() else {
                         return Poll::Pending;
                     };
-                    let future = again.inner.call(*request);
+                    let future = again.inner.call(next.1);
                     this.state.set(State::Called(future));
                 }
             }

@@ -62,7 +62,6 @@
 //! ```
 
 mod balancing;
-mod body;
 mod choose;
 mod future;
 mod layer;
@@ -79,9 +78,10 @@ pub use tunnel_core::balance::{
     RoundRobin, WeightedRandom, ZonePreference,
 };
 
+pub use crate::lent::{Lent, MAX_REPLAY_BYTES};
+
 pub use self::{
     balancing::{Balancing, DEFAULT_MAX_WAITING},
-    body::{Lent, MAX_REPLAY_BYTES},
     future::{MAX_RETRIES, ResponseFuture},
     layer::BalanceLayer,
     service::Balance,

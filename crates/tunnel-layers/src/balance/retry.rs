@@ -1,21 +1,17 @@
 //! What is kept of a request to send it once more.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use http::{Extensions, Request, Response, StatusCode, request::Parts};
-use tunnel_core::{
-    Agents, Cause, Initiator, Member, Protocol, RetryPolicy, Routed, Sent, SessionId, TunnelError,
-    admit::UpgradeRequest, balance::Pick, route::Deadline,
-};
+use http::{Extensions, Request, Response, request::Parts};
+use tunnel_core::{Agents, BoxTask, Member, Sent, SessionId, TunnelError, balance::Pick};
 
 use super::{
     Lent, MAX_REPLAY_BYTES, MAX_RETRIES,
     balancing::Shared,
-    body::Loan,
     choose::{choose, members, routed},
-    watch::{UNAVAILABLE, Watch, grpc_status},
+    watch::Watch,
 };
-use crate::reject;
+use crate::{lent::Loan, repeat::Policy};
 
 /// A request that may be sent to somebody else.
 pub(super) struct Retry<A, P, B> {
@@ -27,59 +23,11 @@ pub(super) struct Retry<A, P, B> {
     policy: Option<Policy>,
 }
 
-/// What the request's rule allows, if it is for this request.
-pub(super) struct Policy {
-    rule: Arc<RetryPolicy>,
-    is_grpc: bool,
-}
-
-impl Policy {
-    /// The policy for this request. A request for an upgrade has none: what was switched cannot be played again.
-    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
-        let rule = request.extensions().get::<Routed>()?.retry.as_ref()?;
-        if request.extensions().get::<UpgradeRequest>().is_some() {
-            return None;
-        }
-        let is_grpc = Protocol::of(request.headers()) == Protocol::Grpc;
-        rule.allows(request.method(), is_grpc).then(|| Self {
-            rule: rule.clone(),
-            is_grpc,
-        })
-    }
-
-    fn wants_answer<B>(&self, response: &Response<B>) -> bool {
-        if !self.is_grpc {
-            return self.rule.wants_status(response.status());
-        }
-        // Without a status of its own, the code is that of "HTTP to gRPC Status Code Mapping".
-        let code = match response.status() {
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Some(UNAVAILABLE),
-            _ => None,
-        };
-        let code = grpc_status(response).or(code);
-        code.is_some_and(|code| self.rule.wants_grpc(code))
-    }
-
-    fn wants_error(&self, error: &TunnelError) -> bool {
-        let is_far = match error.cause() {
-            Cause::AgentLost | Cause::Upstream => true,
-            Cause::Protocol => error.initiator() == Initiator::Peer,
-            _ => false,
-        };
-        is_far
-            && if self.is_grpc {
-                self.rule.wants_grpc(reject::grpc_code(error.cause()))
-            } else {
-                self.rule.wants_status(reject::status(error.cause()))
-            }
-    }
-}
-
 /// The next attempt: the request, who observes it, and what is kept for one more.
 pub(super) type Next<A, P, B> = (Request<Lent<B>>, Option<Watch>, Option<Retry<A, P, B>>);
+
+/// One that may have to wait for its time.
+pub(super) type Later<A, P, B> = (Option<BoxTask>, Next<A, P, B>);
 
 impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
     /// The first attempt, at `member`.
@@ -93,8 +41,8 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
         let watch = watch(&shared, request.extensions(), member);
         let limit = match &policy {
             Some(policy) => {
-                policy.rule.retry_budget().note(member.session.runtime().now());
-                policy.rule.body_limit().max(MAX_REPLAY_BYTES)
+                policy.note(member.session.runtime().now());
+                policy.replay_limit()
             }
             None => MAX_REPLAY_BYTES,
         };
@@ -114,7 +62,7 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
     }
 
     /// Another attempt after this answer, if the rule wants one and it can be made.
-    pub(super) fn after_answer<RB>(self, response: &Response<RB>) -> Option<Next<A, P, B>> {
+    pub(super) fn after_answer<RB>(self, response: &Response<RB>) -> Option<Later<A, P, B>> {
         let policy = self.policy.as_ref()?;
         if policy.wants_answer(response) {
             self.by_policy()
@@ -124,12 +72,12 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
     }
 
     /// Another attempt after this failure: where nothing had been sent always, else if the rule wants one.
-    pub(super) fn after_error(self, error: &TunnelError) -> Option<Next<A, P, B>> {
+    pub(super) fn after_error(self, error: &TunnelError) -> Option<Later<A, P, B>> {
         if error.sent() != Sent::Yes
             && self.tried.len() <= MAX_RETRIES
             && let Some(member) = self.choose(&self.tried)
         {
-            return self.go(&member);
+            return Some((None, self.go(&member)?));
         }
         let policy = self.policy.as_ref()?;
         if policy.wants_error(error) {
@@ -139,22 +87,16 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
         }
     }
 
-    fn by_policy(self) -> Option<Next<A, P, B>> {
-        let Policy { rule, .. } = self.policy.as_ref()?;
-        if self.tried.len() >= rule.attempts() as usize || !self.loan.can_renew(rule.body_limit()) {
+    fn by_policy(self) -> Option<Later<A, P, B>> {
+        let policy = self.policy.as_ref()?;
+        if !policy.can(self.tried.len(), &self.loan) {
             return None;
         }
         // Somebody else, or, if there is nobody, the same once more.
         let member = self.choose(&self.tried).or_else(|| self.choose(&[]))?;
-        let now = member.session.runtime().now();
-        if self.deadline().is_some_and(|deadline| deadline <= now) || !rule.retry_budget().take(now) {
-            return None;
-        }
-        self.go(&member)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.parts.extensions.get().map(|deadline: &Deadline| deadline.0)
+        let runtime = member.session.runtime();
+        let pause = policy.take(self.tried.len(), &self.parts.extensions, &**runtime)?;
+        Some((pause, self.go(&member)?))
     }
 
     fn choose(&self, tried: &[SessionId]) -> Option<Member> {
@@ -171,10 +113,7 @@ impl<A: Agents, P: Pick<Member>, B> Retry<A, P, B> {
         let (body, loan) = self.loan.renew()?;
         let watch = watch(&self.shared, &self.parts.extensions, member);
         self.tried.push(member.session.id());
-        let most = self
-            .policy
-            .as_ref()
-            .map_or(0, |policy| policy.rule.attempts() as usize);
+        let most = self.policy.as_ref().map_or(0, Policy::attempts);
         let is_last = self.tried.len() > MAX_RETRIES && self.tried.len() >= most;
         let (parts, retry) = if is_last {
             (self.parts, None)

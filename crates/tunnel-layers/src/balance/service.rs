@@ -15,10 +15,10 @@ use super::{
     balancing::Shared,
     choose::{Placed, place},
     future::Again,
-    retry::{Policy, Retry},
+    retry::Retry,
     standing::Standing,
 };
-use crate::{admission, reject::ResponseBody};
+use crate::{admission, reject::ResponseBody, repeat::Policy};
 
 /// Chooses a session for each request; see the [module](super).
 #[derive(Debug)]

@@ -17,8 +17,9 @@ use super::{
     choose::{choose, members, no_room, routed},
     future::Again,
     line::Turn,
-    retry::{Policy, Retry},
+    retry::Retry,
 };
+use crate::repeat::Policy;
 
 /// What a request in line holds: its place, and the end of its patience.
 pub(super) struct Wait {

@@ -8,8 +8,7 @@ use tunnel_core::{
     balance::{Outcome, Outliers, Stats},
 };
 
-/// The code of gRPC for a server that cannot (`google.rpc.Code`).
-pub(super) const UNAVAILABLE: u32 = 14;
+use crate::repeat::{UNAVAILABLE, grpc_status};
 
 /// One attempt, until it is known how it went. Dropping it takes note of the time that was waited in vain, if that was long.
 pub(super) struct Watch {
@@ -54,7 +53,10 @@ impl Watch {
     /// There will be no response. What neither the agent nor its upstream did tells nothing about them.
     pub(super) fn failed(mut self, error: &TunnelError) {
         self.since = None;
-        let is_lost = matches!(error.cause(), Cause::AgentLost | Cause::Upstream);
+        let is_lost = matches!(
+            error.cause(),
+            Cause::AgentLost | Cause::Upstream | Cause::NoEndpoint
+        );
         if is_lost || (error.cause() == Cause::Protocol && error.initiator() == Initiator::Peer) {
             self.ended(Outcome::Failure, self.now());
         }
@@ -83,9 +85,4 @@ impl Drop for Watch {
             self.stats.answered(waited, now);
         }
     }
-}
-
-/// The status of a call that ended with its head.
-pub(super) fn grpc_status<B>(response: &Response<B>) -> Option<u32> {
-    response.headers().get("grpc-status")?.to_str().ok()?.parse().ok()
 }

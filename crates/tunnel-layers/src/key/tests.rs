@@ -100,7 +100,7 @@ fn behind_proxies_the_one_counts_that_the_outermost_saw() {
 }
 
 fn address(by: &ByAddress, parts: &Parts) -> Option<std::net::IpAddr> {
-    by.address(&parts.headers, &parts.extensions)
+    tunnel_core::ClientAddress::from(*by).find(&parts.headers, &parts.extensions)
 }
 
 #[test]

@@ -146,7 +146,7 @@ async fn whatever_ends_it_is_counted_once() {
         (
             Response::new(Scripted::new([Step::Data("a"), Step::Fail("broken".into())])),
             9,
-            &[("internal", 1)],
+            &[("upstream", 1)],
         ),
         (
             Response::new(Scripted::new([Step::Fail(lost().into())])),

@@ -66,6 +66,7 @@ impl Ended<'_> {
             (Some(failure), _) => Some(failure.cause().word()),
             (None, Way::Complete) => None,
             // An error that is not the tunnel's.
+            (None, Way::Failed) if self.first_byte.is_some() => Some(Cause::Upstream.word()),
             (None, Way::Failed) => Some(Cause::Internal.word()),
             (None, Way::Dropped) => Some(Cause::Canceled.word()),
         }

@@ -39,9 +39,12 @@ const fn row(cause: Cause) -> (StatusCode, Code) {
         Cause::Unauthenticated => (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
         Cause::Forbidden => (StatusCode::FORBIDDEN, Code::PermissionDenied),
         Cause::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
-        Cause::AuthUnavailable | Cause::Overloaded | Cause::NoAgent | Cause::NoGateway | Cause::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
-        }
+        Cause::AuthUnavailable
+        | Cause::Overloaded
+        | Cause::NoAgent
+        | Cause::NoGateway
+        | Cause::NoEndpoint
+        | Cause::Draining => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         Cause::Loop => (StatusCode::LOOP_DETECTED, Code::FailedPrecondition),
         Cause::AgentLost | Cause::Upstream | Cause::Protocol | Cause::BadUpgrade => {
             (StatusCode::BAD_GATEWAY, Code::Unavailable)

@@ -45,6 +45,7 @@ const TABLE: &[(Cause, u16, u32)] = &[
     (Cause::NoGateway, 503, 14),
     (Cause::AgentLost, 502, 14),
     (Cause::Upstream, 502, 14),
+    (Cause::NoEndpoint, 503, 14),
     (Cause::Deadline, 504, 4),
     (Cause::BodyTooLarge, 413, 8),
     (Cause::HeadTooLarge, 431, 8),

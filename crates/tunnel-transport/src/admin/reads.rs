@@ -42,6 +42,10 @@ pub(super) async fn ready(State(admin): State<Admin>, asker: Option<Extension<As
 pub(super) async fn metrics(State(admin): State<Admin>) -> Answer {
     let render = admin.0.hooks.metrics.as_ref();
     let render = render.ok_or_else(|| Problem::not_found("this program has no metrics"))?;
+    #[cfg(feature = "metrics")]
+    if let Source::Gateway(_) = admin.0.source {
+        crate::metrics::ready(admin.readiness().ready);
+    }
     Ok(answer::typed(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",

@@ -74,7 +74,7 @@ impl Board {
 
     pub(super) fn list(&self) -> Vec<GatewayStatus> {
         let status = |link: &Link| GatewayStatus {
-            gateway: link.place.target.uri.clone(),
+            gateway: link.place.target.named.clone(),
             address: link.place.addr,
             gateway_id: link.gateway_id.clone(),
             status: link.status.clone(),

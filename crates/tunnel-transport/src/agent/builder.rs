@@ -9,7 +9,7 @@ use super::{
     Agent, AgentError, AgentToken, Backoff, Shared,
     board::Board,
     config::{Apply, Configs},
-    target::{MAX_GATEWAYS, Resolver, Target},
+    target::{MAX_GATEWAYS, Resolver, Resolvers, Target},
     token::{TokenSource, bearer},
 };
 #[cfg(feature = "tls")]
@@ -55,7 +55,7 @@ struct Named {
 #[must_use = "a builder does nothing before `build`"]
 pub struct AgentBuilder {
     gateways: Vec<Named>,
-    resolver: Resolver,
+    resolvers: Resolvers,
     lookup_interval: Duration,
     id: Option<String>,
     groups: Vec<String>,
@@ -81,7 +81,7 @@ impl AgentBuilder {
     pub(super) fn new(gateway: String) -> Self {
         Self {
             gateways: vec![Named::new(gateway)],
-            resolver: Resolver::System,
+            resolvers: Resolvers::new(),
             lookup_interval: DEFAULT_LOOKUP_INTERVAL,
             id: None,
             groups: Vec::new(),
@@ -132,7 +132,20 @@ impl AgentBuilder {
         F: Fn(String, u16) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
     {
-        self.resolver = Resolver::asked(resolve);
+        self.resolvers.names = Resolver::asked(resolve);
+        self
+    }
+
+    /// Who is asked for the SRV records of gateways such as `srv+https://_tunnel._tcp.example.com` (default the servers that the system
+    /// asks).
+    ///
+    /// Every server that they name is a gateway, and the agent has a session with each, up to 8 of all, because one without agents
+    /// could not stand in for another. Priorities and weights say which ones where there are more (RFC 2782). A gateway's certificate
+    /// must be for the name without `_service._proto.` before it. The records are asked for again when their time is over, but at
+    /// most once a second, or when [`lookup_interval`](Self::lookup_interval) is over.
+    #[cfg(feature = "srv")]
+    pub fn dns(mut self, dns: crate::Dns) -> Self {
+        self.resolvers.dns = dns;
         self
     }
 
@@ -358,7 +371,7 @@ impl AgentBuilder {
         let token = self.token.build()?;
         Ok(Agent(Arc::new(Shared {
             gateways,
-            resolver: self.resolver,
+            resolvers: self.resolvers,
             lookup_interval: self.lookup_interval,
             id,
             instance,

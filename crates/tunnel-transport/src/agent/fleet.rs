@@ -36,6 +36,8 @@ pub(super) struct Fleet {
     stop: CancellationToken,
     /// The addresses that each gateway had when it was last looked up.
     known: Vec<Vec<SocketAddr>>,
+    /// For how long they are right, as far as that is known; longer and longer while the gateway cannot be looked up.
+    ttls: Vec<Option<Duration>>,
     links: HashMap<Key, watch::Sender<bool>>,
     keys: HashMap<Id, Key>,
     tasks: JoinSet<Result<(), AgentError>>,
@@ -49,6 +51,7 @@ impl Fleet {
             on_accept,
             stop,
             known: vec![Vec::new(); agent.gateways.len()],
+            ttls: vec![None; agent.gateways.len()],
             links: HashMap::new(),
             keys: HashMap::new(),
             tasks: JoinSet::new(),
@@ -75,7 +78,9 @@ impl Fleet {
             self.update();
             failures = if found { 0 } else { failures + 1 };
             let pause = if found {
-                self.agent.lookup_interval
+                let interval = self.agent.lookup_interval;
+                let ttl = self.ttls.iter().flatten().min();
+                ttl.map_or(interval, |ttl| interval.min((*ttl).max(MIN_LOOKUP)))
             } else {
                 self.agent.backoff.delay(failures, None)
             };
@@ -107,17 +112,20 @@ impl Fleet {
 
     /// Looks every gateway up; false if none of them has an address. One whose name cannot be looked up keeps those that it had.
     async fn look_up(&mut self) -> bool {
-        for (target, known) in self.agent.gateways.iter().zip(&mut self.known) {
+        let known = self.known.iter_mut().zip(&mut self.ttls);
+        for (target, (known, time)) in self.agent.gateways.iter().zip(known) {
             match target
-                .resolve(&self.agent.resolver, self.agent.connect_timeout)
+                .resolve(&self.agent.resolvers, self.agent.connect_timeout)
                 .await
             {
-                Ok(mut found) => {
+                Ok((mut found, ttl)) => {
+                    *time = ttl;
                     let mut seen = HashSet::new();
                     found.retain(|address| seen.insert(*address));
                     *known = found;
                 }
                 Err(error) => {
+                    *time = time.map(|time| time.max(MIN_LOOKUP).saturating_mul(2));
                     warn!(agent.id = %self.agent.id, error = %Chain(&error), "a gateway's name cannot be looked up");
                     if self.links.is_empty() {
                         let delay = self.agent.backoff.cap;

@@ -51,7 +51,7 @@ pub use self::{
 };
 use self::{
     board::Board,
-    target::{Resolver, Target},
+    target::{Resolvers, Target},
     token::TokenSource,
 };
 use crate::net::Dialer;
@@ -63,7 +63,7 @@ pub struct Agent(Arc<Shared>);
 struct Shared {
     /// At least one.
     gateways: Vec<Arc<Target>>,
-    resolver: Resolver,
+    resolvers: Resolvers,
     lookup_interval: Duration,
     dialer: Option<Dialer>,
     id: AgentId,

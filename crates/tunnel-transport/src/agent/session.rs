@@ -71,7 +71,7 @@ pub(super) async fn open(agent: &Shared, place: &Place) -> Result<OpenSession, A
     }
     let opening = async {
         let response = connection.client.control_stream(request).await;
-        let not_opened = |status| AgentError::from_status(status).at(&place.target.uri);
+        let not_opened = |status| AgentError::from_status(status).at(&place.target.named);
         let mut stream = response.map_err(not_opened)?.into_inner();
         let first = stream.message().await.map_err(AgentError::from_status)?;
         Ok((stream, first.and_then(|message| message.payload)))

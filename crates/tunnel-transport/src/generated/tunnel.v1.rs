@@ -614,7 +614,8 @@ pub struct Reset {
     /// 9, a deadline passed;
     /// 10, the head is too large;
     /// 11, the body broke off at its source;
-    /// 12, the upstream answered an upgrade wrongly.
+    /// 12, the upstream answered an upgrade wrongly;
+    /// 13, refused before it was handed to anybody, because no endpoint of the upstream is healthy.
     #[prost(uint32, tag = "1")]
     pub reason: u32,
     /// More about it, for the log and the outside client; at most 256 bytes are kept.

@@ -19,6 +19,12 @@ pub(super) fn report(gateway: &Gateway, seen: &mut Seen) {
     configs(gateway, &agents, seen);
 }
 
+/// Whether a request could be carried, which the admin interface knows: it depends on the rules.
+#[cfg(feature = "admin")]
+pub(crate) fn ready(is_ready: bool) {
+    gauge!(names::READY, "role" => names::GATEWAY).set(f64::from(u8::from(is_ready)));
+}
+
 fn groups(agents: &[AgentStatus], seen: &mut Seen) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for group in agents.iter().flat_map(|agent| &agent.groups) {

@@ -27,7 +27,7 @@
 //! | `tunnel_reader_blocked` | gauge | role | lanes whose reader waits for an exchange: always 0, since no reader ever does |
 //! | `tunnel_group_sessions` | gauge | group | a gateway's sessions of a group |
 //! | `tunnel_gateways` | gauge | state | an agent's gateways: `connected`, `connecting`, `waiting` |
-//! | `tunnel_ready` | gauge | role | 1 while a request could be carried |
+//! | `tunnel_ready` | gauge | role | 1 while a request could be carried; of a gateway, where its admin interface has `/metrics` |
 //! | `tunnel_config_version` | gauge | role, group | the version of the configuration that is pushed to a group, or runs at an agent |
 //! | `tunnel_config_agents` | gauge | state | a gateway's agents that are `current`, `behind`, or have `refused` |
 //! | `tunnel_config_refusals_total` | counter | role | configurations that were refused: by agents, or by this one |
@@ -53,6 +53,8 @@ use std::{collections::BTreeSet, fmt, sync::Mutex};
 use metrics::counter;
 use tunnel_core::Direction;
 
+#[cfg(feature = "admin")]
+pub(crate) use self::gateway::ready;
 pub use self::names::describe;
 use crate::{Agent, Gateway, Upstream};
 

@@ -239,3 +239,6 @@ impl Error for OtlpError {
         Some(&*self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;

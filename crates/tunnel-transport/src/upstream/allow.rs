@@ -81,6 +81,8 @@ impl AllowList {
                 let is_allowed = self.has_name(host, *port) || self.has_nets(*port);
                 (is_allowed, format!("{host}:{port}"))
             }
+            // The records say the ports.
+            Address::Srv(name) => (self.may_have(&target.host), name.to_string()),
             #[cfg(unix)]
             Address::Unix(path) => (self.permits_path(path), format!("unix:{}", path.display())),
         };
@@ -123,6 +125,15 @@ impl AllowList {
         let is_for_port =
             |entry: &AllowedUpstream| matches!(&entry.0, Entry::Net(_, ports) if ports.contains(&port));
         self.0.iter().any(is_for_port)
+    }
+
+    /// Whether some port of the host may be dialled, as far as its name says.
+    fn may_have(&self, host: &str) -> bool {
+        self.0.iter().any(|entry| match &entry.0 {
+            Entry::Net(..) => true,
+            Entry::Name { ports, .. } => self.has_name(host, *ports.start()),
+            Entry::Unix { .. } => false,
+        })
     }
 
     #[cfg(unix)]

@@ -7,15 +7,16 @@ use tunnel_core::balance::{AnyPick, Balancer, LeastPending, Outliers, ZonePrefer
 use crate::tls::{ClientTls, ClientTlsBuilder};
 use crate::{
     Backoff,
+    srv::Dns,
     upstream::{
         AllowList, HashKey, HealthCheck, InvalidUpstream, Upstream, UpstreamEndpoint,
         cluster::{Cluster, Parts},
         line::OpenCount,
         lone::Lone,
         node::Maker,
-        resolve::Resolver,
+        resolve::{LookUps, Resolver},
         service::Kind,
-        target::{Address, Target},
+        target::Target,
         tasks::Tasks,
     },
 };
@@ -89,6 +90,7 @@ pub struct UpstreamBuilder {
     health: Option<HealthCheck>,
     resolve: Option<Duration>,
     backoff: Option<Backoff>,
+    dns: Dns,
     #[cfg(test)]
     resolver: Option<Resolver>,
     settings: Settings,
@@ -155,6 +157,7 @@ impl UpstreamBuilder {
             health: None,
             resolve: None,
             backoff: None,
+            dns: Dns::system(),
             #[cfg(test)]
             resolver: None,
             #[cfg(feature = "tls")]
@@ -220,7 +223,7 @@ impl UpstreamBuilder {
     }
 
     /// Asks every endpoint from time to time whether it is well (default: nobody asks). One that is not gets no requests; if none
-    /// is, requests fail at once.
+    /// is, requests fail at once with [`Cause::NoEndpoint`](tunnel_core::Cause::NoEndpoint), which is 503, or UNAVAILABLE.
     pub fn health(mut self, check: HealthCheck) -> Self {
         self.health = Some(check);
         self
@@ -231,6 +234,17 @@ impl UpstreamBuilder {
     /// nothing. By default a name is one endpoint, and is looked up for each connection that is made.
     pub fn resolve_every(mut self, interval: Duration) -> Self {
         self.resolve = Some(interval.max(SHORTEST_RESOLVE));
+        self
+    }
+
+    /// Who is asked for the SRV records of addresses such as `srv+http://_web._tcp.example.com` (default the servers that the system
+    /// asks). Each address of a server that they name is an endpoint. Those with the lowest priority number get all requests, by their
+    /// weights, as long as one of them can take any; then those with the next (RFC 2782). They are asked for again when their time is
+    /// over, but at most once a second, and at least every five minutes, or as often as
+    /// [`resolve_every`](Self::resolve_every) says; a look-up that fails changes nothing.
+    #[cfg(feature = "srv")]
+    pub fn dns(mut self, dns: Dns) -> Self {
+        self.dns = dns;
         self
     }
 
@@ -359,7 +373,7 @@ impl UpstreamBuilder {
     ///
     /// # Errors
     ///
-    /// If an address is not `http://HOST`, `https://HOST`, either with `:PORT`, or `unix:PATH`; if there is no endpoint, or more
+    /// If an address is not `http://HOST`, `https://HOST`, either with `:PORT`, `unix:PATH`, or `srv+http://NAME` or `srv+https://NAME`; if there is no endpoint, or more
     /// than 1,024; if some endpoints have TLS and others not; if the protocol and the settings of TLS do not fit to them; if files
     /// with certificates cannot be used.
     pub fn build(self) -> Result<Upstream, InvalidUpstream> {
@@ -386,11 +400,18 @@ impl UpstreamBuilder {
             ..self.settings
         });
         let (tasks, open) = (Arc::new(Tasks::default()), OpenCount::default());
+        let resolver = Resolver::System;
+        #[cfg(test)]
+        let resolver = self.resolver.unwrap_or(resolver);
+        let look_ups = LookUps {
+            resolver,
+            interval: self.resolve,
+            dns: self.dns,
+        };
         let has_names = endpoints
             .iter()
-            .any(|(_, target)| matches!(target.address, Address::Name(..)));
-        let resolve = self.resolve.filter(|_| has_names);
-        let is_lone = endpoints.len() == 1 && resolve.is_none() && self.health.is_none();
+            .any(|(_, target)| look_ups.concern(&target.address));
+        let is_lone = endpoints.len() == 1 && !has_names && self.health.is_none();
         let maker = Maker {
             protocol,
             settings: Arc::clone(&settings),
@@ -412,16 +433,13 @@ impl UpstreamBuilder {
         if let Some(outliers) = self.outliers {
             balancer = balancer.outliers(outliers);
         }
-        let resolver = Resolver::System;
-        #[cfg(test)]
-        let resolver = self.resolver.unwrap_or(resolver);
         let cluster = Cluster::new(Parts {
             endpoints,
             maker,
             balancer,
             hash_key: self.hash_key,
             health: self.health,
-            resolver: resolve.map(|interval| (resolver, interval)),
+            look_ups,
             initial_connections: settings.initial_connections,
         });
         Ok(Upstream::new(settings, Kind::Many(cluster), tasks, open))

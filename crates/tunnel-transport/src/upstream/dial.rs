@@ -91,6 +91,7 @@ impl Connector {
             let (host, port) = match &self.address {
                 Address::Name(host, port) => (host.to_string(), *port),
                 Address::Socket(address) => (address.ip().to_string(), address.port()),
+                Address::Srv(_) => return Err(nowhere()),
                 #[cfg(unix)]
                 Address::Unix(path) => (path.display().to_string(), 0),
             };
@@ -104,6 +105,7 @@ impl Connector {
             Address::Socket(address) => {
                 Kind::Tcp(dial_all(self.permitted([*address].into_iter())?, deadline).await?)
             }
+            Address::Srv(_) => return Err(nowhere()),
             #[cfg(unix)]
             Address::Unix(path) => {
                 Kind::Unix(timeout_at(deadline, tokio::net::UnixStream::connect(path)).await??)
@@ -159,6 +161,14 @@ impl Connector {
     pub(super) fn dialed_by(self, dialer: Option<Dialer>) -> Self {
         Self { dialer, ..self }
     }
+}
+
+/// Only the servers that records name are dialled.
+fn nowhere() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "SRV records have no address themselves",
+    )
 }
 
 #[cfg(feature = "tls")]

@@ -23,9 +23,20 @@ pub(super) fn let_be() -> TunnelError {
     unreachable("dials have failed, and the next one waits").with_retry_after(RETRY_AFTER)
 }
 
-/// None of its endpoints may be used.
+/// None of its endpoints may be used: what health checks have found is no accident of this request.
 pub(super) fn no_endpoint() -> TunnelError {
-    unreachable("no endpoint is healthy").with_retry_after(RETRY_AFTER)
+    TunnelError::new(
+        Cause::NoEndpoint,
+        Initiator::Peer,
+        "no endpoint of the upstream is healthy",
+    )
+    .with_sent(Sent::No)
+    .with_retry_after(RETRY_AFTER)
+}
+
+/// Its name has not been found yet.
+pub(super) fn no_address() -> TunnelError {
+    unreachable("no name of the upstream has an address").with_retry_after(RETRY_AFTER)
 }
 
 /// Its pool was closed.

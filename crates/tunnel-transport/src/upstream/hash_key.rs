@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, Request, header};
-use tunnel_core::{PeerInfo, balance::key_hash};
+use tunnel_core::{ClientAddress, balance::key_hash};
 
 /// What of a request has to come to the same endpoint again. A request that has none of it goes to any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +12,9 @@ pub enum HashKey {
     Header(HeaderName),
     /// The value of the cookie with this name.
     Cookie(Box<str>),
-    /// The address of the caller: that of the connection where this process is the entry, else the first one of
-    /// `x-forwarded-for`.
-    Address,
+    /// The address of the caller: of the other end of the connection where this process is the entry, else of what the gateway wrote
+    /// into `x-forwarded-for`; behind proxies what these saw.
+    Address(ClientAddress),
 }
 
 impl HashKey {
@@ -24,10 +24,10 @@ impl HashKey {
         match self {
             Self::Header(name) => headers.get(name).map(|value| key_hash(value.as_bytes())),
             Self::Cookie(name) => cookie(headers, name).map(key_hash),
-            Self::Address => address(extensions, headers).map(|address| match address.to_canonical() {
-                IpAddr::V4(address) => key_hash(&address.octets()),
-                IpAddr::V6(address) => key_hash(&address.octets()),
-            }),
+            Self::Address(by) => match by.counted(by.find_behind(headers, extensions)?) {
+                IpAddr::V4(address) => Some(key_hash(&address.octets())),
+                IpAddr::V6(address) => Some(key_hash(&address.octets())),
+            },
         }
     }
 }
@@ -41,19 +41,15 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
         .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-fn address(extensions: &http::Extensions, headers: &HeaderMap) -> Option<IpAddr> {
-    if let Some(address) = extensions.get::<PeerInfo>().and_then(|peer| peer.addr) {
-        return Some(address.ip());
-    }
-    let field = headers.get("x-forwarded-for")?.to_str().ok()?;
-    field.split(',').next()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
+    use tunnel_core::PeerInfo;
+
     use super::*;
+
+    const ADDRESS: HashKey = HashKey::Address(ClientAddress::new());
 
     #[test]
     fn keys_are_found_where_they_stand() {
@@ -71,15 +67,17 @@ mod tests {
         );
         assert_eq!(HashKey::Cookie("session".into()).hash(&request), ann);
         assert_eq!(HashKey::Cookie("essio".into()).hash(&request), None);
-        assert_eq!(HashKey::Address.hash(&request), Some(key_hash(&[192, 0, 2, 1])));
+        assert_eq!(ADDRESS.hash(&request), Some(key_hash(&[192, 0, 2, 2])));
+        let behind = HashKey::Address(ClientAddress::new().behind_proxies(1));
+        assert_eq!(behind.hash(&request), Some(key_hash(&[192, 0, 2, 1])));
     }
 
     #[test]
     fn the_address_is_that_of_the_connection_where_there_is_one() {
         let mut request = Request::new(());
-        assert_eq!(HashKey::Address.hash(&request), None);
+        assert_eq!(ADDRESS.hash(&request), None);
         let mapped: SocketAddr = "[::ffff:192.0.2.7]:1".parse().unwrap();
         request.extensions_mut().insert(PeerInfo::plaintext(mapped));
-        assert_eq!(HashKey::Address.hash(&request), Some(key_hash(&[192, 0, 2, 7])));
+        assert_eq!(ADDRESS.hash(&request), Some(key_hash(&[192, 0, 2, 7])));
     }
 }

@@ -4,7 +4,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -20,8 +20,8 @@ use crate::{
     Backoff,
     upstream::{
         UpstreamEndpoint, UpstreamProtocol, body::On, builder::Settings, dial::Connector, failed::Failed,
-        failures::Failures, h1::Http1Pool, h2c::H2cPool, line::OpenCount, request, target::Target,
-        tasks::Tasks, upload::Upload,
+        failures::Failures, h1::Http1Pool, h2c::H2cPool, line::OpenCount, request, resolve::Found,
+        target::Target, tasks::Tasks, upload::Upload,
     },
 };
 #[cfg(feature = "tls")]
@@ -29,6 +29,8 @@ use crate::{tls::ClientTls, upstream::negotiated::Negotiated};
 
 /// One server, at one address or at all addresses of one name.
 pub(super) struct Node {
+    /// Its alone, in this process.
+    pub(super) id: u64,
     pub(super) target: Target,
     pub(super) settings: Arc<Settings>,
     pub(super) pool: Pool,
@@ -41,7 +43,9 @@ pub(super) struct Node {
     /// Its connections, but for those of health checks.
     open: OpenCount,
     name: Arc<str>,
-    weight: u32,
+    weight: AtomicU32,
+    /// Those with lower numbers come first.
+    priority: AtomicU16,
     zone: Option<Box<str>>,
     stats: Stats,
     /// With those of a node whose place it has taken.
@@ -88,6 +92,9 @@ impl Maker {
         let (target, name) = (old.target.clone(), old.name().to_owned());
         let next = self.counted(target, endpoint, name, old.open.clone(), Arc::clone(&old.pending));
         next.set_healthy(old.is_healthy());
+        next.weight
+            .store(old.weight.load(Ordering::Relaxed), Ordering::Relaxed);
+        next.priority.store(old.priority(), Ordering::Relaxed);
         next
     }
 
@@ -112,7 +119,9 @@ impl Maker {
         let checks = self.pool(connector.clone(), &self.settings.for_checks(), &self.tasks);
         let connector = connector.backing_off(self.backoff, self.is_lone);
         let tasks = Arc::new(Tasks::part(&self.tasks));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Node {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             pool: self.pool(connector.clone().counted(open.clone()), &self.settings, &tasks),
             tasks,
             open,
@@ -122,7 +131,8 @@ impl Maker {
             target,
             settings: Arc::clone(&self.settings),
             name: name.into(),
-            weight: endpoint.weight,
+            weight: AtomicU32::new(endpoint.weight),
+            priority: AtomicU16::new(0),
             zone: endpoint.zone.clone(),
             stats: Stats::new(Instant::now().into_std()),
             pending,
@@ -216,6 +226,18 @@ impl Node {
     /// What a health check found out; whether that is news.
     pub(super) fn set_healthy(&self, healthy: bool) -> bool {
         self.healthy.swap(healthy, Ordering::AcqRel) != healthy
+    }
+
+    /// What a name says of it now.
+    pub(super) fn set_place(&self, found: &Found) {
+        self.priority.store(found.priority, Ordering::Relaxed);
+        if let Some(weight) = found.weight {
+            self.weight.store(weight, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn priority(&self) -> u16 {
+        self.priority.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_backing_off(&self) -> bool {
@@ -318,7 +340,7 @@ impl Endpoint for Member {
     }
 
     fn weight(&self) -> u32 {
-        self.weight
+        self.weight.load(Ordering::Relaxed)
     }
 
     fn pending(&self) -> usize {

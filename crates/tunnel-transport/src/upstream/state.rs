@@ -15,6 +15,9 @@ pub struct EndpointState {
     pub configured: String,
     /// Its share beside the others, from 1 to 1,000.
     pub weight: u32,
+    /// Which come first: those with higher numbers get requests only while no other one can take any. 0, unless SRV records say
+    /// something else.
+    pub priority: u16,
     /// Where it is, if that was said.
     pub zone: Option<String>,
     /// Whether health checks have not found it out of order.
@@ -41,6 +44,7 @@ impl EndpointState {
             name: member.name().to_owned(),
             configured: configured.to_owned(),
             weight: member.weight(),
+            priority: member.priority(),
             zone: member.zone().map(str::to_owned),
             is_healthy: member.is_healthy(),
             is_ejected: member.stats().ejected(now).is_some(),

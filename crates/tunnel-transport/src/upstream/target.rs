@@ -1,9 +1,11 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use http::{
     HeaderValue, Uri,
     uri::{Authority, Scheme},
 };
+
+use crate::srv::SrvName;
 
 /// What the address of a socket in the file system begins with.
 const UNIX: &str = "unix:";
@@ -39,6 +41,8 @@ pub(super) enum Address {
     Name(Arc<str>, u16),
     /// This one.
     Socket(SocketAddr),
+    /// Nothing, but what the SRV records of this name say.
+    Srv(Arc<str>),
     /// A socket in the file system.
     #[cfg(unix)]
     Unix(Arc<std::path::Path>),
@@ -53,6 +57,17 @@ impl Target {
         if text.contains('@') {
             return Err(invalid("an upstream's address takes no user and password"));
         }
+        match SrvName::split(text) {
+            Ok(None) => Self::origin(text),
+            Ok(Some((srv, of_domain))) => Ok(Self {
+                address: Address::Srv(srv.name.as_ref().into()),
+                ..Self::origin(&of_domain)?
+            }),
+            Err(why) => Err(invalid(format!("the upstream `{text}` {why}"))),
+        }
+    }
+
+    fn origin(text: &str) -> Result<Self, InvalidUpstream> {
         let uri: Uri = text.parse().map_err(|error| {
             invalid(format!(
                 "the upstream `{text}` is not a URI ({error}): write http://HOST:PORT"
@@ -157,6 +172,18 @@ impl Target {
     }
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(host, port) => write!(f, "{host}:{port}"),
+            Self::Socket(address) => address.fmt(f),
+            Self::Srv(name) => f.write_str(name),
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
 fn invalid(text: impl Into<String>) -> InvalidUpstream {
     InvalidUpstream(text.into())
 }
@@ -194,6 +221,20 @@ mod tests {
         );
         assert_eq!(target.authority, "localhost");
         assert!(!target.is_tls);
+    }
+
+    #[cfg(feature = "srv")]
+    #[test]
+    fn a_name_of_records_is_called_as_its_domain() {
+        let target = Target::parse("srv+http://_web._tcp.example.com").unwrap();
+        assert_eq!(target.address, Address::Srv("_web._tcp.example.com".into()));
+        assert_eq!(
+            (target.host.as_str(), target.authority.as_str()),
+            ("example.com", "example.com")
+        );
+        assert!(!target.is_tls);
+        let error = Target::parse("srv+http://_web._tcp.example.com:80").unwrap_err();
+        assert!(error.to_string().contains("SRV records say"), "{error}");
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn wrong_balancings_are_found_at_their_lines() {
 #[tokio::test]
 async fn a_rule_says_what_is_sent_again() {
     let retry = "retry: {attempts: 3, methods: [POST], statuses: [409], grpc: [UNAVAILABLE, ABORTED], max_body: 1KiB, \
-                 budget: {percent: 10, per_second: 0}}";
+                 budget: {percent: 10, per_second: 0}, backoff: {first: 10ms, cap: 1s}}";
     let text = GATEWAY.replace("    group: web", &format!("    group: web\n    {retry}"));
     let rules = gateway(&text).unwrap().listeners[0].rules.clone();
     let (layer, _split) = RouteLayer::with_upstreams(rules, ());
@@ -144,7 +144,11 @@ async fn a_rule_says_what_is_sent_again() {
         .statuses([http::StatusCode::CONFLICT])
         .grpc_codes([14, 10])
         .max_body(1024)
-        .budget(tunnel_core::RetryBudget::new(10, 0));
+        .budget(tunnel_core::RetryBudget::new(10, 0))
+        .backoff(
+            std::time::Duration::from_millis(10),
+            std::time::Duration::from_secs(1),
+        );
     assert_eq!(*policy, expected);
 }
 
@@ -165,6 +169,16 @@ fn wrong_retries_are_found_at_their_lines() {
             "did you mean `UNAVAILABLE`?",
         ),
         ("retry: {attempts: 2, max_body: 2MiB}", "11:36", "1MiB or less"),
+        (
+            "retry: {attempts: 2, backoff: {first: 2s, cap: 1s}}",
+            "11:35",
+            "at most `cap`",
+        ),
+        (
+            "retry: {attempts: 2, backoff: {first: 1s, cap: 11s}}",
+            "11:35",
+            "at most 10s",
+        ),
         ("balance: fastest", "11:14", "unknown policy"),
     ] {
         let error = gateway_with("    group: web", &format!("    group: web\n    {more}"));

@@ -57,9 +57,9 @@ fn mistakes_are_told() {
             "`Cookie` holds secrets",
         ),
         ("access_log: {headers: [\"a b\"]}", "no name of a header"),
-        ("access_log: {fields: [a]}", "unknown field"),
+        ("access_log: {fields: [a]}", "unknown key `fields`"),
         ("metrics: {max_agents: 1000000}", "at most 100000"),
-        ("metrics: {listen: \"127.0.0.1:9\"}", "unknown field"),
+        ("metrics: {listen: \"127.0.0.1:9\"}", "unknown key `listen`"),
     ] {
         let error = with(text).unwrap_err();
         assert!(error.contains(problem), "{text}: {error}");

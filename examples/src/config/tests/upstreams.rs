@@ -94,6 +94,21 @@ fn what_is_wrong_with_an_upstream_is_told_at_its_line() {
         ),
         ("upstream: {endpoints: []}\n", "4:23", "no endpoint"),
         (
+            "upstream: {url: \"srv+http://_web._tcp.example.com:80\"}\n",
+            "4:17",
+            "SRV records say themselves",
+        ),
+        (
+            "upstream: {endpoints: [{url: \"srv+http://_web._tcp.example.com\", weight: 2}]}\n",
+            "4:74",
+            "SRV records say the weights",
+        ),
+        (
+            "upstream: {url: \"srv+http://_web._tcp.example.com\", dns: [nobody]}\n",
+            "4:59",
+            "`nobody` is no server",
+        ),
+        (
             "upstream:\n  endpoints:\n    - http://a\n    - b\n",
             "7:7",
             "write http://b",

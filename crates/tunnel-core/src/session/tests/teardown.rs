@@ -293,6 +293,36 @@ fn an_idle_session_is_known_when_its_last_exchange_is_given_up() {
 }
 
 #[test]
+fn a_session_that_has_been_answered_may_still_be_asked() {
+    let mut pair = Pair::new();
+    let (down, up) = (pair.gateway.call(get(), empty()), pair.agent.call(get(), empty()));
+    pair.drive();
+    let answered = |session: Session| poll_fn(move |cx| session.poll_answered(cx));
+    let waits = pair.runtime.start(answered(pair.gateway.session.clone()));
+    pair.drive();
+    assert!(waits.take().is_none());
+    let answer = pair.agent.answer(full("an answer"));
+    answer.reader.allow(usize::MAX);
+    down.reader.allow(usize::MAX);
+    pair.drive();
+    assert!(waits.take().is_some(), "what the agent has asked does not count");
+    assert_eq!(pair.gateway.session.pending(), 1);
+
+    let waits = pair.runtime.start(answered(pair.agent.session.clone()));
+    pair.drive();
+    assert!(waits.take().is_none());
+    pair.agent.session.close(&lost());
+    pair.drive();
+    assert!(
+        waits.take().is_some(),
+        "nothing is open in a session that is over"
+    );
+    up.reader.allow(usize::MAX);
+    pair.drive();
+    assert_eq!(up.reader.error().cause(), Cause::AgentLost);
+}
+
+#[test]
 fn whoever_waits_for_the_end_is_woken_by_it_alone() {
     let mut pair = Pair::new();
     let session = pair.gateway.session.clone();

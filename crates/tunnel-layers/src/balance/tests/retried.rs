@@ -165,3 +165,22 @@ async fn the_budget_and_the_deadline_end_it() {
         assert_eq!(attempts(2, request, &[Does::Answer(503)]).await, expected);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_is_waited_for() {
+    let ms = Duration::from_millis;
+    let policy = RetryPolicy::new(2).backoff(ms(400), ms(400));
+    let pause = policy.pause(1, u32::from_be_bytes([7; 4]));
+    let start = Instant::now();
+    let request = by(&Arc::new(policy), Method::GET, b"");
+    assert_eq!(attempts(2, request, &[Does::Answer(503)]).await, (200, 2));
+    assert!(start.elapsed() >= pause && pause > ms(10), "{pause:?}");
+    // What never left waits for nothing.
+    let start = Instant::now();
+    let (first, second) = (session(1, 1), session(2, 1));
+    let id = first.id();
+    let refused = move |session: &Session| (session.id() == id).then_some(Sent::No);
+    let (answer, tried) = send(&[&first, &second], b"", refused).await;
+    assert_eq!((answer.unwrap().status().as_u16(), tried.len()), (200, 2));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}

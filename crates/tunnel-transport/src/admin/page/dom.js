@@ -49,9 +49,8 @@ export function ask({ title, text, yes, danger = false, input, act }) {
     write(byId("dialog-prompt"), input.prompt);
     field.value = input.value;
   }
-  const form = dialog.querySelector("form");
-  form.onsubmit = async event => {
-    if (event.submitter?.value !== "yes") return;
+  byId("dialog-no").onclick = () => dialog.close();
+  dialog.querySelector("form").onsubmit = async event => {
     event.preventDefault();
     button.disabled = true;
     try {

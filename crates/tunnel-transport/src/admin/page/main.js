@@ -10,7 +10,9 @@ import { Plot } from "./plot.js";
 import { Rates } from "./rates.js";
 import * as format from "./format.js";
 
-const PERIOD = 5_000;
+const PERIOD = 2_000;
+// A connection that is there again so soon was not worth a word: it ends whenever the file is read again.
+const BRIEF = 6_000;
 const EXCHANGES = 500;
 const EVENTS = 200;
 
@@ -20,6 +22,7 @@ class Page {
     this.happened = [];
     this.agents = new Agents(text => this.note(text));
     this.rules = [];
+    this.gateways = new Map();
     this.more = null;
     const pick = agent => this.pick(agent.id);
     byId("detail-body").append(make("div", { id: "groups-table", class: "view" }));
@@ -66,8 +69,11 @@ class Page {
   }
 
   live(live) {
-    if (this.isLive !== undefined && this.isLive !== live) this.note(live ? "this page is live again" : "this page has lost the connection");
-    this.isLive = live;
+    if (this.isLive !== live) {
+      if (!live) this.lost = performance.now();
+      else if (performance.now() - this.lost > BRIEF) this.note(`this page was without a connection for ${format.age(performance.now() - this.lost)}`);
+      this.isLive = live;
+    }
     write(byId("live"), live ? "live" : "connecting again");
     classes(byId("live"), live ? "live" : "live off");
     this.tables.events.update(this.happened);
@@ -93,6 +99,12 @@ class Page {
     this.showAgents();
     this.groups.update(groups);
     this.tables.gateways.update(gateways);
+    for (const { gateway, address, state } of gateways) {
+      const name = `${gateway} (${address})`;
+      const old = this.gateways.get(name);
+      if (old && old !== state) this.note(`${name}: ${old} \u2192 ${state}`);
+      this.gateways.set(name, state);
+    }
     write(byId("gateways-count"), format.whole(gateways.length));
     this.showRules();
     this.tables.errors.update(this.rates.causes());
@@ -100,7 +112,7 @@ class Page {
     const servers = upstreams.flatMap(upstream => upstream.endpoints.map(endpoint => ({ ...endpoint, upstream: upstream.name })));
     this.tables.upstreams.update(servers);
     write(byId("upstreams-count"), format.whole(this.snapshot.upstreams_total));
-    panels.showConfig(overview.config, this.agents, agent => this.pick(agent.id));
+    panels.showConfig(overview, this.agents, agent => this.pick(agent.id));
     this.tables.events.update(this.happened);
     this.draw();
   }
@@ -114,6 +126,7 @@ class Page {
     const isAgent = role === "agent";
     byId("agents").hidden = byId("detail").hidden = byId("rules").hidden = isAgent;
     byId("gateways").hidden = !isAgent;
+    classes(document.body, role);
     write(byId("role"), role);
     write(byId("name"), id);
     document.title = `${ready ? "" : "\u25cf "}${role} ${id}`;
@@ -176,7 +189,7 @@ class Page {
     const row = rule => ({
       ...rule,
       key: `${rule.listener}/${rule.id}`,
-      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests, open: rule.traffic?.open, rate: rule.traffic ? 0 : null }),
+      ...(counted.get(rule.id) ?? { requests: rule.traffic?.requests ?? 0, open: rule.traffic?.open ?? 0, rate: 0 }),
     });
     const rows = this.rules.map(row);
     // What no rule matched, and rules that are not in the file any more.

@@ -8,6 +8,8 @@ import * as format from "./format.js";
 
 const PAD = 12;
 const LABEL = 20;
+// With the names of agents, as long as all fit.
+const NAMED = { wide: 142, high: 24 };
 
 export class AgentMap {
   constructor(view, pick) {
@@ -62,9 +64,11 @@ export class AgentMap {
     const count = this.groups.reduce((all, [, members]) => all + members.length, 0);
     const held = this.focus >= 0 ? this.cells[this.focus] : null;
     // As large as they fit, within reason; blocks that are higher or wider may fit better.
-    const sizes = [26, 22, 18, 15, 12, 10].flatMap(size => [2.6, 1.6, 4, 7, 12].map(shape => [size, shape]));
+    const squares = [26, 22, 18, 15, 12, 10].flatMap(size => [2.6, 1.6, 4, 7, 12].map(shape => [size, size, shape]));
+    const named = [0.5, 0.3, 1, 2].map(shape => [NAMED.wide, NAMED.high, shape]);
     let tall;
-    for (const [size, shape] of sizes) {
+    for (const [wide, size, shape] of [...named, ...squares]) {
+      this.wide = wide;
       this.size = size;
       tall = this.place(width, shape);
       if (tall <= height || count === 0) break;
@@ -75,17 +79,18 @@ export class AgentMap {
   }
 
   place(width, shape) {
-    const step = this.size + Math.max(2, Math.round(this.size / 7));
+    const gap = Math.max(2, Math.round(this.size / 7));
+    const [across, step] = [this.wide + gap, this.size + gap];
     const room = width - 2 * PAD;
     let x = PAD, y = PAD, line = 0;
     this.blocks = [];
     this.cells = [];
     for (const [group, members] of this.groups) {
       const label = Math.min(room, Math.max(84, 7.5 * (group.length + String(members.length).length) + 18));
-      const wanted = Math.ceil(Math.sqrt(members.length * shape)) * step;
-      const columns = Math.max(1, Math.floor(Math.min(room, Math.max(label, wanted)) / step));
+      const wanted = Math.ceil(Math.sqrt(members.length * shape)) * across;
+      const columns = Math.max(1, Math.floor(Math.min(room, Math.max(label, wanted)) / across));
       const rows = Math.ceil(members.length / columns);
-      const wide = Math.max(label, Math.min(columns, members.length) * step);
+      const wide = Math.max(label, Math.min(columns, members.length) * across);
       if (x > PAD && x + wide > PAD + room) {
         x = PAD;
         y += line + 10;
@@ -93,7 +98,7 @@ export class AgentMap {
       }
       this.blocks.push({ group, members, x, y, width: wide });
       members.forEach((agent, i) => {
-        this.cells.push({ agent, group, x: x + (i % columns) * step, y: y + LABEL + Math.floor(i / columns) * step });
+        this.cells.push({ agent, group, x: x + (i % columns) * across, y: y + LABEL + Math.floor(i / columns) * step });
       });
       line = Math.max(line, LABEL + rows * step);
       x += wide + 18;
@@ -137,10 +142,11 @@ export class AgentMap {
     for (const { agent, x, y } of this.cells) {
       if (!seen(y, this.size)) continue;
       const strength = busiest === 0 ? 0.45 : 0.35 + 0.65 * Math.sqrt(agent.in_flight / busiest);
-      sign(context, color, agent.state, x, y - top, this.size, strength);
+      if (this.wide > this.size) this.named(context, color, font, agent, x, y - top, strength);
+      else sign(context, color, agent.state, x, y - top, this.size, strength);
       if (agent.refused) {
         context.fillStyle = color("--bad");
-        context.fillRect(x + this.size - 5, y - top, 5, 5);
+        context.fillRect(x + this.wide - 5, y - top, 5, 5);
       }
       if (agent.id === this.chosen) this.frameAround(context, color("--ink"), x, y - top);
     }
@@ -153,15 +159,29 @@ export class AgentMap {
     }
   }
 
+  // An agent with its name and what it has open, where there is room for that.
+  named(context, color, font, agent, x, y, strength) {
+    context.fillStyle = color("--faint");
+    context.fillRect(x, y, this.wide, this.size);
+    sign(context, color, agent.state, x + 6, y + 6, this.size - 12, strength);
+    context.font = `12px ${font}`;
+    const open = agent.in_flight ? format.whole(agent.in_flight) : "";
+    const space = open ? context.measureText(open).width + 6 : 0;
+    context.fillStyle = color("--quiet");
+    context.fillText(open, x + this.wide - 6 - context.measureText(open).width, y + this.size / 2 + 4);
+    context.fillStyle = color(agent.state === "ok" ? "--ink" : stateOf(agent.state).paint);
+    context.fillText(shorten(context, agent.id, this.wide - this.size - 8 - space), x + this.size, y + this.size / 2 + 4);
+  }
+
   frameAround(context, color, x, y) {
     context.strokeStyle = color;
     context.lineWidth = 2;
-    context.strokeRect(x - 1, y - 1, this.size + 2, this.size + 2);
+    context.strokeRect(x - 1, y - 1, this.wide + 2, this.size + 2);
   }
 
   at(event) {
     const x = event.offsetX, y = event.offsetY + this.view.scrollTop;
-    return this.cells.findIndex(cell => x >= cell.x && x <= cell.x + this.size && y >= cell.y && y <= cell.y + this.size);
+    return this.cells.findIndex(cell => x >= cell.x && x <= cell.x + this.wide && y >= cell.y && y <= cell.y + this.size);
   }
 
   over(event) {

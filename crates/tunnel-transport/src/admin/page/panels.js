@@ -8,13 +8,21 @@ import { Table } from "./table.js";
 import { WORSE } from "./agents.js";
 import * as format from "./format.js";
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// The sign of a state, in the colours of now.
+function signOf(state) {
+  const canvas = make("canvas", { width: 20, height: 20, "aria-hidden": "true" });
+  sign(canvas.getContext("2d"), colors(), state, 1, 1, 18);
+  return canvas;
+}
+
 // A cell with the sign of a state before its name.
 function stateCell(cell, state) {
-  if (cell.dataset.state === state) return;
-  cell.dataset.state = state;
-  const canvas = make("canvas", { width: 20, height: 20, "aria-hidden": "true" });
-  cell.replaceChildren(canvas, state.replace("_", " "));
-  sign(canvas.getContext("2d"), colors(), state, 1, 1, 18);
+  const shown = `${state} ${dark.matches}`;
+  if (cell.dataset.shown === shown) return;
+  cell.dataset.shown = shown;
+  cell.replaceChildren(signOf(state), state.replace("_", " "));
 }
 
 export const agentsTable = pick =>
@@ -84,10 +92,10 @@ export const errorsTable = () =>
   new Table(byId("errors-table"), {
     label: "Errors of the tunnel by cause",
     key: error => error.cause,
-    empty: "The tunnel has not failed a request.",
+    empty: "No request has failed in the tunnel.",
     columns: [
       { title: "Cause", long: true, show: error => error.cause, style: error => (error.recent ? "" : "quiet") },
-      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (error.recent ? "bad" : "quiet") },
+      { title: "1 min", width: "22%", num: true, show: error => format.whole(error.recent), style: error => (!error.recent ? "quiet" : error.ours ? "bad" : "") },
       { title: "In all", width: "24%", num: true, show: error => format.whole(error.all) },
     ],
   });
@@ -103,10 +111,11 @@ export const exchangesTable = () =>
       { title: "State", width: "11%", show: exchange => exchange.state },
       { title: "Rule", width: "14%", long: true, show: exchange => exchange.rule ?? "\u2013" },
       { title: "Agent", long: true, show: exchange => `${exchange.agent}${exchange.from_agent ? " (asks)" : ""}` },
-      { title: "In", width: "11%", num: true, show: exchange => `${format.bytes(exchange.bytes_in)}${exchange.request_ended ? "" : "\u2026"}` },
-      { title: "Out", width: "11%", num: true, show: exchange => `${format.bytes(exchange.bytes_out)}${exchange.response_ended ? "" : "\u2026"}` },
+      // A direction that has ended is quiet.
+      { title: "In", width: "10%", num: true, style: ({ request_ended }) => (request_ended ? "quiet" : ""), show: exchange => format.bytes(exchange.bytes_in) },
+      { title: "Out", width: "10%", num: true, style: ({ response_ended }) => (response_ended ? "quiet" : ""), show: exchange => format.bytes(exchange.bytes_out) },
       { title: "Unread", width: "10%", num: true, show: exchange => format.bytes(exchange.unread_bytes) },
-      { title: "Id", width: "9%", num: true, long: true, style: () => "quiet", show: exchange => exchange.id },
+      { title: "Id", width: "12%", num: true, long: true, style: () => "quiet", show: exchange => exchange.id },
     ],
   });
 
@@ -131,7 +140,7 @@ export const eventsTable = () =>
     key: event => event.number,
     empty: "Nothing yet.",
     columns: [
-      { title: "Time", width: "76px", show: event => format.clock(event.at) },
+      { title: "Time", width: "92px", show: event => format.clock(event.at) },
       { title: "What", long: true, show: event => event.text },
     ],
   });
@@ -142,10 +151,10 @@ export const upstreamsTable = () =>
     key: row => `${row.upstream} ${row.name}`,
     empty: "There are none here.",
     columns: [
-      { title: "Upstream", width: "22%", long: true, show: row => row.upstream },
-      { title: "Server", long: true, show: row => row.name },
-      { title: "State", width: "19%", show: row => row.state.replace("_", " "), style: row => (row.state === "ok" ? "" : "warn") },
-      { title: "Open", width: "12%", num: true, show: row => format.whole(row.in_flight) },
+      { title: "Upstream", width: "20%", long: true, show: row => row.upstream },
+      { title: "Server", long: true, show: row => row.name.replace(/^http:\/\//, "") },
+      { title: "State", width: "18%", show: row => row.state.replace("_", " "), style: row => (row.state === "ok" ? "" : "warn") },
+      { title: "Open", width: "13%", num: true, show: row => format.whole(row.in_flight) },
       { title: "", width: "96px", num: true, show: (row, cell) => endpointButton(row, cell) },
     ],
   });
@@ -161,22 +170,31 @@ function endpointButton(row, cell) {
   cell.replaceChildren(make("button", { type: "button", "aria-label": wanted, click }, action));
 }
 
-export function showConfig(config, agents, pick) {
+export function showConfig({ role, config }, agents, pick) {
   const body = byId("config-body");
   if (!body.firstChild) body.append(make("dl", { class: "facts" }), make("div", { class: "acts", id: "refusing" }));
   const last = config.last_reload;
-  const versions = agents.versions().map(([version, count]) => `${version || "none"}: ${format.whole(count)}`);
-  const refusing = [...agents.known.values()].filter(agent => agent.refused);
-  facts(body.firstChild, [
+  const bad = is => (is ? "bad" : "");
+  const version = config.pushed_version ? String(config.pushed_version) : "nothing";
+  const file = [
     ["File", config.file ?? "\u2013"],
     ["In force since", format.day(config.loaded_unix_ms)],
-    ["Last look", last ? `${last.outcome}, ${format.day(last.at_unix_ms)}` : "\u2013", last?.outcome === "refused" ? "bad" : ""],
-    ["", last?.detail ?? "", last?.outcome === "refused" ? "bad" : "quiet"],
-    ["Pushed", config.pushed_version ? String(config.pushed_version) : "nothing"],
+    ["Last look", last ? `${last.outcome}, ${format.day(last.at_unix_ms)}` : "\u2013", bad(last?.outcome === "refused")],
+  ];
+  if (last?.detail) file.push(["", last.detail, last.outcome === "refused" ? "bad" : "quiet"]);
+  if (role === "agent") {
+    const refused = config.refused ?? "nothing";
+    return facts(body.firstChild, [...file, ["From its gateway", version], ["Refused", refused, bad(config.refused)]]);
+  }
+  const versions = agents.versions().map(([version, count]) => `${version || "none"}: ${format.whole(count)}`);
+  const refusing = [...agents.known.values()].filter(agent => agent.refused);
+  const count = `${format.whole(refusing.length)} ${refusing.length === 1 ? "agent" : "agents"}`;
+  facts(body.firstChild, [
+    ...file,
+    ["Pushed", version],
     ["Agents by version", versions.slice(0, 6).join("; ") || "\u2013"],
     ["Revoked", config.revoked.join(", ") || "nothing"],
-    ["Refused here", config.refused ?? "nothing", config.refused ? "bad" : ""],
-    ["Refused by", refusing.length ? `${format.whole(refusing.length)} ${refusing.length === 1 ? "agent" : "agents"}` : "nobody", refusing.length ? "bad" : ""],
+    ["Refused by", refusing.length ? count : "nobody", bad(refusing.length)],
   ]);
   const wanted = refusing.slice(0, 12).map(agent => agent.id).join("\n");
   const list = byId("refusing");
@@ -190,17 +208,18 @@ export function showConfig(config, agents, pick) {
 export class Chips {
   constructor(changed) {
     Object.assign(this, { state: null, changed, buttons: new Map() });
+    dark.addEventListener("change", () => {
+      for (const [state, button] of this.buttons) button.firstChild.replaceWith(signOf(state));
+    });
   }
 
   update(counts) {
     for (const state of WORSE) {
       let button = this.buttons.get(state);
       if (!button) {
-        const canvas = make("canvas", { width: 20, height: 20, "aria-hidden": "true" });
-        sign(canvas.getContext("2d"), colors(), state, 1, 1, 18);
         const click = () => this.toggle(state);
         const title = stateOf(state).says;
-        button = make("button", { type: "button", "aria-pressed": "false", title, click }, canvas, make("span"));
+        button = make("button", { type: "button", "aria-pressed": "false", title, click }, signOf(state), make("span"));
         this.buttons.set(state, button);
         byId("states").append(button);
       }

@@ -50,7 +50,13 @@ function between(old, now, take = () => true) {
   return all;
 }
 
-const count = causes => Object.values(causes).reduce((a, b) => a + b, 0);
+// What callers bring about themselves.
+const CALLERS = new Set([
+  "no-route", "unauthenticated", "forbidden", "rate-limited", "body-too-large", "head-too-large", "uri-too-long", "malformed",
+  "method-not-served", "body-idle", "canceled",
+]);
+
+const count = causes => Object.entries(causes).reduce((all, [cause, count]) => all + (CALLERS.has(cause) ? 0 : count), 0);
 
 export class Rates {
   constructor() {
@@ -76,7 +82,8 @@ export class Rates {
     for (let i = gap ? Math.min(PLOT, Math.round((at - last.at) / 1_000)) - 1 : 0; i > 0; i--) this.push({});
     this.samples.push(now);
     while (this.samples[0].at < at - (ERRORS + 1) * 1_000) this.samples.shift();
-    const open = overview.traffic.reduce((all, row) => all + row.open, 0);
+    // Those of rules include what does not pass the tunnel; where nobody counts by rule there are still those that do.
+    const open = Math.max(overview.traffic.reduce((all, row) => all + row.open, 0), overview.counts.exchanges);
     if (!last || gap) return this.push({ open });
     const seconds = (at - last.at) / 1_000;
     const news = between(last, now);
@@ -135,7 +142,7 @@ export class Rates {
     if (!now) return [];
     const recent = between(this.before(ERRORS), now).causes;
     const all = between({ rows: new Map(), complete: true }, now).causes;
-    const rows = Object.entries(all).map(([cause, all]) => ({ cause, all, recent: recent[cause] ?? 0 }));
+    const rows = Object.entries(all).map(([cause, all]) => ({ cause, all, recent: recent[cause] ?? 0, ours: !CALLERS.has(cause) }));
     return rows.sort((a, b) => b.recent - a.recent || b.all - a.all || a.cause.localeCompare(b.cause));
   }
 }

@@ -171,13 +171,11 @@ impl Taker {
             return applied(version);
         }
         if version <= bound {
-            metrics::config_refused(Direction::ClientToServer);
             let error =
                 format!("version {newest} is in force, which another gateway has pushed, or this one before");
             return refused(newest, version, error);
         }
         if let Err(error) = (self.apply)(&new) {
-            metrics::config_refused(Direction::ClientToServer);
             tracing::warn!(version, running = newest, %error, "the gateway's configuration is refused");
             self.state().refused = Some((version, error.to_string()));
             return refused(newest, version, error.to_string());
@@ -283,6 +281,7 @@ impl Updates {
         let overtaken = self.next.replace(update)?;
         let running = self.configs.0.as_ref().map_or(0, |taker| taker.version());
         let why = "a newer one came before it was looked at";
+        metrics::config_refused(Direction::ClientToServer);
         Some(refused(running, overtaken.version, why))
     }
 
@@ -300,6 +299,9 @@ impl Updates {
             Err(_) => refused(0, *version, "the agent failed over it"),
         };
         self.at_work = None;
+        if state.refused_version != 0 {
+            metrics::config_refused(Direction::ClientToServer);
+        }
         if let Some(update) = self.next.take() {
             self.begin(update);
         }

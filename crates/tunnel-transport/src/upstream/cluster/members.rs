@@ -1,7 +1,7 @@
 //! Which endpoints there are, and which of them take requests.
 
 use std::{
-    net::SocketAddr,
+    collections::BTreeSet,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
 };
 
@@ -10,7 +10,7 @@ use crate::upstream::{
     UpstreamEndpoint, health,
     marks::Marks,
     node::Member,
-    resolve,
+    resolve::{self, Found},
     target::{Address, Target},
 };
 
@@ -20,6 +20,13 @@ pub(super) struct Sources {
     pub(super) marks: Marks,
     /// Whether what runs beside requests has been started.
     pub(super) are_attended: bool,
+}
+
+/// Who may be chosen.
+pub(super) struct Members {
+    pub(super) all: Vec<Member>,
+    /// The priorities that they have, lower ones first.
+    pub(super) tiers: Vec<u16>,
 }
 
 pub(super) struct Source {
@@ -38,8 +45,9 @@ impl Cluster {
                 self.attend(&member);
             }
             drop(sources);
-            if let Some((resolver, interval)) = &self.resolver {
-                tokio::spawn(resolve::run(Arc::downgrade(self), resolver.clone(), *interval));
+            let looks_up = !self.names().is_empty();
+            if looks_up {
+                tokio::spawn(resolve::run(Arc::downgrade(self), self.look_ups.clone()));
             }
         });
     }
@@ -55,28 +63,27 @@ impl Cluster {
     }
 
     /// The names that are looked up, with their places in the list.
-    pub(in crate::upstream) fn names(&self) -> Vec<(usize, Arc<str>, u16)> {
+    pub(in crate::upstream) fn names(&self) -> Vec<(usize, Address)> {
         let sources = self.sources();
         let names = sources.list.iter().enumerate();
         names
-            .filter_map(|(index, source)| match &source.target.address {
-                Address::Name(host, port) => Some((index, Arc::clone(host), *port)),
-                _ => None,
-            })
+            .map(|(index, source)| (index, source.target.address.clone()))
+            .filter(|(_, address)| self.look_ups.concern(address))
             .collect()
     }
 
     /// The addresses that a name has now. Members at addresses that stay are the same; others take nothing new, and what they have
     /// open goes on.
-    pub(in crate::upstream) fn update(&self, source: usize, addresses: &[SocketAddr]) {
+    pub(in crate::upstream) fn update(&self, source: usize, found: &[Found]) {
         let mut sources = self.sources();
         let Sources { list, marks, .. } = &mut *sources;
         let Some(source) = list.get_mut(source) else {
             return;
         };
         let mut old = std::mem::take(&mut source.members);
-        for address in addresses {
-            let wanted = Address::Socket(*address);
+        for found in found {
+            let address = found.address;
+            let wanted = Address::Socket(address);
             if source
                 .members
                 .iter()
@@ -85,10 +92,10 @@ impl Cluster {
                 continue;
             }
             let known = old.iter().position(|member| member.target.address == wanted);
-            source.members.push(match known {
+            let member = match known {
                 Some(index) => old.swap_remove(index),
                 None => {
-                    let target = source.target.at(*address);
+                    let target = source.target.at(address);
                     let member = Member(self.maker.node(target, &source.endpoint, address.to_string()));
                     if self.closed.load(Ordering::Acquire) {
                         member.close();
@@ -100,9 +107,11 @@ impl Cluster {
                     }
                     member
                 }
-            });
+            };
+            member.set_place(found);
+            source.members.push(member);
         }
-        self.members.store(Arc::new(all(&sources.list)));
+        self.members.store(Arc::new(Members::of(&sources.list)));
         drop(sources);
         for gone in old {
             gone.close();
@@ -119,7 +128,7 @@ impl Cluster {
         // Under the lock, so that nobody is making members meanwhile.
         let _sources = self.sources();
         self.closed.store(true, Ordering::Release);
-        for member in &**self.members.load() {
+        for member in &self.members.load().all {
             member.close();
         }
     }
@@ -164,7 +173,7 @@ impl Cluster {
                 }
             }
         }
-        self.members.store(Arc::new(all(&sources.list)));
+        self.members.store(Arc::new(Members::of(&sources.list)));
         changed
     }
 
@@ -180,7 +189,18 @@ impl Source {
     }
 }
 
-pub(super) fn all(sources: &[Source]) -> Vec<Member> {
+impl Members {
+    pub(super) fn of(sources: &[Source]) -> Self {
+        let all = all(sources);
+        let tiers: BTreeSet<_> = all.iter().map(|member| member.priority()).collect();
+        Self {
+            all,
+            tiers: tiers.into_iter().collect(),
+        }
+    }
+}
+
+fn all(sources: &[Source]) -> Vec<Member> {
     let members = sources.iter().flat_map(|source| &source.members);
     members.cloned().collect()
 }

@@ -2,10 +2,7 @@
 
 mod members;
 
-use std::{
-    sync::{Arc, Mutex, Once, atomic::AtomicBool},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, Once, atomic::AtomicBool};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
@@ -16,9 +13,10 @@ use tokio::{
 use tunnel_core::{
     Cause, TunnelError,
     balance::{AnyPick, Balancer, Choice},
+    retry::Tried,
 };
 
-use self::members::{Source, Sources, all};
+use self::members::{Members, Source, Sources};
 use crate::upstream::{
     HashKey, HealthCheck, ResponseFuture, UpstreamBody, UpstreamEndpoint,
     body::On,
@@ -28,9 +26,9 @@ use crate::upstream::{
     marks::Marks,
     node::{Maker, Member},
     place::Place,
-    resolve::Resolver,
+    resolve::LookUps,
     service::answer,
-    target::{Address, Target},
+    target::Target,
     upgrade::{Ask, Asked},
     upload::Upload,
 };
@@ -44,8 +42,8 @@ pub(in crate::upstream) struct Cluster {
     hash_key: Option<HashKey>,
     balancer: Balancer<AnyPick>,
     health: Option<HealthCheck>,
-    resolver: Option<(Resolver, Duration)>,
-    members: ArcSwap<Vec<Member>>,
+    look_ups: LookUps,
+    members: ArcSwap<Members>,
     /// What was configured, each with the members that it has now.
     sources: Mutex<Sources>,
     /// Whether each name has been looked up once.
@@ -55,6 +53,14 @@ pub(in crate::upstream) struct Cluster {
     initial_connections: usize,
 }
 
+/// What of a request decides where it goes.
+struct Wish {
+    /// What has to come to the same endpoint again.
+    key: Option<u64>,
+    /// Where it was sent before, if it is sent again.
+    before: Option<Tried>,
+}
+
 /// What a cluster is made of.
 pub(in crate::upstream) struct Parts {
     pub(in crate::upstream) endpoints: Vec<(UpstreamEndpoint, Target)>,
@@ -62,7 +68,7 @@ pub(in crate::upstream) struct Parts {
     pub(in crate::upstream) balancer: Balancer<AnyPick>,
     pub(in crate::upstream) hash_key: Option<HashKey>,
     pub(in crate::upstream) health: Option<HealthCheck>,
-    pub(in crate::upstream) resolver: Option<(Resolver, Duration)>,
+    pub(in crate::upstream) look_ups: LookUps,
     pub(in crate::upstream) initial_connections: usize,
 }
 
@@ -74,14 +80,14 @@ impl Cluster {
             balancer,
             hash_key,
             health,
-            resolver,
+            look_ups,
             initial_connections,
         } = parts;
         let mut waits = false;
         let sources: Vec<_> = endpoints
             .into_iter()
             .map(|(endpoint, target)| {
-                let is_looked_up = resolver.is_some() && matches!(target.address, Address::Name(..));
+                let is_looked_up = look_ups.concern(&target.address);
                 waits |= is_looked_up;
                 let members = if is_looked_up {
                     Vec::new()
@@ -101,8 +107,8 @@ impl Cluster {
             hash_key,
             balancer,
             health,
-            resolver,
-            members: ArcSwap::from_pointee(all(&sources)),
+            look_ups,
+            members: ArcSwap::from_pointee(Members::of(&sources)),
             sources: Mutex::new(Sources {
                 list: sources,
                 marks: Marks::default(),
@@ -114,26 +120,58 @@ impl Cluster {
             initial_connections,
         })
     }
-    /// An endpoint for a request with this key that is none of `tried`: one that has room, else one where the request waits, else
-    /// one that could not be reached just now.
-    fn choose(&self, key: Option<u64>, tried: &[Member]) -> Option<Place> {
+
+    /// An endpoint for a request that is none of `tried`, if possible one that has not had it before.
+    fn choose(&self, wish: &Wish, tried: &[Member]) -> Option<Place> {
         let members = self.members.load();
         let mut choice = Choice::at(Instant::now().into_std());
-        choice.key = key;
+        choice.key = wish.key;
         let may = |member: &Member| {
             member.is_healthy()
                 && !member.is_draining()
                 && !tried.iter().any(|tried| Arc::ptr_eq(&tried.0, &member.0))
         };
-        let pick = |can: &dyn Fn(&Member) -> bool| self.balancer.choose(members.iter(), can, &choice);
-        let found = pick(&|one| may(one) && !one.is_backing_off() && one.pool.has_room())
-            .or_else(|| pick(&|one| may(one) && !one.is_backing_off()))
-            .or_else(|| pick(&may))?;
-        Some(Place::new(found.clone(), self.balancer.when_ejected().copied()))
+        let found = match &wish.before {
+            None => self.best(&members, &choice, &may),
+            Some(before) => {
+                let other = |member: &Member| may(member) && !before.has(member.id);
+                let found = self.best(&members, &choice, &other);
+                let found = found.or_else(|| self.best(&members, &choice, &may));
+                found.inspect(|found| before.note(found.id))
+            }
+        };
+        let found = found?.clone();
+        Some(Place::new(found, self.balancer.when_ejected().copied()))
+    }
+
+    /// Of those with the lowest priority number one that has room, else one where the request waits; then of those with the next; and
+    /// in the end one that could not be reached just now.
+    fn best<'m>(
+        &self,
+        members: &'m Members,
+        choice: &Choice,
+        may: &dyn Fn(&Member) -> bool,
+    ) -> Option<&'m Member> {
+        let pick = |can: &dyn Fn(&Member) -> bool| self.balancer.choose(members.all.iter(), can, choice);
+        let reachable = |tier: u16| {
+            let may = |one: &Member| one.priority() == tier && may(one) && !one.is_backing_off();
+            pick(&|one| may(one) && one.pool.has_room()).or_else(|| pick(&may))
+        };
+        let mut tiers = members.tiers.iter();
+        let found = tiers.find_map(|tier| reachable(*tier));
+        let mut tiers = members.tiers.iter();
+        found.or_else(|| tiers.find_map(|tier| pick(&|one| one.priority() == *tier && may(one))))
+    }
+
+    fn wish<B>(&self, request: &Request<B>) -> Wish {
+        Wish {
+            key: self.hash_key.as_ref().and_then(|key| key.hash(request)),
+            before: request.extensions().get().cloned(),
+        }
     }
 
     /// The first endpoint of a request, when names have been looked up.
-    async fn first(&self, key: Option<u64>) -> Result<Place, TunnelError> {
+    async fn first(&self, wish: &Wish) -> Result<Place, TunnelError> {
         if !*self.resolved.borrow() {
             let mut resolved = self.resolved.subscribe();
             // Whether it came or not, the members say what there is.
@@ -143,13 +181,16 @@ impl Cluster {
             )
             .await;
         }
-        self.choose(key, &[]).ok_or_else(|| self.nobody())
+        self.choose(wish, &[]).ok_or_else(|| self.nobody())
     }
 
     /// Why there is no endpoint for a request.
     fn nobody(&self) -> TunnelError {
         let members = self.members.load();
-        match !members.is_empty() && members.iter().all(|member| member.is_draining()) {
+        if members.all.is_empty() {
+            return error::no_address();
+        }
+        match members.all.iter().all(|member| member.is_draining()) {
             true => error::drained(),
             false => error::no_endpoint(),
         }
@@ -161,12 +202,12 @@ impl Cluster {
         gate: Gate,
     ) -> ResponseFuture {
         self.start();
-        let key = self.hash_key.as_ref().and_then(|key| key.hash(&request));
+        let wish = self.wish(&request);
         let cluster = Arc::clone(self);
-        let Some(place) = self.choose(key, &[]) else {
+        let Some(place) = self.choose(&wish, &[]) else {
             return ResponseFuture::new(async move {
-                let place = cluster.first(key).await?;
-                cluster.exchange(request, gate, key, place).await
+                let place = cluster.first(&wish).await?;
+                cluster.exchange(request, gate, wish, place).await
             });
         };
         let node = Arc::clone(&place.member().0);
@@ -177,12 +218,12 @@ impl Cluster {
                     Err(Failed {
                         error,
                         request: Some(request),
-                    }) => Box::pin(cluster.after(error, *request, gate, key, place)).await,
+                    }) => Box::pin(cluster.after(error, *request, gate, wish, place)).await,
                     sent => answer(sent, gate, place),
                 }
             }),
             Err(request) => {
-                ResponseFuture::new(async move { cluster.exchange(request, gate, key, place).await })
+                ResponseFuture::new(async move { cluster.exchange(request, gate, wish, place).await })
             }
         }
     }
@@ -193,13 +234,13 @@ impl Cluster {
         error: TunnelError,
         request: Request<Upload>,
         gate: Gate,
-        key: Option<u64>,
+        wish: Wish,
         place: Place,
     ) -> Result<Response<UpstreamBody>, TunnelError> {
         let tried = [place.member().clone()];
         place.fail(&error);
-        match self.choose(key, &tried) {
-            Some(next) => self.exchange(request, gate, key, next).await,
+        match self.choose(&wish, &tried) {
+            Some(next) => self.exchange(request, gate, wish, next).await,
             None => Err(gate.blame(error)),
         }
     }
@@ -208,7 +249,7 @@ impl Cluster {
         &self,
         mut request: Request<Upload>,
         gate: Gate,
-        key: Option<u64>,
+        wish: Wish,
         mut place: Place,
     ) -> Result<Response<UpstreamBody>, TunnelError> {
         let mut tried = Vec::new();
@@ -218,7 +259,7 @@ impl Cluster {
                 Err(failed) => failed,
             };
             (request, place) = self
-                .next(failed, key, place, &mut tried)
+                .next(failed, &wish, place, &mut tried)
                 .map_err(|error| gate.blame(error))?;
         }
     }
@@ -227,7 +268,7 @@ impl Cluster {
     fn next(
         &self,
         failed: Failed,
-        key: Option<u64>,
+        wish: &Wish,
         place: Place,
         tried: &mut Vec<Member>,
     ) -> Result<(Request<Upload>, Place), TunnelError> {
@@ -237,7 +278,7 @@ impl Cluster {
         match failed.request {
             // Who has waited for a place once does not wait again.
             Some(request) if tried.len() < ATTEMPTS && failed.error.cause() != Cause::Overloaded => {
-                match self.choose(key, tried) {
+                match self.choose(wish, tried) {
                     Some(place) => Ok((*request, place)),
                     None if member.is_draining() => Err(self.nobody()),
                     None => Err(failed.error),
@@ -254,13 +295,13 @@ impl Cluster {
         protocol: &HeaderValue,
     ) -> Result<Asked, TunnelError> {
         self.start();
-        let key = self.hash_key.as_ref().and_then(|key| key.hash(&request));
-        let mut place = self.first(key).await?;
+        let wish = self.wish(&request);
+        let mut place = self.first(&wish).await?;
         let mut tried = Vec::new();
         loop {
             match place.member().ask(request, protocol).await {
                 Ok((response, on)) => return Ok((response, Ask::new(on, place))),
-                Err(failed) => (request, place) = self.next(failed, key, place, &mut tried)?,
+                Err(failed) => (request, place) = self.next(failed, &wish, place, &mut tried)?,
             }
         }
     }

@@ -77,7 +77,7 @@ async fn a_status_says_whether_an_endpoint_is_well() {
     status.store(200, Ordering::SeqCst);
     until(&upstream, 0).await;
     let error = soon(upstream.clone().oneshot(get())).await.unwrap_err();
-    assert_eq!((error.cause(), error.sent()), (Cause::Upstream, Sent::No));
+    assert_eq!((error.cause(), error.sent()), (Cause::NoEndpoint, Sent::No));
     status.store(302, Ordering::SeqCst);
     until(&upstream, 2).await;
     assert_eq!(text(soon(upstream.oneshot(get())).await.unwrap()).await, "ok");

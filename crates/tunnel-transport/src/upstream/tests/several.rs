@@ -6,6 +6,7 @@ use http::StatusCode;
 use tokio::sync::Semaphore;
 use tunnel_core::{
     balance::{ConsistentHash, Outliers, PickFirst, RoundRobin},
+    retry::Tried,
     upgrade::Switched,
 };
 
@@ -283,6 +284,24 @@ async fn a_request_waits_for_a_place_once() {
         start.elapsed()
     );
     running.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_goes_to_an_endpoint_that_has_not_had_it() {
+    let (one, two) = (named("one"), named("two"));
+    let upstream = Upstream::balanced([endpoint(&one), endpoint(&two)])
+        .policy(PickFirst)
+        .build()
+        .unwrap();
+    let tried = Tried::default();
+    let ask = async || {
+        let mut request = get();
+        request.extensions_mut().insert(tried.clone());
+        text(soon(upstream.clone().oneshot(request)).await.unwrap()).await
+    };
+    assert_eq!((ask().await, ask().await), ("one".to_owned(), "two".to_owned()));
+    // When all have had it, anyone gets it.
+    assert_eq!(ask().await, "one");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Bodies that may be sent once more.
+
 use std::{
     collections::VecDeque,
     fmt, mem,
@@ -25,7 +27,7 @@ enum Kind<B> {
 }
 
 /// The lender's side of a [`Lent`] body.
-pub(super) struct Loan<B>(Arc<Mutex<State<B>>>);
+pub(crate) struct Loan<B>(Arc<Mutex<State<B>>>);
 
 struct State<B> {
     /// Boxed, because it may have been polled when it is taken back.
@@ -40,12 +42,12 @@ struct State<B> {
 }
 
 impl<B> Lent<B> {
-    pub(super) const fn owned(body: B) -> Self {
+    pub(crate) const fn owned(body: B) -> Self {
         Self(Kind::Owned(body))
     }
 
     /// The body, and what takes it back while at most `limit` bytes of it were read.
-    pub(super) fn lend(body: B, limit: usize) -> (Self, Loan<B>) {
+    pub(crate) fn lend(body: B, limit: usize) -> (Self, Loan<B>) {
         Self::from_parts(Box::pin(body), VecDeque::new(), limit)
     }
 
@@ -64,7 +66,7 @@ impl<B> Lent<B> {
 
 impl<B> Loan<B> {
     /// Takes the body back and lends it again, if it can still be given in full. The first borrower gets nothing more.
-    pub(super) fn renew(self) -> Option<(Lent<B>, Self)> {
+    pub(crate) fn renew(self) -> Option<(Lent<B>, Self)> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (body, read) = (state.body.take()?, state.read.take()?);
         let replay = read.into_iter().chain(mem::take(&mut state.replay)).collect();
@@ -72,7 +74,7 @@ impl<B> Loan<B> {
     }
 
     /// Whether the body can be given again, at most `limit` bytes of it having been read.
-    pub(super) fn can_renew(&self, limit: usize) -> bool {
+    pub(crate) fn can_renew(&self, limit: usize) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.body.is_some() && state.read.is_some() && state.read_bytes <= limit
     }
