@@ -4,6 +4,7 @@
 //! directory that it was built with itself. That is quick when nothing has changed.
 #![cfg(unix)]
 
+mod admin;
 mod balance;
 mod calls;
 mod chat;

@@ -87,6 +87,8 @@ pub(crate) struct RunningGateway {
     pub(crate) program: Running,
     pub(crate) listen: SocketAddr,
     pub(crate) agents: SocketAddr,
+    /// The port of the admin interface, if the file has it.
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 impl RunningGateway {
@@ -99,11 +101,16 @@ impl RunningGateway {
     pub(crate) async fn of(command: Command) -> Self {
         let mut program = Running::start(command);
         let ready = program.line("ready listen=").await;
+        let (ready, admin) = match ready.split_once(" admin=") {
+            Some((ready, admin)) => (ready, Some(admin.parse().expect("an address"))),
+            None => (&*ready, None),
+        };
         let (listen, agents) = ready.split_once(" agents=").expect("two addresses");
         Self {
             program,
             listen: listen.parse().expect("an address"),
             agents: agents.parse().expect("an address"),
+            admin,
         }
     }
 }

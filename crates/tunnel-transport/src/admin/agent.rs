@@ -47,11 +47,19 @@ fn session_of(agent: &Agent, session: &Session, gateway: &GatewayStatus) -> view
         // What the gateway opens is what flows here; what this end opens are the agent's own calls.
         in_flight: session.pending(),
         max_in_flight: session.local_settings().max_exchanges,
-        config: view::SessionConfig {
-            running: agent.config_version().unwrap_or(0),
-            ..view::SessionConfig::default()
-        },
+        config: pushed(agent),
         ..sessions::common(session, State::of(session, false))
+    }
+}
+
+/// What was pushed, by whichever gateway.
+fn pushed(agent: &Agent) -> view::SessionConfig {
+    let (refused, why) = agent.refused_config().unzip();
+    view::SessionConfig {
+        running: agent.config_version().unwrap_or(0),
+        refused,
+        why,
+        ..view::SessionConfig::default()
     }
 }
 
@@ -95,6 +103,9 @@ pub(super) fn readiness(agent: &Agent) -> view::Ready {
 pub(super) fn config(agent: &Agent, hooks: &Hooks) -> view::Config {
     view::Config {
         pushed_version: agent.config_version().unwrap_or(0),
+        refused: agent
+            .refused_config()
+            .map(|(version, why)| format!("version {version}: {why}")),
         ..hooks.config()
     }
 }

@@ -47,6 +47,8 @@ struct State {
     running: Option<PushedConfig>,
     /// Whether it is out of the file, and no gateway has said it yet.
     is_cached: bool,
+    /// What was refused last, if nothing was taken since, and why.
+    refused: Option<(u64, String)>,
 }
 
 impl AgentBuilder {
@@ -73,6 +75,12 @@ impl AgentBuilder {
 }
 
 impl Agent {
+    /// The version of the gateway's configuration that was refused last, if none was taken since, and why.
+    #[must_use]
+    pub fn refused_config(&self) -> Option<(u64, String)> {
+        self.0.configs.0.as_ref()?.state().refused.clone()
+    }
+
     /// The version of the gateway's configuration that runs; none if none does.
     #[must_use]
     pub fn config_version(&self) -> Option<u64> {
@@ -135,6 +143,7 @@ impl Taker {
                     *self.state() = State {
                         running: Some(config),
                         is_cached: true,
+                        refused: None,
                     };
                 }
                 Err(error) => {
@@ -157,6 +166,7 @@ impl Taker {
                     ..new
                 }),
                 is_cached: false,
+                refused: None,
             };
             return applied(version);
         }
@@ -167,6 +177,7 @@ impl Taker {
         }
         if let Err(error) = (self.apply)(&new) {
             tracing::warn!(version, running = newest, %error, "the gateway's configuration is refused");
+            self.state().refused = Some((version, error.to_string()));
             return refused(newest, version, error.to_string());
         }
         tracing::info!(
@@ -180,6 +191,7 @@ impl Taker {
         *self.state() = State {
             running: Some(new),
             is_cached: false,
+            refused: None,
         };
         applied(version)
     }

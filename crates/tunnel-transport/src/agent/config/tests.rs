@@ -55,6 +55,8 @@ async fn what_is_bad_or_old_is_refused_and_the_old_one_stays() {
     let good = |version| (version, 0, String::new());
     assert_eq!(take(&configs, 5, "a").await, good(5));
     assert_eq!(take(&configs, 6, "bad").await, (5, 6, "it is bad".to_owned()));
+    let told = || configs.0.as_ref().and_then(|taker| taker.state().refused.clone());
+    assert_eq!(told(), Some((6, "it is bad".to_owned())));
     let (running, refused, why) = take(&configs, 4, "b").await;
     assert_eq!((running, refused), (5, 4));
     assert!(why.contains("version 5 is in force"), "{why}");
@@ -65,6 +67,7 @@ async fn what_is_bad_or_old_is_refused_and_the_old_one_stays() {
         "and what runs is version 5 still"
     );
     assert_eq!(take(&configs, 9, "a").await, good(9));
+    assert_eq!(told(), None);
     assert_eq!(take(&configs, 8, "b").await.1, 8);
     assert_eq!(take(&configs, 10, "b").await, good(10));
     assert_eq!(*seen.lock().unwrap(), [5, 10]);
