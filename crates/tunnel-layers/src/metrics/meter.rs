@@ -1,6 +1,9 @@
 //! Which series an exchange counts in.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use metrics::Label;
 use tunnel_core::{Cause, Found, GroupName, Record, Target};
@@ -129,6 +132,8 @@ impl Meters {
 pub(super) struct Meter {
     meters: Arc<Meters>,
     wire: Wire,
+    /// Whether the rule and the agent are known; the end looks once more whether they have changed.
+    is_settled: AtomicBool,
     open: Mutex<Open>,
 }
 
@@ -145,6 +150,7 @@ impl Meter {
         Self {
             meters,
             wire,
+            is_settled: AtomicBool::new(false),
             open: Mutex::default(),
         }
     }
@@ -174,8 +180,14 @@ impl Meter {
 
 impl Watch for Meter {
     fn progressed(&self, record: &Record) {
+        if self.is_settled.load(Ordering::Relaxed) {
+            return;
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         record.look(|found| self.settle(&mut open, found));
+        let rule = open.rule.as_ref().is_some_and(|(known, _)| *known);
+        self.is_settled
+            .store(rule && open.agent.is_some(), Ordering::Relaxed);
     }
 
     fn ended(&self, ended: &Ended<'_>) {
