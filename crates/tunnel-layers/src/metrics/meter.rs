@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 use metrics::Label;
@@ -132,8 +132,8 @@ impl Meters {
 pub(super) struct Meter {
     meters: Arc<Meters>,
     wire: Wire,
-    /// Whether the rule and the agent are known; the end looks once more whether they have changed.
-    is_settled: AtomicBool,
+    /// Once the rule and the agent are known, the number of the attempt that this agent has got; 0 before.
+    settled: AtomicU32,
     open: Mutex<Open>,
 }
 
@@ -150,7 +150,7 @@ impl Meter {
         Self {
             meters,
             wire,
-            is_settled: AtomicBool::new(false),
+            settled: AtomicU32::new(0),
             open: Mutex::default(),
         }
     }
@@ -180,14 +180,19 @@ impl Meter {
 
 impl Watch for Meter {
     fn progressed(&self, record: &Record) {
-        if self.is_settled.load(Ordering::Relaxed) {
+        let settled = self.settled.load(Ordering::Relaxed);
+        if settled > 0 && record.look(|found| found.attempts) == settled {
             return;
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        record.look(|found| self.settle(&mut open, found));
+        let attempts = record.look(|found| {
+            self.settle(&mut open, found);
+            found.attempts
+        });
         let rule = open.rule.as_ref().is_some_and(|(known, _)| *known);
-        self.is_settled
-            .store(rule && open.agent.is_some(), Ordering::Relaxed);
+        if rule && open.agent.is_some() {
+            self.settled.store(attempts, Ordering::Relaxed);
+        }
     }
 
     fn ended(&self, ended: &Ended<'_>) {
