@@ -1,50 +1,48 @@
 //! Lines of JSON.
 
-use std::{borrow::Cow, io::Write as _};
+use std::{borrow::Cow, io::Write as _, time::Duration};
+
+use tunnel_core::{RequestId, TraceId};
 
 use super::{
-    Entry,
+    Entry, digits,
     entry::cut,
     time::{Civil, version},
 };
 
-/// Writing to a vector never fails, and so nothing here does.
 pub(super) fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
-    line.push(b'{');
-    let _ = write!(line, "\"time\":\"{}\"", Civil::of(entry.time));
-    display(line, "request_id", entry.request_id);
-    display(line, "trace_id", entry.trace_id);
-    display(line, "peer", entry.peer);
+    line.extend_from_slice(b"{\"time\":\"");
+    Civil::of(entry.time).write(line);
+    line.push(b'"');
+    if let Some(id) = entry.request_id {
+        word(line, "request_id", Some(id.text(&mut [0; RequestId::TEXT_LEN])));
+    }
+    word(line, "trace_id", entry.trace_id.as_ref().map(TraceId::as_str));
+    if let Some(peer) = entry.peer {
+        key(line, "peer");
+        // Neither an address nor a port has anything to escape. Writing to a vector never fails.
+        let _ = write!(line, "\"{peer}\"");
+    }
     text(line, "principal", entry.principal);
     text(line, "method", Some(entry.method.as_str()));
     text(line, "authority", Some(entry.authority));
     text(line, "path", Some(entry.path));
-    text(line, "version", Some(version(entry.version)));
-    text(line, "protocol", Some(entry.protocol.word()));
+    word(line, "version", Some(version(entry.version)));
+    word(line, "protocol", Some(entry.protocol.word()));
     text(line, "rule", entry.rule);
     text(line, "group", entry.group.map(|group| group.as_str()));
     text(line, "agent", entry.agent.map(|agent| agent.as_str()));
     text(line, "upstream", entry.upstream);
     text(line, "endpoint", entry.endpoint);
-    if entry.attempts > 1 {
-        let _ = write!(line, ",\"attempts\":{}", entry.attempts);
-    }
-    if let Some(status) = entry.status {
-        let _ = write!(line, ",\"status\":{}", status.as_u16());
-    }
-    if let Some(status) = entry.grpc_status {
-        let _ = write!(line, ",\"grpc_status\":{status}");
-    }
-    let _ = write!(
-        line,
-        ",\"bytes_in\":{},\"bytes_out\":{}",
-        entry.bytes_in, entry.bytes_out
-    );
-    if let Some(time) = entry.first_byte {
-        let _ = write!(line, ",\"first_byte\":{:.6}", time.as_secs_f64());
-    }
-    let _ = write!(line, ",\"duration\":{:.6}", entry.duration.as_secs_f64());
-    text(line, "cause", entry.cause);
+    let attempts = (entry.attempts > 1).then(|| entry.attempts.into());
+    count(line, "attempts", attempts);
+    count(line, "status", entry.status.map(|status| status.as_u16().into()));
+    count(line, "grpc_status", entry.grpc_status.map(u64::from));
+    count(line, "bytes_in", Some(entry.bytes_in));
+    count(line, "bytes_out", Some(entry.bytes_out));
+    time(line, "first_byte", entry.first_byte);
+    time(line, "duration", Some(entry.duration));
+    word(line, "cause", entry.cause);
     headers(entry, line);
     line.push(b'}');
 }
@@ -65,16 +63,40 @@ fn headers(entry: &Entry<'_>, line: &mut Vec<u8>) {
     line.push(b'}');
 }
 
-/// What consists of letters and digits alone.
-fn display(line: &mut Vec<u8>, name: &str, value: Option<impl std::fmt::Display>) {
+/// All but the first.
+fn key(line: &mut Vec<u8>, name: &str) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+}
+
+/// What has nothing to escape.
+fn word(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
     if let Some(value) = value {
-        let _ = write!(line, ",\"{name}\":\"{value}\"");
+        key(line, name);
+        line.push(b'"');
+        line.extend_from_slice(value.as_bytes());
+        line.push(b'"');
+    }
+}
+
+fn count(line: &mut Vec<u8>, name: &str, value: Option<u64>) {
+    if let Some(value) = value {
+        key(line, name);
+        digits::number(line, value);
+    }
+}
+
+fn time(line: &mut Vec<u8>, name: &str, value: Option<Duration>) {
+    if let Some(value) = value {
+        key(line, name);
+        digits::seconds(line, value);
     }
 }
 
 fn text(line: &mut Vec<u8>, name: &str, value: Option<&str>) {
     if let Some(value) = value {
-        let _ = write!(line, ",\"{name}\":");
+        key(line, name);
         string(line, value);
     }
 }

@@ -59,6 +59,7 @@
 //! refused too. It changes nothing, and admits nothing. What inner layers find out reaches it through a
 //! [`Record`](tunnel_core::Record).
 
+mod digits;
 mod entry;
 mod headers;
 mod json;

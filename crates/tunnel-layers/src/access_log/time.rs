@@ -1,17 +1,16 @@
 //! Days and hours, as log lines tell them.
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Version;
+
+use super::digits::padded;
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// A time in UTC. `Display` is that of RFC 3339, to the millisecond.
+/// A time in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Civil {
     year: u64,
@@ -44,32 +43,33 @@ impl Civil {
     }
 
     /// As in `10/Oct/2000:13:55:36 +0000`.
-    pub(super) fn common(self) -> impl fmt::Display {
+    pub(super) fn common(self) -> String {
         let Self { year, day, .. } = self;
         let month = MONTHS[(self.month - 1) as usize];
         let (hour, minute, second) = self.clock();
         format!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{second:02} +0000")
     }
 
+    /// As in RFC 3339, to the millisecond.
+    pub(super) fn write(self, line: &mut Vec<u8>) {
+        let (hour, minute, second) = self.clock();
+        padded(line, self.year, 4);
+        for (before, part, width) in [
+            (b'-', self.month, 2),
+            (b'-', self.day, 2),
+            (b'T', hour, 2),
+            (b':', minute, 2),
+            (b':', second, 2),
+            (b'.', self.millis.into(), 3),
+        ] {
+            line.push(before);
+            padded(line, part, width);
+        }
+        line.push(b'Z');
+    }
+
     const fn clock(self) -> (u64, u64, u64) {
         (self.second / 3_600, self.second / 60 % 60, self.second % 60)
-    }
-}
-
-impl fmt::Display for Civil {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            year,
-            month,
-            day,
-            millis,
-            ..
-        } = self;
-        let (hour, minute, second) = self.clock();
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-        )
     }
 }
 
@@ -120,8 +120,10 @@ mod tests {
             ),
         ] {
             let civil = Civil::of(UNIX_EPOCH + Duration::new(seconds, 7_999_999));
-            assert_eq!(civil.to_string(), expected);
-            assert_eq!(civil.common().to_string(), common);
+            let mut line = Vec::new();
+            civil.write(&mut line);
+            assert_eq!(String::from_utf8(line).unwrap(), expected);
+            assert_eq!(civil.common(), common);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Which series an exchange counts in.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
 
 use metrics::Label;
 use tunnel_core::{Cause, Found, GroupName, Record, Target};
@@ -129,6 +132,8 @@ impl Meters {
 pub(super) struct Meter {
     meters: Arc<Meters>,
     wire: Wire,
+    /// Once the rule and the agent are known, the number of the attempt that this agent has got; 0 before.
+    settled: AtomicU32,
     open: Mutex<Open>,
 }
 
@@ -145,6 +150,7 @@ impl Meter {
         Self {
             meters,
             wire,
+            settled: AtomicU32::new(0),
             open: Mutex::default(),
         }
     }
@@ -174,8 +180,19 @@ impl Meter {
 
 impl Watch for Meter {
     fn progressed(&self, record: &Record) {
+        let settled = self.settled.load(Ordering::Relaxed);
+        if settled > 0 && record.look(|found| found.attempts) == settled {
+            return;
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        record.look(|found| self.settle(&mut open, found));
+        let attempts = record.look(|found| {
+            self.settle(&mut open, found);
+            found.attempts
+        });
+        let rule = open.rule.as_ref().is_some_and(|(known, _)| *known);
+        if rule && open.agent.is_some() {
+            self.settled.store(attempts, Ordering::Relaxed);
+        }
     }
 
     fn ended(&self, ended: &Ended<'_>) {
