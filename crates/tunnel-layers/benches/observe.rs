@@ -126,7 +126,7 @@ fn on_processor() -> Duration {
 fn layers(criterion: &mut Criterion) {
     let overview = || MetricsLayer::new().overview(Overview::new());
     criterion.bench_function("clock", |bencher| {
-        bencher.iter(|| black_box(tokio::time::Instant::now()))
+        bencher.iter(|| black_box(tokio::time::Instant::now()));
     });
     measure(criterion, "bare", Identity::new());
     measure(criterion, "metrics/off", MetricsLayer::new().enabled(false));
