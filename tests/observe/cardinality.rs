@@ -29,7 +29,7 @@ fn random(n: u32) -> Request<Body> {
         .uri(format!("http://h{word:x}.example.com{path}"))
         .header("user-agent", format!("agent-{word:x}"))
         .header("x-tunnel-error", format!("forged-{word:x}"));
-    if n % 7 == 0 {
+    if n.is_multiple_of(7) {
         request = request.header("content-type", "application/grpc");
     }
     request.body(Body::empty()).expect("a request")
