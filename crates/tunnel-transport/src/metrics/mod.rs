@@ -1,4 +1,4 @@
-//! What gateways, agents and upstreams tell a recorder of the crate [`metrics`](::metrics) (cargo feature `metrics`).
+//! What gateways, agents and upstreams tell a recorder of the crate `metrics` (cargo feature `metrics`).
 //!
 //! Nothing is measured for single messages. What the sessions count is a [`Tally`](tunnel_core::Tally) of relaxed atomics, which is there
 //! with this feature or without; a [`Reporter`] puts it, and what it finds in the registry, in lanes and in budgets, into the recorder
