@@ -73,7 +73,8 @@ fn parse(text: &str) -> Result<EnvFilter, String> {
     }
     for part in text.split(',').map(str::trim) {
         let is_target = part.contains(['=', '[']);
-        if !is_target && part.parse::<LevelFilter>().is_err() {
+        // An empty word would be a level.
+        if part.is_empty() || (!is_target && part.parse::<LevelFilter>().is_err()) {
             return Err(format!(
                 "`{part}` is no level: write error, warn, info, debug, trace or off, or a target with a level such as \
                  tunnel_transport=debug"
