@@ -158,9 +158,13 @@ async fn an_agent_goes_on_asking_while_its_gateways_are_restarted() {
         let ports = [0, 1].map(|number: usize| [gateways[number].listen, gateways[number].agents]);
         let dialled = ports.map(|[_, agents]| agents);
         let _web = agent(&files, "web-1", &dialled, &origin).await;
+        // It serves what it asks for as well: a gateway that has just come may know it before it knows the other one.
         let text = format!(
-            "gateways: [\"http://{}\", \"http://{}\"]\ngroups: [edge]\ntoken_env: TUNNEL_TOKEN\nlisten: 127.0.0.1:0\n",
-            dialled[0], dialled[1]
+            "gateways: [\"http://{}\", \"http://{}\"]\ngroups: [edge, web]\ntoken_env: TUNNEL_TOKEN\nlisten: 127.0.0.1:0\n\
+             upstream: {{url: \"{}\"}}\n",
+            dialled[0],
+            dialled[1],
+            origin.uri()
         );
         let file = files.write("edge.yaml", &text);
         let mut edge = Running::start(program("agent", &["--config", &file]));
