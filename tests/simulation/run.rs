@@ -3,7 +3,6 @@
 use std::{cell::RefCell, collections::HashMap, fmt::Write as _, sync::Once, time::Duration};
 
 use tunnel_core::SessionId;
-use tunnel_layers::balance::MAX_REPLAY_BYTES;
 use turmoil::Sim;
 
 use crate::{
@@ -81,9 +80,6 @@ fn judge(plan: &Plan, ledger: &Ledger) {
             None | Some(Outcome::Answered | Outcome::Canceled) => {}
             // A server that stops ends what has left HTTP.
             Some(_) if !plan.is_calm || request.kind == Kind::Upgrade => {}
-            // Of a body that is as long, there may be too much on its way to an agent that says at this moment that it leaves.
-            Some(Outcome::Refused(text))
-                if request.len > MAX_REPLAY_BYTES as u64 && text.contains("draining") => {}
             Some(outcome) => {
                 ledger.violation(format!("request {id} noticed that hosts left: {outcome:?}"));
             }

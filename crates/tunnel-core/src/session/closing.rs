@@ -11,7 +11,8 @@ use crate::{
 };
 
 impl Session {
-    /// Takes nothing new from now on, in either direction; what is open goes on.
+    /// Opens nothing new from now on; what is open goes on. A gateway refuses what agents open after this. An agent still takes what comes,
+    /// because its gateway cannot have heard of it yet, and what is on its way may be too long to be sent to another agent.
     pub fn drain(&self) {
         let watchers = {
             let mut table = lock(&self.0.table);

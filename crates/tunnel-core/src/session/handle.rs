@@ -182,9 +182,14 @@ impl Session {
             let mut table = lock(&self.0.table);
             match table.phase {
                 // The loss of a lane fails what is in the table then; nothing may come in behind it.
-                Phase::Active if !table.lanes.contains(lane) => return Ok(None),
+                Phase::Active | Phase::Draining if !table.lanes.contains(lane) => return Ok(None),
                 Phase::Active => table.exchanges.insert(id, exchange.clone()),
                 Phase::Closed(_) => return Ok(None),
+                // An agent stays until its gateway, which has heard of it, ends the lanes. What was on its way is served: some of it
+                // could not be sent to another agent any more.
+                Phase::Draining if self.0.config.opens == Direction::ClientToServer => {
+                    table.exchanges.insert(id, exchange.clone())
+                }
                 Phase::Draining => {
                     drop(table);
                     return self.refuse(lane, (id, direction, protocol), ResetReason::Draining.into());

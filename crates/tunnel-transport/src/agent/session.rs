@@ -212,15 +212,22 @@ impl OpenSession {
         let reason = "the agent is stopping".to_owned();
         self.control
             .say(Payload::Drain(pb::Drain { deadline_ms, reason }));
-        let idle = std::future::poll_fn(|cx| self.session.poll_idle(cx));
+        let session = self.session.clone();
+        // What was sent before the gateway had read the Drain may still be on its way: a lane that this end closes would take it along.
+        // The gateway ends the lanes when there is nothing more.
+        let drained = async {
+            loop {
+                std::future::poll_fn(|cx| session.poll_idle(cx)).await;
+                let released = async { while keepers.join_next().await.is_some() {} };
+                let released = timeout(RELEASE_TIMEOUT.min(agent.drain), released).await;
+                if released.is_ok() || session.pending() == 0 {
+                    break;
+                }
+            }
+        };
         let mut leaves = None;
         tokio::select! {
-            () = idle => {
-                // What was sent before the gateway had read the Drain may still be on its way: it is refused, and goes elsewhere. A
-                // lane that this end closes would take it along. The gateway ends the lanes when there is nothing more.
-                let released = async { while keepers.join_next().await.is_some() {} };
-                let _ = timeout(RELEASE_TIMEOUT.min(agent.drain), released).await;
-            }
+            () = drained => {}
             error = watch(&self.session, &mut self.control, &mut self.shown, &mut self.updates, &mut leaves) => warn!(%error, "the session ended before it was drained"),
             () = tokio::time::sleep(agent.drain) => {
                 warn!(pending = self.session.pending(), "the drain timeout passed; what is open is cut off");
