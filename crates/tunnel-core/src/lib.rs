@@ -18,6 +18,7 @@ pub mod exchange;
 pub mod exchange_io;
 mod fifo;
 pub mod flow;
+pub mod grpc;
 pub mod head;
 pub mod id;
 mod id_map;

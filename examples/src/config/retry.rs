@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use tunnel_core::{
     RetryBudget, RetryPolicy,
+    grpc::CODES,
     retry::{MAX_ATTEMPTS, MAX_BACKOFF, MAX_REPLAY},
 };
 
@@ -42,27 +43,6 @@ struct RawBackoff {
     first: Time,
     cap: Option<Time>,
 }
-
-/// The codes of gRPC by their names (`google.rpc.Code`), each at its number.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 impl RawRetry {
     pub(super) fn check(&self, checker: &mut Checker<'_>) -> Option<RetryPolicy> {

@@ -1,35 +1,14 @@
 //! What an exchange came to, in a word of which there are few.
 
 use http::StatusCode;
-use tunnel_core::Cause;
+use tunnel_core::{Cause, grpc::CODES};
 
 use crate::observe::Ended;
 
 /// The places of statuses: no answer, five classes of HTTP, and seventeen codes of gRPC.
-pub(super) const STATUSES: usize = 6 + GRPC.len();
+pub(super) const STATUSES: usize = 6 + CODES.len();
 
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-
-/// In the order of their numbers (`google.rpc.Code`).
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// Which codes are the server's doing; UNKNOWN stands for those that nobody knows, too.
 const SERVERS: [u32; 6] = [2, 4, 12, 13, 14, 15];
@@ -58,7 +37,7 @@ impl Status {
     }
 
     fn of_grpc(code: u32) -> Self {
-        let code = if (code as usize) < GRPC.len() {
+        let code = if (code as usize) < CODES.len() {
             code
         } else {
             UNKNOWN
@@ -79,7 +58,7 @@ impl Status {
         if place < CLASSES.len() {
             CLASSES[place]
         } else {
-            GRPC[place - CLASSES.len()]
+            CODES[place - CLASSES.len()]
         }
     }
 }

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, Request, Version, uri::Scheme};
 use tunnel_core::{
     Canonical, Found, PeerInfo, RequestId, Session, Target,
     admit::UpgradeRequest,
+    grpc::CODES,
     trace::{SpanKind, SpanValue},
 };
 
@@ -157,40 +158,17 @@ fn method(method: &Method) -> &'static str {
 #[derive(Clone, Copy)]
 pub(super) struct GrpcStatus(usize);
 
-/// In the order of their numbers.
-const GRPC_STATUSES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 /// The status in the trailers of a call, or in a head that is all of the answer. What is no known number is UNKNOWN.
 pub(super) fn grpc_status(fields: &HeaderMap) -> Option<GrpcStatus> {
     const UNKNOWN: usize = 2;
     let value = fields.get("grpc-status")?;
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
-    Some(GrpcStatus(
-        number.filter(|n| *n < GRPC_STATUSES.len()).unwrap_or(UNKNOWN),
-    ))
+    Some(GrpcStatus(number.filter(|n| *n < CODES.len()).unwrap_or(UNKNOWN)))
 }
 
 impl GrpcStatus {
     pub(super) const fn name(self) -> &'static str {
-        GRPC_STATUSES[self.0]
+        CODES[self.0]
     }
 
     pub(super) const fn is_error(self) -> bool {
