@@ -1,7 +1,7 @@
 //! Credit: the bytes that a receiver has allowed for one direction of one exchange.
 //!
 //! A message with body bytes costs their length and [`MESSAGE_COST`], counted alike at both ends. The sender never sends
-//! beyond its [`SendCredit`]; the receiver returns credit as its consumer reads, when half of the window is unclaimed.
+//! beyond its [`SendCredit`]; the receiver returns credit as its consumer reads, in parts of the window that suit the link.
 //! All credit granted by a process comes from one [`CreditBudget`].
 
 use std::{
@@ -17,8 +17,8 @@ use crate::message::MESSAGE_COST;
 
 /// Credit at the start of each direction, in bytes: eight chunks, and enough for 250 MiB/s at one millisecond.
 pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
-/// What credit may grow to, in bytes: 80 MiB/s over a link with a round trip of 50 ms.
-pub const MAX_CREDIT: u32 = 4 * 1024 * 1024;
+/// What credit may grow to, in bytes: 140 MiB/s over a link with a round trip of 100 ms.
+pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
 /// What an exchange gets when the budget is short, in bytes: one chunk, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;
 /// All credit that a process grants, in bytes.
@@ -28,6 +28,11 @@ pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
 const SMALLEST_CUT: usize = 4 * 1024;
 /// On a link faster than this, more credit gains nothing.
 const SHORT_LINK: Duration = Duration::from_millis(2);
+/// The part of a window that is returned at once on a short link, as a divisor.
+const SHORT_PART: usize = 2;
+/// The same on a long link. What waits to be returned is not on its way: with halves, a link carries only half of a window in each
+/// round trip.
+const LONG_PART: usize = 8;
 
 /// More credit was granted than can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +78,7 @@ impl SendCredit {
     /// Takes credit for at most `wanted` bytes of body, and says for how many; `None` when it must wait for more.
     ///
     /// A piece is cut short only to a useful size. That never waits for ever: the receiver returns credit when half of
-    /// its window is unclaimed, and less than a quarter of it is left here.
+    /// its window is unclaimed, if not before, and less than a quarter of it is left here.
     pub fn take(&mut self, wanted: usize) -> Option<usize> {
         let room = self.available.saturating_sub(MESSAGE_COST);
         let piece = wanted.min(room);
@@ -213,14 +218,15 @@ impl RecvCredit {
 
     /// Whether [`claim`](Self::claim) would return anything.
     #[must_use]
-    pub fn is_due(&self) -> bool {
-        self.unclaimed > 0 && self.unclaimed * 2 >= self.window()
+    pub fn is_due(&self, round_trip: Option<Duration>) -> bool {
+        let part = long_link(round_trip).map_or(SHORT_PART, |_| LONG_PART);
+        self.unclaimed > 0 && self.unclaimed * part >= self.window()
     }
 
-    /// What to return to the peer now for bytes that were discarded: at half like [`claim`](Self::claim), but the window
+    /// What to return to the peer now for bytes that were discarded: nothing until half of the window is unclaimed. The window
     /// never grows. Credit that was withheld stays so: nobody asked for the body.
     pub fn claim_discarded(&mut self) -> Option<u32> {
-        if self.withheld || !self.is_due() {
+        if self.withheld || !self.is_due(None) {
             return None;
         }
         let returned = std::mem::take(&mut self.unclaimed);
@@ -228,20 +234,25 @@ impl RecvCredit {
         u32::try_from(returned).ok()
     }
 
-    /// What to return to the peer now: nothing until half of the window is unclaimed.
+    /// What to return to the peer now: nothing until half of the window is unclaimed, or an eighth if the link is long, so that
+    /// nearly a whole window is on its way at any time.
     ///
-    /// The window doubles, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is
-    /// the window that limits the flow. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
+    /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is the window
+    /// that limits the flow. It grows to at most five times what goes over the link in one round trip. While the budget is
+    /// short it shrinks to [`MIN_CREDIT`] instead.
     pub fn claim(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<u32> {
-        if !self.is_due() {
+        if !self.is_due(round_trip) {
             return None;
         }
         self.withheld = false;
         let window = self.window();
         if self.charge.budget.is_short() && window > MIN_CREDIT as usize {
             self.shrink();
-        } else if self.is_limiting(now, window, round_trip) && self.charge.try_grow(window) {
-            self.unclaimed += window;
+        } else {
+            let more = self.growth(now, window, round_trip);
+            if more > 0 && self.charge.try_grow(more) {
+                self.unclaimed += more;
+            }
         }
         let returned = std::mem::take(&mut self.unclaimed);
         self.outstanding += returned;
@@ -264,20 +275,35 @@ impl RecvCredit {
         self.charge.shrink_to(self.outstanding + self.unread + kept);
     }
 
-    fn is_limiting(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> bool {
+    /// How many bytes the window should have more.
+    fn growth(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> usize {
+        // How long the first part took, nobody knows.
         let Some(from) = self.measured_from else {
-            (self.measured, self.measured_from) = (0, Some(now));
-            return false;
+            self.measured_from = Some(now);
+            return 0;
         };
         if self.measured < window {
-            return false;
+            return 0;
         }
         (self.measured, self.measured_from) = (0, Some(now));
-        let Some(round_trip) = round_trip.filter(|time| *time >= SHORT_LINK) else {
-            return false;
+        let Some(round_trip) = long_link(round_trip) else {
+            return 0;
         };
-        window * 2 <= MAX_CREDIT as usize && now.saturating_duration_since(from) <= round_trip * 2
+        let elapsed = now.saturating_duration_since(from);
+        let times = if elapsed <= round_trip * 5 / 4 {
+            4
+        } else if elapsed <= round_trip * 2 {
+            2
+        } else {
+            1
+        };
+        (window * times).min(MAX_CREDIT as usize).saturating_sub(window)
     }
+}
+
+/// The round trip, if it is long enough to matter.
+fn long_link(round_trip: Option<Duration>) -> Option<Duration> {
+    round_trip.filter(|time| *time >= SHORT_LINK)
 }
 
 /// The credit that a process may have granted at one time. Cheap to clone; all clones count together.
@@ -380,6 +406,8 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     impl RecvCredit {
@@ -455,6 +483,70 @@ mod tests {
     }
 
     #[test]
+    fn a_long_link_has_its_credit_returned_in_eighths() {
+        let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+        let (part, trip) = (WINDOW / 8, Some(SHORT_LINK));
+        credit.receive(WINDOW / 2).unwrap();
+        credit.read(part - 1);
+        assert_eq!(credit.claim(start(), trip), None);
+        credit.read(1);
+        assert_eq!(credit.claim(start(), trip), Some(part as u32));
+    }
+
+    /// How long a body of so many bytes takes over a link, of which this much goes through in a second, when the consumer reads
+    /// at once.
+    fn transfer(bytes: usize, one_way: Duration, per_second: usize) -> Duration {
+        const CHUNK: usize = 32 * 1024;
+        let epoch = start();
+        let mut receiver = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+        let mut sender = SendCredit::new(DEFAULT_INITIAL_CREDIT, DEFAULT_INITIAL_CREDIT);
+        // What is on its way, by the time at which it arrives: pieces of the body, and credit.
+        let (mut pieces, mut credits) = (VecDeque::new(), VecDeque::new());
+        let (mut now, mut free, mut left) = (Duration::ZERO, Duration::ZERO, bytes);
+        loop {
+            while let Some(piece) = (left > 0).then(|| sender.take(left.min(CHUNK))).flatten() {
+                free = free.max(now) + Duration::from_secs_f64(piece as f64 / per_second as f64);
+                pieces.push_back((free + one_way, piece));
+                left -= piece;
+            }
+            let credit_comes = credits.front().map(|(at, _)| *at);
+            match pieces.front().copied() {
+                None if left == 0 => return now,
+                Some((at, piece)) if credit_comes.is_none_or(|credit| at <= credit) => {
+                    pieces.pop_front();
+                    now = at;
+                    receiver.receive(piece + MESSAGE_COST).unwrap();
+                    receiver.read(piece + MESSAGE_COST);
+                    if let Some(more) = receiver.claim(epoch + now, Some(one_way * 2)) {
+                        credits.push_back((now + one_way, more));
+                    }
+                }
+                _ => {
+                    let (at, more) = credits.pop_front().expect("else the flow stands still for ever");
+                    now = at;
+                    sender.grow(more).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_link_is_filled() {
+        const MIB: usize = 1024 * 1024;
+        for (milliseconds, per_second) in [(50, 60 * MIB), (50, 8 * MIB), (10, 400 * MIB), (150, 12 * MIB)] {
+            let one_way = Duration::from_millis(milliseconds);
+            let alone = one_way.as_secs_f64() + (100 * MIB) as f64 / per_second as f64;
+            let took = transfer(100 * MIB, one_way, per_second).as_secs_f64();
+            // The first four round trips are spent with little credit.
+            let allowed = alone * 1.02 + 8.0 * one_way.as_secs_f64();
+            assert!(
+                took <= allowed,
+                "{milliseconds} ms: {took} s, and {alone} s without credit"
+            );
+        }
+    }
+
+    #[test]
     fn an_overrun_is_noticed() {
         let mut credit = RecvCredit::grant(&CreditBudget::default(), 1_000);
         credit.receive(1_000).unwrap();
@@ -462,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_limits_a_long_link_doubles_up_to_its_bound() {
+    fn a_window_that_limits_a_long_link_grows_up_to_its_bound() {
         let budget = CreditBudget::default();
         let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
         let (mut now, trip) = (start(), Duration::from_millis(100));

@@ -142,8 +142,11 @@ impl RecvHalf {
 fn return_credit(session: &Session, state: &mut State, effects: &mut Effects) {
     if !state.is_recv_open() {
         state.recv_credit.end();
-    } else if state.recv_credit.is_due() {
-        effects.window = state.recv_credit.claim(session.now(), session.round_trip());
+        return;
+    }
+    let round_trip = session.round_trip();
+    if state.recv_credit.is_due(round_trip) {
+        effects.window = state.recv_credit.claim(session.now(), round_trip);
     }
 }
 

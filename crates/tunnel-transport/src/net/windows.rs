@@ -25,8 +25,8 @@ pub const EDGE_SEND_BUFFER: usize = 64 * 1024;
 pub const EDGE_SMALLEST_FRAME: u64 = 7;
 
 /// The window of one stream of the tunnel's connection, in bytes. The reader of a lane never waits, so it stores nothing:
-/// it only has to cover bandwidth times delay.
-pub const TUNNEL_STREAM_WINDOW: u32 = 8 * 1024 * 1024;
+/// it only has to cover bandwidth times delay. (h2 returns it in halves, so a half of it is always on its way.)
+pub const TUNNEL_STREAM_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// Streams of the tunnel's connection: the control stream, at most eight lanes, and room for replacing them.
 pub const TUNNEL_MAX_STREAMS: u32 = 16;
@@ -40,7 +40,7 @@ pub const TUNNEL_MAX_FRAME: u32 = 128 * 1024;
 
 /// The smallest DATA frames, in bytes, for which the rule above holds in the tunnel: every message is larger, but for
 /// those that are read at once.
-pub const TUNNEL_SMALLEST_FRAME: u64 = 29;
+pub const TUNNEL_SMALLEST_FRAME: u64 = 52;
 
 /// How long an HTTP/2 connection may be silent before a PING asks whether anybody is there.
 pub const PING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(15);
