@@ -82,7 +82,7 @@ async fn first_byte(way: &Way, bytes: u64) -> Result<f64, Failure> {
         }
         raw.buffer.clear();
         let begun = Instant::now();
-        raw.get(&format!("/bench/bytes/{bytes}")).await?;
+        raw.get(&format!("/bench/begun/{bytes}")).await?;
         raw.first_byte().await?;
         io::Result::Ok(begun.elapsed().as_secs_f64() * 1e6)
     };

@@ -9,11 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Interval, interval};
+use tokio::time::{Interval, Sleep, interval, sleep};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
 
 const PIECE: &[u8] = &[b'x'; 64 << 10];
+
+/// What comes behind the beginning of a body that was [`begun`](Pieces::begun). Longer than any way takes for its first byte.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a body begins with.
 const BEGINNING: usize = 1 << 10;
@@ -23,6 +26,8 @@ const BEGINNING: usize = 1 << 10;
 pub(super) struct Pieces {
     left: u64,
     next: Next,
+    /// How long nothing follows behind the first KiB.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,6 +42,16 @@ impl Pieces {
         Self {
             left: bytes,
             next: Next::Beginning,
+            pause: None,
+        }
+    }
+
+    /// The same, with a pause behind the first KiB. Who waits for more than that, waits for the pause; and the first byte does not
+    /// contend with the rest of the body for the processors, which would tell of the scheduler and not of the way.
+    pub(super) fn begun(bytes: u64) -> Self {
+        Self {
+            pause: Some(Box::pin(sleep(PAUSE))),
+            ..Self::new(bytes)
         }
     }
 }
@@ -49,9 +64,13 @@ impl Body for Pieces {
         let (most, next) = match self.next {
             Next::Beginning => (BEGINNING, Next::Pause),
             Next::Pause if self.left > 0 => {
-                self.next = Next::Piece;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+                let Some(pause) = &mut self.pause else {
+                    self.next = Next::Piece;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                };
+                ready!(pause.as_mut().poll(context));
+                (PIECE.len(), Next::Piece)
             }
             Next::Pause | Next::Piece => (PIECE.len(), Next::Piece),
         };

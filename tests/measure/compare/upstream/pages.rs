@@ -24,6 +24,7 @@ pub(crate) const BETWEEN_STAMPS: Duration = Duration::from_millis(50);
 /// | --- | --- |
 /// | `/bench/small` | 13 bytes |
 /// | `/bench/bytes/N` | N bytes |
+/// | `/bench/begun/N` | the same, with a pause behind the first KiB |
 /// | `/bench/sink` | how many bytes have come |
 /// | `/bench/first`, `/bench.Hold/First` | one byte, and then nothing more |
 /// | `/bench/drip` | bytes without an end, each in a frame of its own |
@@ -42,6 +43,7 @@ pub(super) async fn answer(request: Request<Incoming>) -> Result<Response<Body>,
     Ok(match path {
         "/bench/small" => Response::new(full(Bytes::from_static(SMALL))),
         "/bench/bytes" => Response::new(Pieces::new(number).boxed_unsync()),
+        "/bench/begun" => Response::new(Pieces::begun(number).boxed_unsync()),
         "/bench/first" | "/bench.Hold/First" => Response::new(ThenNothing::new().boxed_unsync()),
         "/bench/drip" => Response::new(Drip.boxed_unsync()),
         "/bench/stamps" => Response::new(Stamps::new(number, BETWEEN_STAMPS).boxed_unsync()),
