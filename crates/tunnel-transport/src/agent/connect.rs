@@ -33,7 +33,7 @@ use crate::{
     codec::MAX_MESSAGE_BYTES,
     dispatch::{LaneCodec, LaneStream, LaneWriter, PROXY, outcome},
     generated::tunnel_service_client::TunnelServiceClient,
-    net::{MaybeTls, SocketOptions, Wire, windows},
+    net::{InTurns, MaybeTls, SocketOptions, Wire, windows},
 };
 
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
@@ -72,7 +72,7 @@ impl Connection {
             .keep_alive_interval(windows::PING_INTERVAL)
             .keep_alive_timeout(windows::PING_TIMEOUT)
             .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(InTurns::new(stream)))
             .await;
         let (sender, connection) = handshake.map_err(|error| {
             AgentError::connect(format!("{place} does not speak HTTP/2")).with_source(error)
