@@ -15,10 +15,14 @@ use std::{
 
 use crate::message::MESSAGE_COST;
 
-/// Credit at the start of each direction, in bytes: eight chunks, and enough for 250 MiB/s at one millisecond.
-pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
+/// Credit at the start of each direction, in bytes: four of the largest chunks and what they cost, so that none is cut, and enough for
+/// 250 MiB/s at one millisecond.
+pub const DEFAULT_INITIAL_CREDIT: u32 = 4 * (64 * 1024 + MESSAGE_COST as u32);
 /// What credit may grow to, in bytes: 80 MiB/s over a link with a round trip of 50 ms.
 pub const MAX_CREDIT: u32 = 4 * 1024 * 1024;
+/// What credit may grow to on a link whose round trip is shorter than 2 ms, in bytes. The link needs less; but each return of half a
+/// window wakes the sender, and with small windows both ends spend their time on waking each other.
+pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
 /// What an exchange gets when the budget is short, in bytes: one chunk, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;
 /// All credit that a process grants, in bytes.
@@ -26,7 +30,7 @@ pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
 
 /// Pieces of a body are not cut smaller than this for want of credit (RFC 9293, section 3.8.6.2.1, has the reasons).
 const SMALLEST_CUT: usize = 4 * 1024;
-/// On a link faster than this, more credit gains nothing.
+/// On a link faster than this, it is not the round trip that credit has to cover.
 const SHORT_LINK: Duration = Duration::from_millis(2);
 
 /// More credit was granted than can be counted.
@@ -231,7 +235,8 @@ impl RecvCredit {
     /// What to return to the peer now: nothing until half of the window is unclaimed.
     ///
     /// The window doubles, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is
-    /// the window that limits the flow. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
+    /// the window that limits the flow. On a short link, or one that was not measured yet, a whole one within 4 ms is what counts, and it
+    /// grows to [`SHORT_LINK_CREDIT`]. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
     pub fn claim(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<u32> {
         if !self.is_due() {
             return None;
@@ -240,8 +245,11 @@ impl RecvCredit {
         let window = self.window();
         if self.charge.budget.is_short() && window > MIN_CREDIT as usize {
             self.shrink();
-        } else if self.is_limiting(now, window, round_trip) && self.charge.try_grow(window) {
-            self.unclaimed += window;
+        } else {
+            let more = self.growth(now, window, round_trip);
+            if more > 0 && self.charge.try_grow(more) {
+                self.unclaimed += more;
+            }
         }
         let returned = std::mem::take(&mut self.unclaimed);
         self.outstanding += returned;
@@ -264,19 +272,26 @@ impl RecvCredit {
         self.charge.shrink_to(self.outstanding + self.unread + kept);
     }
 
-    fn is_limiting(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> bool {
+    /// By how much the window may grow: not at all unless it limits the flow.
+    fn growth(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> usize {
         let Some(from) = self.measured_from else {
             (self.measured, self.measured_from) = (0, Some(now));
-            return false;
+            return 0;
         };
         if self.measured < window {
-            return false;
+            return 0;
         }
         (self.measured, self.measured_from) = (0, Some(now));
-        let Some(round_trip) = round_trip.filter(|time| *time >= SHORT_LINK) else {
-            return false;
+        let round_trip = round_trip.unwrap_or(SHORT_LINK).max(SHORT_LINK);
+        let most = if round_trip > SHORT_LINK {
+            MAX_CREDIT
+        } else {
+            SHORT_LINK_CREDIT
         };
-        window * 2 <= MAX_CREDIT as usize && now.saturating_duration_since(from) <= round_trip * 2
+        if now.saturating_duration_since(from) > round_trip * 2 {
+            return 0;
+        }
+        window.min((most as usize).saturating_sub(window))
     }
 }
 
@@ -475,16 +490,32 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_consumer_and_a_short_link_gain_no_credit() {
-        for (pause, trip) in [(1_000, 100), (1, 1)] {
-            let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
-            let mut now = start();
-            for _ in 0..20 {
-                now += Duration::from_millis(pause);
-                round(&mut credit, now, Duration::from_millis(trip)).unwrap();
+    fn a_short_link_gains_less_and_only_for_a_fast_consumer() {
+        for trip in [None, Some(Duration::from_micros(50)), Some(SHORT_LINK)] {
+            for (pause, most) in [(4, SHORT_LINK_CREDIT), (5, DEFAULT_INITIAL_CREDIT)] {
+                let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+                let mut now = start();
+                for _ in 0..20 {
+                    now += Duration::from_millis(pause);
+                    let all = credit.outstanding();
+                    credit.receive(all).unwrap();
+                    credit.read(all);
+                    credit.claim(now, trip).unwrap();
+                }
+                assert_eq!(credit.window(), most as usize, "{trip:?}, {pause} ms");
             }
-            assert_eq!(credit.window(), WINDOW);
         }
+    }
+
+    #[test]
+    fn a_slow_consumer_gains_no_credit() {
+        let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+        let mut now = start();
+        for _ in 0..20 {
+            now += Duration::from_secs(1);
+            round(&mut credit, now, Duration::from_millis(100)).unwrap();
+        }
+        assert_eq!(credit.window(), WINDOW);
     }
 
     #[test]
