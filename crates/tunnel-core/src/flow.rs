@@ -15,10 +15,14 @@ use std::{
 
 use crate::message::MESSAGE_COST;
 
-/// Credit at the start of each direction, in bytes: eight chunks, and enough for 250 MiB/s at one millisecond.
-pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
+/// Credit at the start of each direction, in bytes: four of the largest chunks and what they cost, so that none is cut, and enough for
+/// 250 MiB/s at one millisecond.
+pub const DEFAULT_INITIAL_CREDIT: u32 = 4 * (64 * 1024 + MESSAGE_COST as u32);
 /// What credit may grow to, in bytes: 140 MiB/s over a link with a round trip of 100 ms.
 pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
+/// What credit may grow to on a link whose round trip is not longer than 2 ms, in bytes. The link needs less; but each return of half a
+/// window wakes the sender, and with small windows both ends spend their time on waking each other.
+pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
 /// What an exchange gets when the budget is short, in bytes: one chunk, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;
 /// All credit that a process grants, in bytes.
@@ -26,7 +30,7 @@ pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
 
 /// Pieces of a body are not cut smaller than this for want of credit (RFC 9293, section 3.8.6.2.1, has the reasons).
 const SMALLEST_CUT: usize = 4 * 1024;
-/// On a link faster than this, more credit gains nothing.
+/// On a link faster than this, it is not the round trip that credit has to cover.
 const SHORT_LINK: Duration = Duration::from_millis(2);
 /// The part of a window that is returned at once on a short link, as a divisor.
 const SHORT_PART: usize = 2;
@@ -238,7 +242,8 @@ impl RecvCredit {
     /// nearly a whole window is on its way at any time.
     ///
     /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is the window
-    /// that limits the flow. It grows to at most five times what goes over the link in one round trip. While the budget is
+    /// that limits the flow. It grows to at most five times what goes over the link in one round trip. On a short link, or one that
+    /// was not measured yet, a whole one within 4 ms is what counts, and it grows to [`SHORT_LINK_CREDIT`]. While the budget is
     /// short it shrinks to [`MIN_CREDIT`] instead.
     pub fn claim(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<u32> {
         if !self.is_due(round_trip) {
@@ -275,7 +280,7 @@ impl RecvCredit {
         self.charge.shrink_to(self.outstanding + self.unread + kept);
     }
 
-    /// How many bytes the window should have more.
+    /// How many bytes the window should have more: none unless it limits the flow.
     fn growth(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> usize {
         // How long the first part took, nobody knows.
         let Some(from) = self.measured_from else {
@@ -286,24 +291,24 @@ impl RecvCredit {
             return 0;
         }
         (self.measured, self.measured_from) = (0, Some(now));
-        let Some(round_trip) = long_link(round_trip) else {
-            return 0;
-        };
         let elapsed = now.saturating_duration_since(from);
-        let times = if elapsed <= round_trip * 5 / 4 {
+        let long = long_link(round_trip);
+        let most = long.map_or(SHORT_LINK_CREDIT, |_| MAX_CREDIT);
+        let round_trip = long.unwrap_or(SHORT_LINK);
+        let times = if long.is_some() && elapsed <= round_trip * 5 / 4 {
             4
         } else if elapsed <= round_trip * 2 {
             2
         } else {
             1
         };
-        (window * times).min(MAX_CREDIT as usize).saturating_sub(window)
+        (window * times).min(most as usize).saturating_sub(window)
     }
 }
 
 /// The round trip, if it is long enough to matter.
 fn long_link(round_trip: Option<Duration>) -> Option<Duration> {
-    round_trip.filter(|time| *time >= SHORT_LINK)
+    round_trip.filter(|time| *time > SHORT_LINK)
 }
 
 /// The credit that a process may have granted at one time. Cheap to clone; all clones count together.
@@ -485,7 +490,7 @@ mod tests {
     #[test]
     fn a_long_link_has_its_credit_returned_in_eighths() {
         let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
-        let (part, trip) = (WINDOW / 8, Some(SHORT_LINK));
+        let (part, trip) = (WINDOW / 8, Some(SHORT_LINK * 2));
         credit.receive(WINDOW / 2).unwrap();
         credit.read(part - 1);
         assert_eq!(credit.claim(start(), trip), None);
@@ -567,16 +572,32 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_consumer_and_a_short_link_gain_no_credit() {
-        for (pause, trip) in [(1_000, 100), (1, 1)] {
-            let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
-            let mut now = start();
-            for _ in 0..20 {
-                now += Duration::from_millis(pause);
-                round(&mut credit, now, Duration::from_millis(trip)).unwrap();
+    fn a_short_link_gains_less_and_only_for_a_fast_consumer() {
+        for trip in [None, Some(Duration::from_micros(50)), Some(SHORT_LINK)] {
+            for (pause, most) in [(4, SHORT_LINK_CREDIT), (5, DEFAULT_INITIAL_CREDIT)] {
+                let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+                let mut now = start();
+                for _ in 0..20 {
+                    now += Duration::from_millis(pause);
+                    let all = credit.outstanding();
+                    credit.receive(all).unwrap();
+                    credit.read(all);
+                    credit.claim(now, trip).unwrap();
+                }
+                assert_eq!(credit.window(), most as usize, "{trip:?}, {pause} ms");
             }
-            assert_eq!(credit.window(), WINDOW);
         }
+    }
+
+    #[test]
+    fn a_slow_consumer_gains_no_credit() {
+        let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+        let mut now = start();
+        for _ in 0..20 {
+            now += Duration::from_secs(1);
+            round(&mut credit, now, Duration::from_millis(100)).unwrap();
+        }
+        assert_eq!(credit.window(), WINDOW);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             initial_credit: DEFAULT_INITIAL_CREDIT,
-            max_chunk: 32 * 1024,
+            max_chunk: Self::MAX_CHUNK,
             max_exchanges: 1_000,
             max_head_bytes: Self::MAX_HEAD_BYTES,
             max_fields: 200,

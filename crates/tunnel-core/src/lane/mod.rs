@@ -30,7 +30,7 @@ use self::{queue::Queue, waiters::WaiterId};
 use crate::{
     error::TunnelError,
     exchange::{Exchange, Place},
-    message::{Reset, TunnelMessage},
+    message::{MESSAGE_COST, Reset, TunnelMessage},
     sync::{lock, register, wake, watch},
 };
 
@@ -40,8 +40,9 @@ pub const SMALL_MESSAGE: usize = 4 * 1024;
 pub const SMALL_BURST: u32 = 16;
 /// Bytes of small messages that a lane queues.
 pub const MAX_SMALL_BYTES: usize = 128 * 1024;
-/// Bytes of bulk messages that a lane queues: eight chunks, which keep the writer busy; more would only wait longer.
-pub const MAX_BULK_BYTES: usize = 256 * 1024;
+/// Bytes of bulk messages that a lane queues: four of the largest chunks and what they cost, which keep the writer busy; more would only
+/// wait longer.
+pub const MAX_BULK_BYTES: usize = 4 * (64 * 1024 + MESSAGE_COST);
 /// Pings and pongs that a lane queues. A peer that asks faster than it reads gets no answer to the rest.
 pub const MAX_SIGNALS: usize = 16;
 

@@ -7,7 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{CONTENT_TYPE, TE},
+};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -18,20 +21,25 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
-use tonic::{body::Body, client::Grpc};
+use tonic::{
+    Status,
+    body::Body,
+    codec::{Codec, EncodeBody},
+};
+use tunnel_core::Direction;
 
 use super::{AgentError, Shared, target::Place};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
+    dispatch::{LaneCodec, LaneStream, LaneWriter, PROXY, outcome},
     generated::tunnel_service_client::TunnelServiceClient,
-    net::{MaybeTls, SocketOptions, Wire, windows},
+    net::{InTurns, MaybeTls, SocketOptions, Wire, windows},
 };
 
 /// The client of one connection, and the task that drives it. Dropping it closes the connection.
 pub(super) struct Connection {
     pub(super) client: TunnelServiceClient<Http2>,
-    /// The same, for lanes, which have a codec of their own.
-    pub(super) rpc: Grpc<Http2>,
+    pub(super) lanes: LaneClient,
     driver: Driver,
 }
 
@@ -64,7 +72,7 @@ impl Connection {
             .keep_alive_interval(windows::PING_INTERVAL)
             .keep_alive_timeout(windows::PING_TIMEOUT)
             .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(InTurns::new(stream)))
             .await;
         let (sender, connection) = handshake.map_err(|error| {
             AgentError::connect(format!("{place} does not speak HTTP/2")).with_source(error)
@@ -74,13 +82,12 @@ impl Connection {
                 tracing::debug!(%error, "the connection to the gateway broke");
             }
         });
-        let rpc = Grpc::with_origin(Http2(sender.clone()), origin.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let lanes = LaneClient::new(sender.clone(), origin)?;
         let client = TunnelServiceClient::with_origin(Http2(sender), origin.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self {
             client,
-            rpc,
+            lanes,
             driver: Driver(driver),
         })
     }
@@ -89,12 +96,58 @@ impl Connection {
     pub(super) async fn closed(self) {
         let Self {
             client,
-            rpc,
+            lanes,
             mut driver,
         } = self;
-        drop((client, rpc));
+        drop((client, lanes));
         // A task that was aborted has closed its connection as well.
         let _ = (&mut driver.0).await;
+    }
+}
+
+/// What opens lanes on a connection. It does what the generated client would, but lanes are written and read by codecs of their own.
+#[derive(Clone, Debug)]
+pub(super) struct LaneClient {
+    sender: SendRequest<Body>,
+    uri: Uri,
+}
+
+impl LaneClient {
+    fn new(sender: SendRequest<Body>, origin: &Uri) -> Result<Self, AgentError> {
+        let uri = Uri::builder()
+            .scheme(origin.scheme_str().unwrap_or("http"))
+            .authority(origin.authority().map_or("", |authority| authority.as_str()))
+            .path_and_query(PROXY)
+            .build();
+        let uri =
+            uri.map_err(|error| AgentError::connect("the gateway's address is none").with_source(error))?;
+        Ok(Self { sender, uri })
+    }
+
+    /// Calls `Proxy`: sends what `writer` gives, and returns what comes back.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or the gateway refused the call.
+    pub(super) async fn open(&self, writer: LaneWriter) -> Result<LaneStream, Status> {
+        let encoder = LaneCodec::new(Direction::ClientToServer).encoder();
+        let mut request = Request::post(self.uri.clone());
+        request = request.version(Version::HTTP_2);
+        request = request.header(TE, HeaderValue::from_static("trailers"));
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let body = Body::new(EncodeBody::new_client(encoder, writer, None, None));
+        let request = request
+            .body(body)
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let mut sender = self.sender.clone();
+        let closed = |error: hyper::Error| Status::unavailable(format!("the connection is closed: {error}"));
+        sender.ready().await.map_err(closed)?;
+        let response = sender.send_request(request).await.map_err(closed)?;
+        outcome(response.headers())?;
+        if response.status() != StatusCode::OK {
+            return Err(Status::unknown(format!("HTTP status {}", response.status())));
+        }
+        Ok(LaneStream::new(response.into_body()))
     }
 }
 

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::time::{sleep, timeout};
-use tonic::{Request, Status, Streaming, client::Grpc};
+use tonic::Status;
 use tracing::warn;
-use tunnel_core::{Cause, Direction, Initiator, LaneGuard, LaneKey, Session, TunnelError};
+use tunnel_core::{Cause, Initiator, LaneGuard, LaneKey, Session, TunnelError};
 
-use super::{AgentError, Backoff, connect::Http2, session::OpenSession};
+use super::{AgentError, Backoff, connect::LaneClient, session::OpenSession};
 use crate::{
-    dispatch::{LaneCodec, LaneReader, LaneWriter, Messages, OnAccept, PROXY, REVISION, control},
+    dispatch::{LaneReader, LaneStream, LaneWriter, OnAccept, REVISION, control},
     generated::{self as pb, tunnel_message::Payload},
     heartbeat::Heartbeat,
-    pb::Encoded,
 };
 
 /// Failures in a row after which the whole session is given up.
@@ -28,7 +26,7 @@ const BACKOFF: Backoff = Backoff {
 /// Opens one lane, and opens it again when it is lost.
 pub(super) struct LaneKeeper {
     session: Session,
-    rpc: Grpc<Http2>,
+    client: LaneClient,
     lane_key: LaneKey,
     heartbeat: Heartbeat,
     index: u32,
@@ -37,13 +35,13 @@ pub(super) struct LaneKeeper {
 }
 
 /// A lane that is open, and the stream that it reads from.
-pub(super) type Opened = (LaneGuard, Streaming<Encoded>);
+pub(super) type Opened = (LaneGuard, LaneStream);
 
 impl LaneKeeper {
     pub(super) fn new(open: &OpenSession, index: u32, timeout: Duration, on_accept: OnAccept) -> Self {
         Self {
             session: open.session.clone(),
-            rpc: open.connection.rpc.clone(),
+            client: open.connection.lanes.clone(),
             lane_key: open.lane_key.clone(),
             heartbeat: open.heartbeat,
             index,
@@ -66,7 +64,7 @@ impl LaneKeeper {
         });
         let writer = LaneWriter::open(control(hello), self.session.guard(lane));
         let opening = async {
-            let mut stream = self.call(writer).await?;
+            let mut stream = self.client.open(writer).await?;
             let first = stream.message().await?;
             let first = first.map(|message| pb::TunnelMessage::decode(message.bytes().clone()));
             Ok::<_, Status>((stream, first.and_then(|message| message.ok()?.payload)))
@@ -80,18 +78,6 @@ impl LaneKeeper {
             Ok(Err(status)) => Err(AgentError::lost("the gateway refused a lane").with_source(status)),
             Err(_) => Err(AgentError::connect("the gateway did not open a lane in time")),
         }
-    }
-
-    /// Calls `Proxy`, as the generated client does it, but with the codec of lanes.
-    async fn call(&self, writer: LaneWriter) -> Result<Streaming<Encoded>, Status> {
-        let mut rpc = self.rpc.clone();
-        rpc.ready()
-            .await
-            .map_err(|error| Status::unavailable(format!("the connection is closed: {error}")))?;
-        let codec = LaneCodec::new(Direction::ClientToServer);
-        let path = PathAndQuery::from_static(PROXY);
-        let response = rpc.streaming(Request::new(Messages(writer)), path, codec).await?;
-        Ok(response.into_inner())
     }
 
     /// Reads the lane, and opens it again when it is lost, until the session is closed.

@@ -1,5 +1,7 @@
 //! The codec of lanes: the messages of exchanges are written from the core's types, and read where they are used.
 
+use std::convert::Infallible;
+
 use tonic::{
     Status,
     codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
@@ -9,7 +11,7 @@ use tunnel_core::{Direction, TunnelMessage};
 use crate::{
     codec::{TunnelCodec, TunnelEncoder, buffers},
     generated as pb,
-    pb::{Encoded, Writer},
+    pb::Writer,
 };
 
 /// What is written on a lane.
@@ -25,7 +27,8 @@ pub(crate) enum ToLane {
     Message(TunnelMessage),
 }
 
-/// The codec of a lane. What comes is decoded by who reads it, who knows the limits of the session.
+/// The codec of a lane, for what is written. What comes is read by a [`LaneStream`](super::LaneStream), and decoded by who knows the limits
+/// of the session.
 #[derive(Debug)]
 pub(crate) struct LaneCodec {
     /// The direction of the exchanges that this end opens.
@@ -40,9 +43,9 @@ impl LaneCodec {
 
 impl Codec for LaneCodec {
     type Encode = ToLane;
-    type Decode = Encoded;
+    type Decode = Infallible;
     type Encoder = LaneEncoder;
-    type Decoder = LaneDecoder;
+    type Decoder = NoDecoder;
 
     fn encoder(&mut self) -> LaneEncoder {
         LaneEncoder {
@@ -52,8 +55,8 @@ impl Codec for LaneCodec {
         }
     }
 
-    fn decoder(&mut self) -> LaneDecoder {
-        LaneDecoder
+    fn decoder(&mut self) -> NoDecoder {
+        NoDecoder
     }
 }
 
@@ -85,18 +88,15 @@ impl Encoder for LaneEncoder {
     }
 }
 
+/// Decodes nothing: a server's codec must have a decoder, for a request that has no body here.
 #[derive(Debug)]
-pub(crate) struct LaneDecoder;
+pub(crate) struct NoDecoder;
 
-impl Decoder for LaneDecoder {
-    type Item = Encoded;
+impl Decoder for NoDecoder {
+    type Item = Infallible;
     type Error = Status;
 
-    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Encoded>, Status> {
-        Ok(Some(Encoded::take(buf)))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        buffers()
+    fn decode(&mut self, _: &mut DecodeBuf<'_>) -> Result<Option<Infallible>, Status> {
+        Err(Status::internal("messages of a lane are read elsewhere"))
     }
 }

@@ -6,6 +6,7 @@ mod codec;
 mod control;
 mod reader;
 mod setup;
+mod stream;
 mod writer;
 
 /// The path of the call that opens a lane.
@@ -16,5 +17,6 @@ pub(crate) use self::{
     control::{ControlStream, Event, Replies, channel},
     reader::{LaneReader, OnAccept},
     setup::{REVISION, control, session_settings, wire_settings},
+    stream::{LaneStream, outcome},
     writer::{Control, LaneWriter, Messages, Opened},
 };

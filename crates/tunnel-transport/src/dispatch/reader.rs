@@ -10,13 +10,13 @@ use std::{
 
 use futures_core::Stream;
 use tokio::task::coop;
-use tonic::Streaming;
 use tracing::{debug, warn};
 use tunnel_core::{
     Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError,
     TunnelMessage,
 };
 
+use super::LaneStream;
 use crate::{
     heartbeat::{Beat, Heartbeat, Pulse},
     metrics,
@@ -31,7 +31,7 @@ pub(crate) type OnAccept = Arc<dyn Fn(Accepted) + Send + Sync>;
 pub(crate) struct LaneReader {
     pub(crate) session: Session,
     pub(crate) guard: LaneGuard,
-    pub(crate) stream: Streaming<Encoded>,
+    pub(crate) stream: LaneStream,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) on_accept: OnAccept,
 }

@@ -53,6 +53,8 @@ pub struct Entry {
     pub(super) body_idle: Option<Duration>,
     /// Whether `body_idle` holds for calls of gRPC as well.
     pub(super) calls_idle: bool,
+    /// Whether connections are read in turns.
+    pub(super) in_turns: bool,
     pub(super) send_timeout: Option<Duration>,
     pub(super) idle: Option<Duration>,
     pub(super) head_bytes: u32,
@@ -82,6 +84,7 @@ impl Entry {
             head_timeout: DEFAULT_HEAD_TIMEOUT,
             body_idle: Some(DEFAULT_BODY_IDLE),
             calls_idle: false,
+            in_turns: false,
             send_timeout: Some(DEFAULT_SEND_TIMEOUT),
             idle: Some(DEFAULT_IDLE),
             head_bytes: DEFAULT_HEAD_BYTES,
@@ -113,6 +116,7 @@ impl Entry {
             max_frame: Some(windows::TUNNEL_MAX_FRAME),
             send_buffer: windows::TUNNEL_SEND_BUFFER,
             calls_idle: true,
+            in_turns: true,
             security: Security::for_agents(),
             ..Self::new()
         }

@@ -21,7 +21,7 @@ use tokio_util::{
 
 use crate::{
     entry::{Entry, addresses::Place, idle::Idle},
-    net::{MaybeTls, Socket},
+    net::{MaybeTls, Socket, Turn},
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -138,6 +138,7 @@ pub(super) struct EntryIo<T: Socket> {
     abort: AbortFlag,
     usage: UseFlag,
     cut: Cut,
+    turn: Turn,
     /// The client takes nothing.
     unsent: Idle,
     is_shut: bool,
@@ -171,6 +172,7 @@ impl<T: Socket> EntryIo<T> {
                 read: None,
                 write: None,
             },
+            turn: Turn::endless(),
             unsent: Idle::new(times.send),
             is_shut: false,
             _held: held,
@@ -180,6 +182,12 @@ impl<T: Socket> EntryIo<T> {
     /// Looks at this flag whenever somebody writes or flushes, which the codec does each time it is polled.
     pub(super) fn used_as(mut self, usage: UseFlag) -> Self {
         self.usage = usage;
+        self
+    }
+
+    /// Reads in turns, or else as long as there is something.
+    pub(super) fn in_turns(mut self, yes: bool) -> Self {
+        self.turn = if yes { Turn::of_tunnel() } else { Turn::endless() };
         self
     }
 
@@ -265,7 +273,9 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        match Pin::new(&mut this.socket).poll_read(cx, buf) {
+        let socket = &mut this.socket;
+        let read = |cx: &mut Context<'_>, buf: &mut ReadBuf<'_>| Pin::new(socket).poll_read(cx, buf);
+        match this.turn.poll_read(cx, buf, read) {
             Poll::Ready(result) => {
                 this.version.see(&buf.filled()[before..]);
                 Poll::Ready(result)

@@ -208,7 +208,8 @@ impl Connections {
             let times = SocketTimes::of(&entry, &socket);
             let io = EntryIo::new(socket, times, abort.clone(), Some(held))
                 .used_as(usage.clone())
-                .cut_by(cut.clone());
+                .cut_by(cut.clone())
+                .in_turns(entry.in_turns);
             let mut shared = Shared::new(&entry.extensions);
             peer.put_into(shared.get_mut());
             shared.get_mut().insert(stopping);

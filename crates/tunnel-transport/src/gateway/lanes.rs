@@ -3,21 +3,20 @@
 use prost::Message as _;
 use subtle::ConstantTimeEq;
 use tokio::{sync::oneshot, time::timeout};
-use tonic::{Status, Streaming};
+use tonic::Status;
 use tunnel_core::{AgentCaller, PeerInfo};
 
 use super::{Gateway, calls::Identity, control::OPEN_TIMEOUT, registry::Entry};
 use crate::{
-    dispatch::{LaneReader, Opened, REVISION, control, wire_settings},
+    dispatch::{LaneReader, LaneStream, Opened, REVISION, control, wire_settings},
     generated::{self as pb, tunnel_message::Payload},
-    pb::Encoded,
 };
 
 /// Opens a lane by its first message, and reads it to its end.
 pub(super) async fn run(
     gateway: Gateway,
     peer: PeerInfo,
-    mut stream: Streaming<Encoded>,
+    mut stream: LaneStream,
     opened: oneshot::Sender<Result<Opened, Status>>,
 ) {
     let first = match timeout(OPEN_TIMEOUT, stream.message()).await {

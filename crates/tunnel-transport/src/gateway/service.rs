@@ -20,13 +20,12 @@ use tunnel_core::{Direction, PeerInfo};
 use super::{AgentCredentials, AgentIdentity, Gateway, configs, control::ControlTask, lanes};
 use crate::{
     codec::MAX_MESSAGE_BYTES,
-    dispatch::{Control, LaneCodec, LaneWriter, PROXY, ToLane, channel},
+    dispatch::{Control, LaneCodec, LaneStream, LaneWriter, PROXY, ToLane, channel},
     entry::Certificate,
     generated::{
         self as pb,
         tunnel_service_server::{TunnelService as Rpc, TunnelServiceServer},
     },
-    pb::Encoded,
 };
 
 /// The gRPC service that agents call: a `Service` and a `NamedService`, so it fits into `tonic::transport::Server`,
@@ -70,10 +69,12 @@ where
         if request.uri().path() != PROXY {
             return self.server.call(request);
         }
-        let method = OpenLane(self.gateway.clone());
+        // tonic sees the head of the request; its body is read here.
+        let (head, body) = request.into_parts();
+        let method = OpenLane(self.gateway.clone(), Some(LaneStream::new(body)));
         Box::pin(async move {
-            let codec = LaneCodec::new(Direction::ServerToClient);
-            let mut rpc = Grpc::new(codec).apply_max_message_size_config(Some(MAX_MESSAGE_BYTES), None);
+            let mut rpc = Grpc::new(LaneCodec::new(Direction::ServerToClient));
+            let request = http::Request::from_parts(head, TonicBody::empty());
             Ok(rpc.streaming(method, request).await)
         })
     }
@@ -85,20 +86,23 @@ impl fmt::Debug for TunnelService {
     }
 }
 
-/// One call of `Proxy`. It does not pass through the generated server, because lanes have a codec of their own.
-struct OpenLane(Gateway);
+/// One call of `Proxy`, and what comes on it. It does not pass through the generated server, because lanes have a codec of their own.
+struct OpenLane(Gateway, Option<LaneStream>);
 
-impl StreamingService<Encoded> for OpenLane {
+impl StreamingService<Infallible> for OpenLane {
     type Response = ToLane;
     type ResponseStream = LaneWriter;
     type Future = Ready<Result<Response<LaneWriter>, Status>>;
 
     /// At once: the agent's call does not return before it has the response's head.
-    fn call(&mut self, request: Request<Streaming<Encoded>>) -> Self::Future {
+    fn call(&mut self, request: Request<Streaming<Infallible>>) -> Self::Future {
+        let Some(stream) = self.1.take() else {
+            return ready(Err(Status::internal("a call is made once")));
+        };
         let (opened, writer) = LaneWriter::opening();
         let peer = request.extensions().get().cloned();
         let peer = peer.unwrap_or_else(PeerInfo::unknown).of_connection();
-        tokio::spawn(lanes::run(self.0.clone(), peer, request.into_inner(), opened));
+        tokio::spawn(lanes::run(self.0.clone(), peer, stream, opened));
         ready(Ok(Response::new(writer)))
     }
 }

@@ -8,10 +8,16 @@ mod frames;
 mod listen;
 mod maybe_tls;
 mod socket;
+mod turns;
 mod upgraded;
 
 pub(crate) use self::{
-    accept::Acceptor, dial::Wire, frames::poll_nonempty_frame, maybe_tls::MaybeTls, upgraded::UpgradedIo,
+    accept::Acceptor,
+    dial::Wire,
+    frames::poll_nonempty_frame,
+    maybe_tls::MaybeTls,
+    turns::{InTurns, Turn},
+    upgraded::UpgradedIo,
 };
 pub use self::{
     dial::Dialer,

@@ -12,7 +12,7 @@ use crate::{
     settings::Settings,
 };
 
-const CHUNK: usize = 32 * 1024;
+const CHUNK: usize = Settings::MAX_CHUNK as usize;
 
 #[test]
 fn a_small_exchange_is_one_message_each_way() {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Cause, Initiator},
-    flow::SendCredit,
+    flow::{DEFAULT_INITIAL_CREDIT, SendCredit},
     id::RequestId,
     message::{Data, Direction, Payload, TunnelMessage},
     reason::ResetReason,
@@ -16,7 +16,7 @@ use crate::{
     settings::Settings,
 };
 
-const WINDOW: usize = 256 * 1024;
+const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
 
 /// What a gateway may send wrongly after the head of a request, and why the agent then resets the exchange.
 fn wrong_requests() -> Vec<(&'static str, Vec<Payload>, ResetReason)> {

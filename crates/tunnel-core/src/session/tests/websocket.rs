@@ -7,7 +7,7 @@ use super::{
 use crate::{
     body::TunnelBody,
     error::{Cause, Initiator},
-    flow::DEFAULT_BUDGET,
+    flow::{DEFAULT_BUDGET, DEFAULT_INITIAL_CREDIT},
     message::{Data, End, MESSAGE_COST, Payload, ResponseStart},
     reason::ResetReason,
     settings::{Features, Settings},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
-const WINDOW: usize = 256 * 1024;
+const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
 
 /// A whole frame as it stands on a connection.
 fn frame(opcode: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
