@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -46,7 +47,7 @@ where
 
 /// What is done to a request whose caller was found out.
 pub(super) struct Then {
-    header: Option<PrincipalHeader>,
+    header: Option<Arc<PrincipalHeader>>,
     strip: bool,
     grace: Option<Duration>,
 }

@@ -1,7 +1,7 @@
 //! The future of [`Traced`](super::Traced).
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -25,7 +25,8 @@ use crate::{
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
-    span: Span,
+    /// None if nobody listens; boxed, because that is the usual case.
+    span: Option<Box<Span>>,
     watch: Option<Box<Watch>>,
 }
 
@@ -36,15 +37,15 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) const fn called(future: F, id: TraceId, span: Span, watch: Option<Box<Watch>>) -> Self {
+    pub(super) fn called(future: F, id: TraceId, span: Span, watch: Option<Box<Watch>>) -> Self {
         Self {
             state: State::Called(future, id),
-            span,
+            span: heard(span),
             watch,
         }
     }
 
-    pub(super) const fn refused(
+    pub(super) fn refused(
         error: TunnelError,
         caller: Caller,
         span: Span,
@@ -52,7 +53,7 @@ impl<F> ResponseFuture<F> {
     ) -> Self {
         Self {
             state: State::Refused(error, caller),
-            span,
+            span: heard(span),
             watch,
         }
     }
@@ -67,7 +68,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let entered = this.span.enter();
+        let entered = this.span.as_ref().map(|span| span.enter());
         let response = match this.state.project() {
             StateProj::Called(future, id) => {
                 let answer = ready!(future.poll(cx));
@@ -95,21 +96,27 @@ where
             }
         };
         drop(entered);
-        this.span
-            .record("http.response.status_code", response.status().as_u16());
         // The body keeps it open from here on.
-        let span = mem::replace(this.span, Span::none());
+        let span = this.span.take();
+        if let Some(span) = &span {
+            span.record("http.response.status_code", response.status().as_u16());
+        }
         let watch = this.watch.take();
         Poll::Ready(Ok(response.map(|(body, is_inner)| {
-            TracedBody::new(body, is_inner.then_some(span), watch)
+            TracedBody::new(body, span.filter(|_| is_inner), watch)
         })))
     }
+}
+
+/// The span, if somebody listens to it.
+fn heard(span: Span) -> Option<Box<Span>> {
+    (!span.is_disabled()).then(|| Box::new(span))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("span", &self.span.id())
+            .field("span", &self.span.as_ref().and_then(|span| span.id()))
             .finish_non_exhaustive()
     }
 }
