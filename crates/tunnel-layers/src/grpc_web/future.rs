@@ -29,7 +29,10 @@ pub struct ResponseFuture<F>(#[pin] State<F>);
 enum State<F> {
     Plain(#[pin] F),
     /// Boxed, because most calls are not translated.
-    Translated(Pin<Box<tonic_web::ResponseFuture<TranslateFuture<F>>>>, Box<Answering>),
+    Translated(
+        Pin<Box<tonic_web::ResponseFuture<TranslateFuture<F>>>>,
+        Box<Answering>,
+    ),
     /// Without a body.
     Answer(Option<Response<()>>),
 }
@@ -68,7 +71,7 @@ where
         match self.project().0.project() {
             StateProj::Plain(future) => {
                 let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(response.map(ResponseBody::inner).map(WebBody::plain)))
+                Poll::Ready(Ok(response.map(|body| WebBody::plain(ResponseBody::inner(body)))))
             }
             StateProj::Answer(response) => response.take().map_or(Poll::Pending, |response| {
                 Poll::Ready(Ok(response.map(|()| WebBody::plain(ResponseBody::empty()))))

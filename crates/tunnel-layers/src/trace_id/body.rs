@@ -23,7 +23,11 @@ pub struct TracedBody<B> {
 
 impl<B> TracedBody<B> {
     /// A body that is polled in `open`, if there is one.
-    pub(super) const fn new(inner: ResponseBody<B>, open: Option<Box<Span>>, watch: Option<Box<Watch>>) -> Self {
+    pub(super) const fn new(
+        inner: ResponseBody<B>,
+        open: Option<Box<Span>>,
+        watch: Option<Box<Watch>>,
+    ) -> Self {
         Self { inner, open, watch }
     }
 }

@@ -45,12 +45,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
-    pub(super) fn refused(
-        error: TunnelError,
-        caller: Caller,
-        span: Span,
-        watch: Option<Box<Watch>>,
-    ) -> Self {
+    pub(super) fn refused(error: TunnelError, caller: Caller, span: Span, watch: Option<Box<Watch>>) -> Self {
         Self {
             state: State::Refused(error, caller),
             span: heard(span),
@@ -69,42 +64,46 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let entered = this.span.as_ref().map(|span| span.enter());
-        let response = match this.state.project() {
-            StateProj::Called(future, id) => {
-                let answer = ready!(future.poll(cx));
-                let mut response = match (answer, this.watch.take()) {
-                    (Ok(response), watch) => {
-                        *this.watch = watch.and_then(|watch| watch.answered(&response));
-                        response
-                    }
-                    (Err(error), watch) => {
-                        if let Some(mut watch) = watch {
-                            watch.failed(&());
-                        }
-                        return Poll::Ready(Err(error));
-                    }
-                };
+        let polled = match this.state.project() {
+            StateProj::Called(future, id) => future.poll(cx).map_ok(|mut response| {
                 response.headers_mut().insert(TRACE_ID_HEADER, id.to_header());
-                response.map(|body| (ResponseBody::inner(body), true))
-            }
+                response
+            }),
             StateProj::Refused(error, caller) => {
                 let response = caller.reject(error);
                 if let Some(mut watch) = this.watch.take() {
                     watch.refused(error, response.status());
                 }
-                response.map(|body| (body, false))
+                record(this.span.as_deref(), &response);
+                return Poll::Ready(Ok(response.map(|body| TracedBody::new(body, None, None))));
             }
         };
         drop(entered);
-        // The body keeps it open from here on.
-        let span = this.span.take();
-        if let Some(span) = &span {
-            span.record("http.response.status_code", response.status().as_u16());
-        }
+        let answer = ready!(polled);
         let watch = this.watch.take();
-        Poll::Ready(Ok(response.map(|(body, is_inner)| {
-            TracedBody::new(body, span.filter(|_| is_inner), watch)
-        })))
+        match answer {
+            Ok(response) => {
+                let watch = watch.and_then(|watch| watch.answered(&response));
+                // The body keeps it open from here on.
+                let span = this.span.take();
+                record(span.as_deref(), &response);
+                Poll::Ready(Ok(
+                    response.map(|body| TracedBody::new(ResponseBody::inner(body), span, watch))
+                ))
+            }
+            Err(error) => {
+                if let Some(mut watch) = watch {
+                    watch.failed(&());
+                }
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+}
+
+fn record<B>(span: Option<&Span>, response: &Response<B>) {
+    if let Some(span) = span {
+        span.record("http.response.status_code", response.status().as_u16());
     }
 }
 
