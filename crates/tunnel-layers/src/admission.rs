@@ -10,6 +10,24 @@ use tunnel_core::{
 
 use crate::reject::Caller;
 
+/// What [`meet`] says of a request that was admitted, in its extensions, so that it is found out once and not by each layer. Who changes
+/// what it says of a request takes it away.
+#[derive(Clone, Copy)]
+struct Met(Caller);
+
+/// Has the layers further in find how the sender of this request, which was admitted, has to be answered.
+#[cfg(feature = "trace-id")]
+pub(crate) fn introduce<B>(request: &mut Request<B>) {
+    let caller = Caller::of(request);
+    request.extensions_mut().insert(Met(caller));
+}
+
+/// What was found out about the sender holds no more.
+#[cfg(feature = "grpc-web")]
+pub(crate) fn forget<B>(request: &mut Request<B>) {
+    request.extensions_mut().remove::<Met>();
+}
+
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
 pub(crate) fn admit<B>(mut request: Request<B>) -> Result<Request<B>, TunnelError> {
     ensure(&mut request).map(|()| request)
@@ -29,6 +47,9 @@ pub(crate) fn ensure<B>(request: &mut Request<B>) -> Result<(), TunnelError> {
 
 /// The same, for a layer that may have to answer: with how the sender of the request has to be answered, whatever comes of it.
 pub(crate) fn meet<B>(request: &mut Request<B>) -> (Caller, Result<(), TunnelError>) {
+    if let Some(&Met(caller)) = request.extensions().get() {
+        return (caller, Ok(()));
+    }
     if let Some(canonical) = request.extensions().get::<Canonical>() {
         return (Caller::admitted(request, Some(canonical)), Ok(()));
     }

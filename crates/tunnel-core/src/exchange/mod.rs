@@ -93,6 +93,7 @@ pub(crate) enum Action {
 }
 
 impl Exchange {
+    #[inline(always)]
     pub(crate) fn new(
         id: RequestId,
         direction: Direction,

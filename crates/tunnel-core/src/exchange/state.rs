@@ -106,6 +106,8 @@ pub(crate) struct State {
 }
 
 impl State {
+    // Large, and made once for each exchange: where it is made, it need not be moved.
+    #[inline(always)]
     pub(crate) fn new(opener: bool, send_credit: SendCredit, recv_credit: RecvCredit, place: Place) -> Self {
         Self {
             opener,
@@ -130,6 +132,7 @@ impl State {
     }
 
     /// The state of an exchange of this protocol.
+    #[inline(always)]
     pub(crate) fn carrying(mut self, protocol: Protocol, is_framed: bool) -> Self {
         if protocol == Protocol::WebSocket {
             self.upgrade = Upgrade::Asked { is_framed };

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -21,11 +22,11 @@ use crate::reject::{Caller, ResponseBody, without_promise};
 pub struct CleanBody<B> {
     #[pin]
     inner: B,
-    header: Option<PrincipalHeader>,
+    header: Option<Arc<PrincipalHeader>>,
 }
 
 impl<B> CleanBody<B> {
-    pub(super) const fn new(inner: B, header: Option<PrincipalHeader>) -> Self {
+    pub(super) const fn new(inner: B, header: Option<Arc<PrincipalHeader>>) -> Self {
         Self { inner, header }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -46,7 +47,7 @@ where
 
 /// What is done to a request whose caller was found out.
 pub(super) struct Then {
-    header: Option<PrincipalHeader>,
+    header: Option<Arc<PrincipalHeader>>,
     strip: bool,
     grace: Option<Duration>,
 }
@@ -138,15 +139,14 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called(call) => {
-                    let end = this.end.as_mut();
-                    match (call.poll(cx), end) {
-                        (Poll::Ready(answer), end) => {
-                            let end = end.map(|end| end.deadline());
-                            return Poll::Ready(answer.map(|answer| wrap(answer, end, *this.caller)));
-                        }
-                        (Poll::Pending, Some(end)) => ready!(end.as_mut().poll(cx)),
-                        (Poll::Pending, None) => return Poll::Pending,
+                    if let Poll::Ready(answer) = call.poll(cx) {
+                        let end = this.end.as_ref().map(|end| end.deadline());
+                        return Poll::Ready(answer.map(|answer| wrap(answer, end, *this.caller)));
                     }
+                    let Some(end) = this.end else {
+                        return Poll::Pending;
+                    };
+                    ready!(end.as_mut().poll(cx));
                     // Ends the call before the caller hears of it.
                     State::Failed(expiry::expired())
                 }

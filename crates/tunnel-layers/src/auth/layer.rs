@@ -15,7 +15,7 @@ pub struct AuthLayer<A> {
 
 pub(super) struct Settings<A> {
     pub(super) policies: Arc<Policies<A>>,
-    pub(super) header: Option<PrincipalHeader>,
+    pub(super) header: Option<Arc<PrincipalHeader>>,
     pub(super) strip: bool,
     pub(super) grace: Option<Duration>,
 }
@@ -49,7 +49,7 @@ impl<A: Authenticator> AuthLayer<A> {
     ///
     /// The header means something to HTTP or to the tunnel.
     pub fn principal_header(mut self, name: HeaderName) -> Result<Self, AuthConfigError> {
-        self.settings.header = Some(PrincipalHeader::new(name)?);
+        self.settings.header = Some(Arc::new(PrincipalHeader::new(name)?));
         Ok(self)
     }
 

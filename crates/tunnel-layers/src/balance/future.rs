@@ -75,6 +75,13 @@ impl<S, A: Agents, P: Pick<Member>, B> Again<S, A, P, B> {
             }
         }
     }
+
+    /// What the next attempt waits for, if this end of one is not the last.
+    fn next<RB, E: AsTunnelError>(&mut self, end: &Result<Response<RB>, E>) -> Option<Box<Waiting<B>>> {
+        let (pause, (request, watch, retry)) = self.after(end)?;
+        (self.watch, self.retry) = (watch, retry);
+        Some(Box::new((pause, request)))
+    }
 }
 
 impl<S: Service<Request<Lent<B>>>, A, P, B> ResponseFuture<S, A, P, B> {
@@ -141,15 +148,13 @@ where
                 }
                 StateProj::Called(future) => {
                     let end = ready!(future.poll(cx));
-                    let next = this.again.as_mut().and_then(|again| again.after(&end));
-                    let (Some((pause, (request, watch, retry))), Some(again)) = (next, &mut *this.again)
-                    else {
+                    let next = this.again.as_mut().and_then(|again| again.next(&end));
+                    let Some(waiting) = next else {
                         // Nothing of the body is needed again.
                         this.again.take();
                         return Poll::Ready(end.map(|response| response.map(ResponseBody::inner)));
                     };
-                    (again.watch, again.retry) = (watch, retry);
-                    this.state.set(State::Waiting(Some(Box::new((pause, request)))));
+                    this.state.set(State::Waiting(Some(waiting)));
                 }
                 StateProj::Waiting(waiting) => {
                     let (Some(again), Some(next)) = (this.again.as_mut(), waiting.as_mut()) else {

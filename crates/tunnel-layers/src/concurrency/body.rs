@@ -4,34 +4,30 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use super::future::Held;
+use crate::reject::ResponseBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
-use tunnel_core::Lifetime;
-
-use crate::reject::ResponseBody;
 
 /// The body of [`Concurrency`](super::Concurrency)'s responses: it keeps the place until it ends, fails or is dropped.
 #[pin_project]
 pub struct ConcurrencyBody<B> {
     #[pin]
     inner: ResponseBody<B>,
-    lifetime: Option<Lifetime>,
+    held: Option<Held>,
 }
 
 impl<B> ConcurrencyBody<B> {
-    pub(super) const fn inner(body: B, lifetime: Option<Lifetime>) -> Self {
+    pub(super) const fn inner(body: B, held: Option<Held>) -> Self {
         Self {
             inner: ResponseBody::inner(body),
-            lifetime,
+            held,
         }
     }
 
     pub(super) const fn reply(inner: ResponseBody<B>) -> Self {
-        Self {
-            inner,
-            lifetime: None,
-        }
+        Self { inner, held: None }
     }
 }
 
@@ -52,7 +48,7 @@ impl<B: Body<Data = Bytes>> Body for ConcurrencyBody<B> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(cx));
         if matches!(frame, None | Some(Err(_))) {
-            *this.lifetime = None;
+            *this.held = None;
         }
         Poll::Ready(frame)
     }
@@ -69,7 +65,7 @@ impl<B: Body<Data = Bytes>> Body for ConcurrencyBody<B> {
 impl<B> fmt::Debug for ConcurrencyBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyBody")
-            .field("holds_place", &self.lifetime.is_some())
+            .field("holds_place", &self.held.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use pin_project::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
-use tunnel_core::{Lifetime, TunnelError};
+use tunnel_core::{Lifetime, TunnelError, admit::UpgradeRequest};
 
 use super::{
     ConcurrencyBody,
@@ -33,7 +33,7 @@ pub struct ResponseFuture<S: Service<Request<B>>, B> {
 enum State<S: Service<Request<B>>, B> {
     /// Boxed, because that is rare and large: most find a place at once.
     Waits(Pin<Box<Waits<S, B>>>),
-    Called(#[pin] Oneshot<S, Request<B>>, Option<Lifetime>),
+    Called(#[pin] Oneshot<S, Request<B>>, Option<Held>),
     Refused(TunnelError),
 }
 
@@ -57,8 +57,8 @@ impl<S: Service<Request<B>> + Clone, B> ResponseFuture<S, B> {
     ) -> Self {
         let state = match limiter.places.ask(key) {
             Asked::Place(place) => {
-                let lifetime = hold(&mut request, place);
-                State::Called(Oneshot::now(service, request), Some(lifetime))
+                let held = hold(&mut request, place);
+                State::Called(Oneshot::now(service, request), Some(held))
             }
             Asked::Full => State::Refused(limiter.full()),
             Asked::Line(line) => State::Waits(Box::pin(Waits {
@@ -81,11 +81,24 @@ impl<S: Service<Request<B>>, B> ResponseFuture<S, B> {
     }
 }
 
-/// Keeps the place as long as the exchange lives.
-fn hold<B>(request: &mut Request<B>, place: Place) -> Lifetime {
+/// What keeps the place.
+pub(super) enum Held {
+    /// It alone does, so that it ends with the body of the response.
+    Place { _place: Box<Place> },
+    /// Whoever carries the upgraded stream does as well.
+    Lifetime { _lifetime: Lifetime },
+}
+
+/// Keeps the place as long as the exchange lives. Nothing but an upgraded stream outlives the response's body.
+fn hold<B>(request: &mut Request<B>, place: Place) -> Held {
+    if request.extensions().get::<UpgradeRequest>().is_none() {
+        return Held::Place {
+            _place: Box::new(place),
+        };
+    }
     let lifetime = Lifetime::of(request.extensions_mut());
     lifetime.hold(place);
-    lifetime
+    Held::Lifetime { _lifetime: lifetime }
 }
 
 impl<S: Service<Request<B>>, B> Waits<S, B> {
@@ -102,8 +115,8 @@ impl<S: Service<Request<B>>, B> Waits<S, B> {
         };
         Poll::Ready(match place {
             Poll::Ready(place) => {
-                let lifetime = hold(&mut request, place);
-                State::Called(Oneshot::polled(service, request, cx), Some(lifetime))
+                let held = hold(&mut request, place);
+                State::Called(Oneshot::polled(service, request, cx), Some(held))
             }
             Poll::Pending => State::Refused(this.limiter.late()),
         })
@@ -121,11 +134,11 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Waits(waits) => ready!(waits.as_mut().poll(cx)),
-                StateProj::Called(call, lifetime) => {
+                StateProj::Called(call, held) => {
                     let result = ready!(call.poll(cx));
-                    let lifetime = lifetime.take();
+                    let held = held.take();
                     return Poll::Ready(
-                        result.map(|response| response.map(|body| ConcurrencyBody::inner(body, lifetime))),
+                        result.map(|response| response.map(|body| ConcurrencyBody::inner(body, held))),
                     );
                 }
                 StateProj::Refused(error) => {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 use tunnel_core::{Cause, Initiator, Limit, Routed, Sent, TunnelError};
 
 use super::{places::Places, state::Bounds};
@@ -31,9 +31,17 @@ impl Limiter {
         }
     }
 
+    /// Whether [`key`](Self::key) has to be asked for a request with these extensions.
+    pub(super) fn counts_keys(&self, extensions: &Extensions) -> bool {
+        match self.said(extensions) {
+            Some((limit, _)) => limit.bound().is_some(),
+            None => self.settings.per_key.is_some(),
+        }
+    }
+
     /// The key by which the request is limited, beside the whole, and how many of that may run.
     pub(super) fn key(&self, parts: &Parts, by: &impl KeyExtractor) -> Option<(Key, usize)> {
-        let (places, rule) = match self.said(parts) {
+        let (places, rule) = match self.said(&parts.extensions) {
             Some((limit, rule)) => (limit.bound()?, Some(rule)),
             None => (self.settings.per_key?, None),
         };
@@ -43,8 +51,8 @@ impl Limiter {
     }
 
     /// What the request's rule says to this layer, and the rule's id.
-    fn said<'a>(&self, parts: &'a Parts) -> Option<(Limit<u32>, &'a str)> {
-        let routed: &Routed = parts.extensions.get()?;
+    fn said<'a>(&self, extensions: &'a Extensions) -> Option<(Limit<u32>, &'a str)> {
+        let routed: &Routed = extensions.get()?;
         let limit = routed.limits.as_ref()?.concurrency_of(&self.settings.name)?;
         Some((limit, &routed.rule))
     }

@@ -45,6 +45,9 @@ where
         if let Err(error) = admitted {
             return ResponseFuture::refused(error, caller);
         }
+        if !self.limiter.counts_keys(request.extensions()) {
+            return ResponseFuture::new(&mut self.inner, request, &self.limiter, None, caller);
+        }
         let (parts, body) = request.into_parts();
         let key = self.limiter.key(&parts, &self.key);
         let request = Request::from_parts(parts, body);

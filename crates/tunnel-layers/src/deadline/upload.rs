@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -87,19 +87,22 @@ impl Upload {
 pub struct UploadBody<B> {
     #[pin]
     inner: B,
+    /// Of no interest any more when the body has ended. Boxed, because most requests have no body, and all are moved a lot.
+    watch: Option<Box<Watch>>,
+}
+
+struct Watch {
+    upload: Upload,
     idle: Idle,
-    /// Of no interest any more when the body has ended.
-    upload: Option<Upload>,
 }
 
 impl<B> UploadBody<B> {
     pub(super) fn new(inner: B, upload: Option<Upload>) -> Self {
-        let idle = upload.as_ref().and_then(|upload| upload.with(|state| state.idle));
-        Self {
-            inner,
-            idle: Idle::new(idle),
-            upload,
-        }
+        let watch = upload.map(|upload| {
+            let idle = Idle::new(upload.with(|state| state.idle));
+            Box::new(Watch { upload, idle })
+        });
+        Self { inner, watch }
     }
 }
 
@@ -118,22 +121,24 @@ where
         let this = self.project();
         match this.inner.poll_frame(cx) {
             Poll::Ready(frame) => {
-                this.idle.moved();
-                if let Some(upload) = &this.upload {
-                    upload.with(|state| state.moved = Instant::now());
+                if let Some(watch) = this.watch {
+                    watch.idle.moved();
+                    watch.upload.with(|state| state.moved = Instant::now());
                 }
                 if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
-                    *this.upload = None;
+                    *this.watch = None;
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending if this.upload.is_some() && this.idle.poll_over(cx).is_ready() => {
-                if let Some(upload) = this.upload.take() {
-                    upload.stop();
-                }
+            Poll::Pending => {
+                let Some(watch) = this.watch else {
+                    return Poll::Pending;
+                };
+                ready!(watch.idle.poll_over(cx));
+                watch.upload.stop();
+                *this.watch = None;
                 Poll::Ready(Some(Err(upload_idle().into())))
             }
-            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -149,7 +154,7 @@ where
 impl<B> fmt::Debug for UploadBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UploadBody")
-            .field("watched", &self.upload.is_some())
+            .field("watched", &self.watch.is_some())
             .finish_non_exhaustive()
     }
 }

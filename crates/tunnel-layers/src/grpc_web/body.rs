@@ -18,14 +18,16 @@ pub struct WebBody<B>(#[pin] Kind<B>);
 #[pin_project(project = KindProj)]
 enum Kind<B> {
     Plain(#[pin] B),
-    Translated {
-        #[pin]
-        body: tonic::body::Body,
-        failure: Failure,
-        /// What tonic-web says of the length of a body is that of the one before.
-        is_as_long: bool,
-        ended: bool,
-    },
+    /// Boxed, because most bodies pass as they are.
+    Translated(Box<Translated>),
+}
+
+struct Translated {
+    body: tonic::body::Body,
+    failure: Failure,
+    /// What tonic-web says of the length of a body is that of the one before.
+    is_as_long: bool,
+    ended: bool,
 }
 
 impl<B> WebBody<B> {
@@ -45,12 +47,12 @@ impl<B> WebBody<B> {
 
     fn translated(body: tonic::body::Body, failure: Failure, is_as_long: bool) -> Self {
         let ended = body.is_end_stream();
-        Self(Kind::Translated {
+        Self(Kind::Translated(Box::new(Translated {
             body,
             failure,
             is_as_long,
             ended,
-        })
+        })))
     }
 }
 
@@ -74,35 +76,45 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().0.project() {
             KindProj::Plain(body) => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Translated { ended: true, .. } => Poll::Ready(None),
-            KindProj::Translated {
-                body, failure, ended, ..
-            } => {
-                let frame = body.poll_frame(cx).map_err(|status| failure.of(status));
-                *ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
-                frame
-            }
+            KindProj::Translated(translated) => translated.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Plain(body) => body.is_end_stream(),
-            Kind::Translated { ended: true, .. } => true,
-            Kind::Translated { body, is_as_long, .. } => *is_as_long && body.is_end_stream(),
+            Kind::Translated(translated) => translated.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Plain(body) => body.size_hint(),
-            Kind::Translated { ended: true, .. } => SizeHint::with_exact(0),
-            Kind::Translated {
-                body,
-                is_as_long: true,
-                ..
-            } => body.size_hint(),
-            Kind::Translated { .. } => SizeHint::new(),
+            Kind::Translated(translated) => translated.size_hint(),
+        }
+    }
+}
+
+impl Translated {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = frame.map_err(|status| self.failure.of(status));
+        self.ended = matches!(frame, Poll::Ready(None | Some(Err(_))));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || (self.is_as_long && self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.ended, self.is_as_long) {
+            (true, _) => SizeHint::with_exact(0),
+            (false, true) => self.body.size_hint(),
+            (false, false) => SizeHint::new(),
         }
     }
 }
@@ -111,7 +123,7 @@ impl<B> fmt::Debug for WebBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Plain(_) => "WebBody::Plain(..)",
-            Kind::Translated { .. } => "WebBody::Translated(..)",
+            Kind::Translated(_) => "WebBody::Translated(..)",
         })
     }
 }

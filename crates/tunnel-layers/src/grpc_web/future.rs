@@ -28,7 +28,11 @@ pub struct ResponseFuture<F>(#[pin] State<F>);
 #[pin_project(project = StateProj)]
 enum State<F> {
     Plain(#[pin] F),
-    Translated(#[pin] tonic_web::ResponseFuture<TranslateFuture<F>>, Answering),
+    /// Boxed, because most calls are not translated.
+    Translated(
+        Pin<Box<tonic_web::ResponseFuture<TranslateFuture<F>>>>,
+        Box<Answering>,
+    ),
     /// Without a body.
     Answer(Option<Response<()>>),
 }
@@ -38,11 +42,11 @@ impl<F> ResponseFuture<F> {
         Self(State::Plain(future))
     }
 
-    pub(super) const fn translated(
+    pub(super) fn translated(
         future: tonic_web::ResponseFuture<TranslateFuture<F>>,
         answering: Answering,
     ) -> Self {
-        Self(State::Translated(future, answering))
+        Self(State::Translated(Box::pin(future), Box::new(answering)))
     }
 
     /// The layer's own answer: in gRPC if it is one to a call.
@@ -67,12 +71,12 @@ where
         match self.project().0.project() {
             StateProj::Plain(future) => {
                 let response = ready!(future.poll(cx))?;
-                Poll::Ready(Ok(response.map(ResponseBody::inner).map(WebBody::plain)))
+                Poll::Ready(Ok(response.map(|body| WebBody::plain(ResponseBody::inner(body)))))
             }
             StateProj::Answer(response) => response.take().map_or(Poll::Pending, |response| {
                 Poll::Ready(Ok(response.map(|()| WebBody::plain(ResponseBody::empty()))))
             }),
-            StateProj::Translated(future, answering) => Poll::Ready(match ready!(future.poll(cx)) {
+            StateProj::Translated(future, answering) => Poll::Ready(match ready!(future.as_mut().poll(cx)) {
                 Ok(mut response) => {
                     // Always there: `TranslateFuture` has put it in.
                     let aside = response.extensions_mut().remove::<Aside>();

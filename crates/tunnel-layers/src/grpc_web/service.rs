@@ -83,6 +83,8 @@ impl<S> GrpcWeb<S> {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<BoxError>,
     {
+        // The service behind is called in gRPC.
+        admission::forget(&mut request);
         let headers = request.headers_mut();
         let answer = Encoding::accepted(headers, content);
         let answering = Answering::new(answer, self.cors.as_ref(), headers);

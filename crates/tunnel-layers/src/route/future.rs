@@ -107,7 +107,8 @@ where
                 if let Some(rule) = rule {
                     rule.rewrite.on_response(response.headers_mut());
                 }
-                response.map(ResponseBody::inner)
+                let body = |body| EitherBody::first(ResponseBody::inner(body));
+                return Poll::Ready(Ok(response.map(body)));
             }
             StateProj::Direct(rule, caller) => answer(rule, *caller),
             StateProj::Refused(error, caller) => caller.reject(error),

@@ -56,7 +56,9 @@ where
     U: Service<Request<B>, Response = Response<UB>> + Clone,
     U::Error: Into<S::Error>,
 {
-    type Response = Response<EitherBody<RB, UB>>;
+    /// The body of an upstream is boxed: it is far larger than what comes from an agent, and answers of both kinds are moved through
+    /// all layers further out.
+    type Response = Response<EitherBody<RB, Pin<Box<UB>>>>;
     type Error = S::Error;
     type Future = SplitFuture<S, U, B>;
 
@@ -67,7 +69,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let target = request.extensions().get::<Routed>().map(|routed| &routed.target);
         SplitFuture(match target {
-            Some(Target::Upstream(_)) => Way::Upstream(Oneshot::now(&mut self.upstreams, request)),
+            Some(Target::Upstream(_)) => Way::Upstream(Box::pin(Oneshot::now(&mut self.upstreams, request))),
             Some(Target::Group(_)) | None => Way::Agents(Oneshot::now(&mut self.inner, request)),
         })
     }
@@ -87,7 +89,8 @@ where
     U: Service<Request<B>>,
 {
     Agents(#[pin] Oneshot<S, Request<B>>),
-    Upstream(#[pin] Oneshot<U, Request<B>>),
+    /// Boxed for its size.
+    Upstream(Pin<Box<Oneshot<U, Request<B>>>>),
 }
 
 impl<S, U, B, RB, UB> Future for SplitFuture<S, U, B>
@@ -96,13 +99,13 @@ where
     U: Service<Request<B>, Response = Response<UB>>,
     U::Error: Into<S::Error>,
 {
-    type Output = Result<Response<EitherBody<RB, UB>>, S::Error>;
+    type Output = Result<Response<EitherBody<RB, Pin<Box<UB>>>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project().0.project() {
             WayProj::Agents(call) => ready!(call.poll(cx)).map(|response| response.map(EitherBody::first)),
-            WayProj::Upstream(call) => ready!(call.poll(cx))
-                .map(|response| response.map(EitherBody::second))
+            WayProj::Upstream(call) => ready!(call.as_mut().poll(cx))
+                .map(|response| response.map(|body| EitherBody::second(Box::pin(body))))
                 .map_err(Into::into),
         })
     }

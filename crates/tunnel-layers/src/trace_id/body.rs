@@ -16,13 +16,18 @@ use crate::{reject::ResponseBody, trace::watch::Watch};
 pub struct TracedBody<B> {
     #[pin]
     inner: ResponseBody<B>,
-    open: Option<Span>,
+    /// None if nobody listens.
+    open: Option<Box<Span>>,
     watch: Option<Box<Watch>>,
 }
 
 impl<B> TracedBody<B> {
     /// A body that is polled in `open`, if there is one.
-    pub(super) const fn new(inner: ResponseBody<B>, open: Option<Span>, watch: Option<Box<Watch>>) -> Self {
+    pub(super) const fn new(
+        inner: ResponseBody<B>,
+        open: Option<Box<Span>>,
+        watch: Option<Box<Watch>>,
+    ) -> Self {
         Self { inner, open, watch }
     }
 }
@@ -42,7 +47,7 @@ impl<B: Body<Data = Bytes>> Body for TracedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
-        let entered = this.open.as_ref().map(Span::enter);
+        let entered = this.open.as_ref().map(|span| span.enter());
         let frame = this.inner.as_mut().poll_frame(cx);
         drop(entered);
         if let Some(watch) = this.watch

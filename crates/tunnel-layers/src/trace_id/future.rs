@@ -1,7 +1,7 @@
 //! The future of [`Traced`](super::Traced).
 
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -25,7 +25,8 @@ use crate::{
 pub struct ResponseFuture<F> {
     #[pin]
     state: State<F>,
-    span: Span,
+    /// None if nobody listens; boxed, because that is the usual case.
+    span: Option<Box<Span>>,
     watch: Option<Box<Watch>>,
 }
 
@@ -36,23 +37,18 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(super) const fn called(future: F, id: TraceId, span: Span, watch: Option<Box<Watch>>) -> Self {
+    pub(super) fn called(future: F, id: TraceId, span: Span, watch: Option<Box<Watch>>) -> Self {
         Self {
             state: State::Called(future, id),
-            span,
+            span: heard(span),
             watch,
         }
     }
 
-    pub(super) const fn refused(
-        error: TunnelError,
-        caller: Caller,
-        span: Span,
-        watch: Option<Box<Watch>>,
-    ) -> Self {
+    pub(super) fn refused(error: TunnelError, caller: Caller, span: Span, watch: Option<Box<Watch>>) -> Self {
         Self {
             state: State::Refused(error, caller),
-            span,
+            span: heard(span),
             watch,
         }
     }
@@ -67,49 +63,59 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let entered = this.span.enter();
-        let response = match this.state.project() {
-            StateProj::Called(future, id) => {
-                let answer = ready!(future.poll(cx));
-                let mut response = match (answer, this.watch.take()) {
-                    (Ok(response), watch) => {
-                        *this.watch = watch.and_then(|watch| watch.answered(&response));
-                        response
-                    }
-                    (Err(error), watch) => {
-                        if let Some(mut watch) = watch {
-                            watch.failed(&());
-                        }
-                        return Poll::Ready(Err(error));
-                    }
-                };
+        let entered = this.span.as_ref().map(|span| span.enter());
+        let polled = match this.state.project() {
+            StateProj::Called(future, id) => future.poll(cx).map_ok(|mut response| {
                 response.headers_mut().insert(TRACE_ID_HEADER, id.to_header());
-                response.map(|body| (ResponseBody::inner(body), true))
-            }
+                response
+            }),
             StateProj::Refused(error, caller) => {
                 let response = caller.reject(error);
                 if let Some(mut watch) = this.watch.take() {
                     watch.refused(error, response.status());
                 }
-                response.map(|body| (body, false))
+                record(this.span.as_deref(), &response);
+                return Poll::Ready(Ok(response.map(|body| TracedBody::new(body, None, None))));
             }
         };
         drop(entered);
-        this.span
-            .record("http.response.status_code", response.status().as_u16());
-        // The body keeps it open from here on.
-        let span = mem::replace(this.span, Span::none());
+        let answer = ready!(polled);
         let watch = this.watch.take();
-        Poll::Ready(Ok(response.map(|(body, is_inner)| {
-            TracedBody::new(body, is_inner.then_some(span), watch)
-        })))
+        match answer {
+            Ok(response) => {
+                let watch = watch.and_then(|watch| watch.answered(&response));
+                // The body keeps it open from here on.
+                let span = this.span.take();
+                record(span.as_deref(), &response);
+                Poll::Ready(Ok(
+                    response.map(|body| TracedBody::new(ResponseBody::inner(body), span, watch))
+                ))
+            }
+            Err(error) => {
+                if let Some(mut watch) = watch {
+                    watch.failed(&());
+                }
+                Poll::Ready(Err(error))
+            }
+        }
     }
+}
+
+fn record<B>(span: Option<&Span>, response: &Response<B>) {
+    if let Some(span) = span {
+        span.record("http.response.status_code", response.status().as_u16());
+    }
+}
+
+/// The span, if somebody listens to it.
+fn heard(span: Span) -> Option<Box<Span>> {
+    (!span.is_disabled()).then(|| Box::new(span))
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("span", &self.span.id())
+            .field("span", &self.span.as_ref().and_then(|span| span.id()))
             .finish_non_exhaustive()
     }
 }

@@ -70,6 +70,7 @@ where
             drop(entered);
             return ResponseFuture::refused(error, Caller::of(&request), span, watch);
         }
+        admission::introduce(&mut request);
         // Nothing else outlives the response's body.
         if request.extensions().get::<UpgradeRequest>().is_some() {
             Lifetime::of(request.extensions_mut()).hold(span.clone());

@@ -11,18 +11,18 @@ use tunnel_core::{
 use super::{ask::Asked, counted::Counted, io::Outside};
 use crate::reject::ResponseBody;
 
-/// The answer to a request that asked for nothing.
+/// The answer to a request that asked for nothing, by its status.
 ///
 /// # Errors
 ///
 /// It switches the protocol.
-pub(super) fn plain<RB>(response: Response<RB>) -> Result<Response<ResponseBody<RB>>, TunnelError> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+pub(super) fn check_plain(status: StatusCode) -> Result<(), TunnelError> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(bad_upgrade(
             "the upstream switched the protocol without having been asked",
         ));
     }
-    Ok(response.map(ResponseBody::inner))
+    Ok(())
 }
 
 impl Asked {

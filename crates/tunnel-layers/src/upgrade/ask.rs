@@ -37,6 +37,11 @@ pub(super) struct Asked {
 /// A request as it goes on, and what is needed if its upgrade is granted.
 type Going<B> = (Request<UpgradeBody<B>>, Option<Box<Asked>>);
 
+/// Whether a request may ask for anything that [`ask`] sees to.
+pub(super) fn is_upgrade<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT || request.extensions().get::<UpgradeRequest>().is_some()
+}
+
 /// The request as it goes on: as plain HTTP, or as an upgrade in the contract of the core.
 ///
 /// # Errors

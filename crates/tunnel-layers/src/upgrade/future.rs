@@ -67,7 +67,10 @@ where
                 let response = ready!(inner.poll(cx))?;
                 let answer = match asked.take() {
                     Some(asked) => asked.answered(response),
-                    None => super::answer::plain(response),
+                    None => match super::answer::check_plain(response.status()) {
+                        Ok(()) => return Poll::Ready(Ok(response.map(ResponseBody::inner))),
+                        Err(error) => Err(error),
+                    },
                 };
                 Poll::Ready(Ok(answer.unwrap_or_else(|error| this.caller.reject(&error))))
             }

@@ -54,6 +54,9 @@ where
         if let Err(error) = admitted {
             return ResponseFuture::rejected(caller, error);
         }
+        if !ask::is_upgrade(&request) {
+            return ResponseFuture::called(caller, self.inner.call(request.map(UpgradeBody::plain)), None);
+        }
         match ask::ask(request, &self.settings) {
             Ok((request, asked)) => ResponseFuture::called(caller, self.inner.call(request), asked),
             Err(error) => ResponseFuture::rejected(caller, error),

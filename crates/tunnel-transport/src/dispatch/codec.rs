@@ -16,13 +16,9 @@ use crate::{
 
 /// What is written on a lane.
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "moved once, from the queue to the encoder"
-)]
 pub(crate) enum ToLane {
-    /// The message that opens the lane.
-    SetUp(pb::TunnelMessage),
+    /// The message that opens the lane. Boxed, because it is far larger than the others, of which there are many.
+    SetUp(Box<pb::TunnelMessage>),
     /// A message of an exchange, or about the lane.
     Message(TunnelMessage),
 }
@@ -73,7 +69,7 @@ impl Encoder for LaneEncoder {
 
     fn encode(&mut self, item: ToLane, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
         match item {
-            ToLane::SetUp(message) => self.set_up.encode(message, buf),
+            ToLane::SetUp(message) => self.set_up.encode(*message, buf),
             ToLane::Message(message) => {
                 let parts = self.writer.encode(&message, self.opens);
                 buf.reserve(parts.len());

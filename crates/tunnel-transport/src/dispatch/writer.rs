@@ -77,7 +77,7 @@ impl Stream for LaneWriter {
                 }
                 State::Open(Opened { first, guard }) => {
                     if let Some(first) = first.take() {
-                        return Poll::Ready(Some(Ok(ToLane::SetUp(first))));
+                        return Poll::Ready(Some(Ok(ToLane::SetUp(Box::new(first)))));
                     }
                     match ready!(guard.lane().poll_next(cx)) {
                         Some(message) => return Poll::Ready(Some(Ok(ToLane::Message(message)))),

@@ -87,7 +87,7 @@ impl Activity {
     /// Waits until nothing has run for this time. Cancel safe.
     pub(super) async fn idle(&self, limit: Option<Duration>) {
         let mut idle = pin!(self.idle_http2(limit));
-        // Whoever waits for a connection of HTTP/1.1 as well is polled often, and needs no timer for it.
+        // A connection of HTTP/1.1 needs no timer beyond the first.
         let unless_http1 = |cx: &mut Context<'_>| match self.0.is_http1.load(Ordering::Relaxed) {
             true => Poll::Pending,
             false => idle.as_mut().poll(cx),

@@ -9,7 +9,10 @@ use tower_service::Service;
 use tunnel_core::BoxError;
 
 use crate::{
-    entry::{RequestBody, activity::Activity, executor::StreamExecutor, io::EntryIo, service::EntryService},
+    entry::{
+        RequestBody, activity::Activity, executor::StreamExecutor, io::EntryIo, service::EntryService,
+        woken::Woken,
+    },
     net::Socket,
 };
 
@@ -48,12 +51,18 @@ pub(super) async fn run<T, S, B>(
         ends.activity.http2().await;
     };
     let mut connection = pin!(codec.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let mut ending = pin!(Woken::new(async {
+        tokio::select! {
+            biased;
+            () = ends.drain.cancelled() => {}
+            () = ends.activity.idle(ends.idle) => {}
+            () = goes_away => {}
+        }
+    }));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
-        () = ends.drain.cancelled() => None,
-        () = ends.activity.idle(ends.idle) => None,
-        () = goes_away => None,
+        () = ending.as_mut() => None,
     };
     let ended = match ended {
         Some(ended) => ended,

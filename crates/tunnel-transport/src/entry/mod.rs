@@ -68,6 +68,7 @@ mod shared;
 mod tests;
 mod timer;
 mod upgrade;
+mod woken;
 
 pub(crate) use self::secure::Certificate;
 pub use self::{

@@ -19,6 +19,12 @@ use crate::entry::idle::Idle;
 /// [`Cause::Canceled`](tunnel_core::Cause::Canceled). And it fails with [`Cause::BodyIdle`](tunnel_core::Cause::BodyIdle)
 /// when somebody waits for its next piece for longer than [`BodyIdle`] allows. All other errors are those of hyper.
 pub struct RequestBody {
+    /// None if there is none. Boxed, because most requests have none, and each is moved through all layers.
+    open: Option<Box<Open>>,
+}
+
+/// What is left of a body.
+struct Open {
     incoming: Incoming,
     is_http2: bool,
     limit: Option<BodyIdle>,
@@ -27,13 +33,19 @@ pub struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, version: http::Version, limit: Option<BodyIdle>) -> Self {
-        Self {
-            incoming,
-            is_http2: version == http::Version::HTTP_2,
-            limit,
-            idle: Idle::new(None),
-        }
+        let open = (!incoming.is_end_stream()).then(|| {
+            Box::new(Open {
+                incoming,
+                is_http2: version == http::Version::HTTP_2,
+                limit,
+                idle: Idle::new(None),
+            })
+        });
+        Self { open }
     }
+}
+
+impl Open {
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<TunnelError> {
         let Some(limit) = &self.limit else {
@@ -54,13 +66,16 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self.poll_idle(cx).map(|error| Some(Err(error.into())));
+        let Some(open) = &mut self.open else {
+            return Poll::Ready(None);
         };
-        self.idle.moved();
+        let Poll::Ready(frame) = Pin::new(&mut open.incoming).poll_frame(cx) else {
+            return open.poll_idle(cx).map(|error| Some(Err(error.into())));
+        };
+        open.idle.moved();
         match frame {
             // It is true after END_STREAM, and stays so if the client resets the stream after that.
-            None if self.is_http2 && !self.incoming.is_end_stream() => {
+            None if open.is_http2 && !open.incoming.is_end_stream() => {
                 let reset = h2::Error::from(h2::Reason::NO_ERROR);
                 Poll::Ready(Some(Err(TunnelError::canceled().with_source(reset).into())))
             }
@@ -69,11 +84,14 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.open.as_ref().is_none_or(|open| open.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.open {
+            Some(open) => open.incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 

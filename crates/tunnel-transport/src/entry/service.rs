@@ -126,14 +126,10 @@ pub(super) struct EntryFuture<S: Service<Request<RequestBody>>> {
     http1: Option<OnHttp1>,
 }
 
-/// It becomes a `Called` at its first poll, if not before, so a box for the request would only cost.
-#[allow(clippy::large_enum_variant)]
 #[pin_project(project = StateProjection)]
 enum State<S, F> {
-    Ready {
-        service: S,
-        request: Option<Request<RequestBody>>,
-    },
+    /// With what is called. Boxed, because it is larger than the call, and rare over HTTP/1.1, whose calls are moved into their place.
+    Ready(Box<(S, Option<Request<RequestBody>>)>),
     Called(#[pin] F),
     Unready(Option<BoxError>),
 }
@@ -146,10 +142,7 @@ where
     /// Calls the service in the task of its stream: streams of HTTP/2 work side by side, and one that panics takes only itself
     /// along.
     fn later(service: &Mutex<S>, request: Request<RequestBody>) -> Self {
-        Self::Ready {
-            service: lock(service).clone(),
-            request: Some(request),
-        }
+        Self::Ready(Box::new((lock(service).clone(), Some(request))))
     }
 
     /// Calls the service where it stands: a connection of HTTP/1.1 has one request at a time, and needs no clone for each. If it
@@ -161,10 +154,7 @@ where
             Poll::Ready(Err(error)) => Self::Unready(Some(error.into())),
             Poll::Pending => {
                 let spare = service.clone();
-                Self::Ready {
-                    service: mem::replace(&mut *service, spare),
-                    request: Some(request),
-                }
+                Self::Ready(Box::new((mem::replace(&mut *service, spare), Some(request))))
             }
         }
     }
@@ -189,7 +179,8 @@ where
                     // Taken once: it is the end of this future.
                     return mem::take(error).map_or(Poll::Pending, |error| Poll::Ready(Err(error)));
                 }
-                StateProjection::Ready { service, request } => {
+                StateProjection::Ready(waiting) => {
+                    let (service, request) = &mut **waiting;
                     let polled = service.poll_ready(cx);
                     Mark::of(&polled).leave();
                     ready!(polled).map_err(Into::into)?;

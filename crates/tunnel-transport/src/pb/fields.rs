@@ -93,9 +93,14 @@ impl<'a> List<'a> {
         Ok(())
     }
 
-    /// The map of a list that [`check`](Self::check) let through, with room for `more` fields.
-    pub(super) fn to_map(&self, source: &mut Source<'_>, more: usize) -> Result<HeaderMap, Fault> {
-        let mut headers = HeaderMap::with_capacity(self.fields.len() + more);
+    /// The map of a list that [`check`](Self::check) let through, with room for `more` fields, and for `least` in all.
+    pub(super) fn to_map(
+        &self,
+        source: &mut Source<'_>,
+        more: usize,
+        least: usize,
+    ) -> Result<HeaderMap, Fault> {
+        let mut headers = HeaderMap::with_capacity(least.max(self.fields.len() + more));
         for (field, value) in &self.fields {
             let name = name(field)?;
             let value = HeaderValue::from_maybe_shared(source.part(value))

@@ -47,7 +47,7 @@ impl Piece<'_> {
             (true, false) => {
                 self.trailers.check(0, limits)?;
                 let mut source = Source::of(message, self.trailers.bytes());
-                let trailers = self.trailers.to_map(&mut source, 0)?;
+                let trailers = self.trailers.to_map(&mut source, 0, 0)?;
                 Ok(Some(End {
                     trailers: Some(Box::new(trailers)),
                 }))
@@ -128,7 +128,7 @@ pub(super) fn request(
         authority: authority(read.authority, &mut source)?,
         path: path(read.path, &mut source)?,
         // What serves the request adds `host`.
-        headers: read.headers.to_map(&mut source, 1)?,
+        headers: read.headers.to_map(&mut source, 1, 0)?,
     };
     let Data { data, end } = read.piece.data(message, limits)?;
     Ok(Payload::Request(Box::new(RequestStart {
@@ -210,6 +210,10 @@ impl<'a> Response<'a> {
     }
 }
 
+/// The least room for fields in the head of an answer. hyper puts the next request of a connection of HTTP/1.1 into the map that its
+/// last answer had, and admission adds fields to that: a map that is too small would grow with each request.
+const USUAL_ROOM: usize = 12;
+
 /// What the head says that it upgrades to counts only with a 101.
 pub(super) fn response(
     content: &[u8],
@@ -227,7 +231,7 @@ pub(super) fn response(
         status,
         headers: read
             .headers
-            .to_map(&mut Source::of(message, read.headers.bytes()), 0)?,
+            .to_map(&mut Source::of(message, read.headers.bytes()), 0, USUAL_ROOM)?,
     };
     let Data { data, end } = read.piece.data(message, limits)?;
     Ok(Payload::Response(Box::new(ResponseStart { head, data, end })))

@@ -102,7 +102,11 @@ async fn an_upgraded_stream_keeps_the_place() {
         sender.send(Lifetime::of(request.extensions_mut())).unwrap();
         std::future::ready(Ok::<_, Infallible>(Response::new(Scripted::default())))
     });
-    let answer = layer.layer(service).oneshot(request("/")).await.unwrap();
+    let mut asks = request("/");
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
+        asks.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = layer.layer(service).oneshot(asks).await.unwrap();
     answer.into_body().collect().await.unwrap();
     assert_eq!(load(&layer), (1, 0));
     drop(kept.recv().unwrap());
