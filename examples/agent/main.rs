@@ -20,7 +20,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use tower::ServiceBuilder;
+use tower::{Layer as _, ServiceBuilder};
 use tracing::{info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
@@ -61,13 +61,14 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -
     let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
     let overview = Overview::new();
     let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
-    let (metrics, access_log) = telemetry.at_agent(&agent);
-    let trace = match traces.tracer() {
-        Some(tracer) => ServeLayer::new(tracer).with("tunnel.agent", id),
-        None => ServeLayer::off(),
-    };
     // What those who are with the agent ask goes to its gateways.
-    let (locals, closed) = Locals::open(&agent, &config.locals, traces.tracer(), shutdown.clone())?;
+    let (locals, closed) = Locals::open(
+        &agent,
+        &config.locals,
+        telemetry.at_locals(),
+        traces.tracer(),
+        shutdown.clone(),
+    )?;
     let listen = locals.addresses(&config.locals);
     let path = file.display().to_string();
     let reloads = Reloads::new(file, files, config.clone())?;
@@ -80,25 +81,35 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -
         locals.update(&config.locals);
         operated.replace(config);
     });
-    let service = ServiceBuilder::new()
-        .layer(metrics)
-        .layer(access_log)
-        .layer(trace)
-        .layer(HopLayer::upstream())
-        .service(routing.service());
     let asked = shutdown.clone().asked();
     // The session stays until they have been served, so that nobody is refused because of the order.
-    let serve = agent.serve(service).with_graceful_shutdown(async {
+    let end = async {
         asked.await;
         closed.wait().await;
-    });
+    };
+    // What nobody asks for does not stand in the stack, and costs nothing.
+    let observe = telemetry.at_agent(&agent);
+    let serve = if let Some(tracer) = traces.tracer() {
+        let service = ServiceBuilder::new()
+            .layer(observe)
+            .layer(ServeLayer::new(tracer).with("tunnel.agent", id))
+            .layer(HopLayer::upstream())
+            .service(routing.service());
+        agent.serve(service).with_graceful_shutdown(end).into_future()
+    } else if observe.is_on() {
+        let service = observe.layer(routing.service());
+        agent.serve(service).with_graceful_shutdown(end).into_future()
+    } else {
+        let service = routing.service();
+        agent.serve(service).with_graceful_shutdown(end).into_future()
+    };
     let announce = async {
         agent.connected().await;
         println!("{}", ready(&agent, &gateway, &listen, admin));
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
-        served = serve.into_future() => {
+        served = serve => {
             served?;
             traces.finish().await;
             telemetry.finish();

@@ -20,38 +20,24 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
-use std::{
-    convert::Infallible, fmt::Write as _, io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
-};
+mod stack;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use std::{fmt::Write as _, io, net::SocketAddr, path::PathBuf, process::ExitCode};
+
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
-use tower::{Layer as _, Service, ServiceBuilder, util::MapRequestLayer};
 use tracing::{error, info, warn};
 use tunnel_core::BoxError;
 use tunnel_examples::{
     OperatedGateway, Program, Reloads, Shutdown, Telemetry, Traces,
-    config::{Access, GatewayConfig, Guards, Listener},
+    config::{Access, GatewayConfig, Listener},
     operate::{self, GatewayCommand},
     program::{self, LogFilter, Options},
 };
-use tunnel_layers::{
-    access_log::AccessLogLayer,
-    chunk::ChunkLayer,
-    correlate::CorrelateLayer,
-    grpc_web::GrpcWebLayer,
-    metrics::{MetricsLayer, Overview},
-    rescue::RescueLayer,
-    retry::RetryLayer,
-    route::{RouteLayer, RulesWithUpstreams},
-    swap::Swap,
-    trace::{HopLayer, StageLayer},
-    trace_id::TraceIdLayer,
-};
-use tunnel_transport::{Gateway, TokioRuntime, files::Files};
+use tunnel_layers::{metrics::Overview, swap::Swap, trace_id::TraceIdLayer};
+use tunnel_transport::{Gateway, files::Files};
 use uuid::Uuid;
+
+use self::stack::{Observed, Plain, Stack, Traced};
 
 fn main() -> ExitCode {
     operate::main::<GatewayCommand, _>(start)
@@ -86,7 +72,44 @@ async fn run(
     let trace = trace_ids(&config, &traces);
     let overview = Overview::new();
     let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
-    let trace = (telemetry.metrics(), telemetry.access_log(), trace);
+    let program = Parts {
+        shutdown,
+        traces,
+        telemetry,
+        overview,
+    };
+    let observe = program.telemetry.layer();
+    if program.traces.tracer().is_some() {
+        serve(config, file, files, log, program, Traced { observe, trace }).await
+    } else if observe.is_on() {
+        serve(config, file, files, log, program, Observed { observe, trace }).await
+    } else {
+        serve(config, file, files, log, program, Plain { trace }).await
+    }
+}
+
+/// What is there before anything is served.
+struct Parts {
+    shutdown: Shutdown,
+    traces: Traces,
+    telemetry: Telemetry,
+    overview: Overview,
+}
+
+async fn serve(
+    config: GatewayConfig,
+    file: PathBuf,
+    files: Files,
+    log: LogFilter,
+    parts: Parts,
+    stack: impl Stack,
+) -> Result<ExitCode, BoxError> {
+    let Parts {
+        shutdown,
+        traces,
+        telemetry,
+        overview,
+    } = parts;
     let outside = config
         .listeners
         .iter()
@@ -105,11 +128,11 @@ async fn run(
 
     let gateway = config.gateway.clone();
     push(&gateway, &config);
-    let stack = |config: &GatewayConfig, listener: &Listener| {
+    let of_listener = |config: &GatewayConfig, listener: &Listener| {
         let guards = config.guards.clone().deadline(listener.deadline);
-        stack(&gateway, config, &trace, listener.rules.clone(), guards)
+        stack.of(&gateway, config, listener.rules.clone(), guards)
     };
-    serve_calls(&gateway, &config, &trace);
+    serve_calls(&gateway, &config, &stack);
 
     // Agents stay until the outside has been served, so that nobody is refused because of the order.
     let (served, all_served) = oneshot::channel::<()>();
@@ -126,7 +149,7 @@ async fn run(
     let mut newest = Vec::with_capacity(outside.len());
     for (port, listener) in outside.into_iter().zip(&config.listeners) {
         // Each request is handled to its end by the stack of the file that it began with.
-        let (tunnel, handle) = Swap::new(stack(&config, listener));
+        let (tunnel, handle) = Swap::new(of_listener(&config, listener));
         newest.push(handle);
         let serve = listener.entry.clone().serve(port, tunnel);
         let asked = shutdown.clone().asked();
@@ -155,11 +178,11 @@ async fn run(
     let reloads = reloads.run(|config| {
         // Ports cannot change, so that there is one of each for each.
         for (handle, listener) in newest.iter().zip(&config.listeners) {
-            handle.replace(stack(config, listener));
+            handle.replace(of_listener(config, listener));
         }
         config.upstreams.start();
         gateway.replace_agent_auth(config.agent_auth.clone());
-        serve_calls(&gateway, config, &trace);
+        serve_calls(&gateway, config, &stack);
         push(&gateway, config);
         operated.replace(config);
     });
@@ -179,70 +202,6 @@ async fn run(
     }
 }
 
-/// What carries requests, wherever they come from, by these rules and behind these guards.
-fn stack<B>(
-    gateway: &Gateway,
-    config: &GatewayConfig,
-    outermost: &Outermost,
-    rules: RulesWithUpstreams,
-    guards: Guards,
-) -> impl Service<
-    Request<B>,
-    Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + use<B>>,
-    Error = Infallible,
-    Future: Send,
-> + Clone
-+ Send
-+ Sync
-+ use<B>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let (metrics, access_log, trace) = outermost;
-    let policy = Arc::new(config.policy.clone());
-    let grpc_web = match config.cors.clone() {
-        Some(cors) => GrpcWebLayer::new().cors(cors),
-        None => GrpcWebLayer::new(),
-    };
-    let runtime = Arc::new(TokioRuntime::current());
-    let upgrade = config.upgrade.clone().runtime(runtime.clone());
-    let upstreams = HopLayer::upstream().layer(upgrade.layer(config.upstreams.clone()));
-    let upstreams = RetryLayer::new(runtime).layer(upstreams);
-    let (route, split) = RouteLayer::with_upstreams(rules, upstreams);
-    let route = route.hosts(gateway.agents());
-    let route = if config.route_services {
-        route.services(gateway.agents())
-    } else {
-        route
-    };
-    ServiceBuilder::new()
-        // The layers below admit requests by the policy that they find.
-        .layer(MapRequestLayer::new(move |mut request: Request<_>| {
-            request.extensions_mut().insert(policy.clone());
-            request
-        }))
-        .layer(metrics.clone())
-        .layer(access_log.clone())
-        .layer(trace.clone())
-        .layer(grpc_web)
-        .layer(RescueLayer::new())
-        .layer(StageLayer::new("route"))
-        .layer(route)
-        .layer(guards)
-        // From here on, requests for the gateway's own upstreams go another way.
-        .layer(split)
-        .layer(config.balance.clone().layer(gateway.agents()))
-        .layer(HopLayer::tunnel())
-        .layer(config.upgrade.clone())
-        .layer(ChunkLayer::new())
-        .layer(CorrelateLayer::new())
-        .service(gateway.transport())
-}
-
-/// What sees each request first, and its answer last.
-type Outermost = (MetricsLayer, AccessLogLayer, TraceIdLayer);
-
 /// What gives each request its place in a trace, and tells those that are sampled.
 fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
     let trust = config.traces.as_ref().is_none_or(|traces| traces.trust);
@@ -250,11 +209,11 @@ fn trace_ids(config: &GatewayConfig, traces: &Traces) -> TraceIdLayer {
 }
 
 /// Has what agents ask answered as the file says, or refused.
-fn serve_calls(gateway: &Gateway, config: &GatewayConfig, trace: &Outermost) {
+fn serve_calls(gateway: &Gateway, config: &GatewayConfig, stack: &impl Stack) {
     match &config.calls {
         Some(calls) => {
             let guards = config.guards_of(calls);
-            gateway.serve_calls(stack(gateway, config, trace, calls.rules.clone(), guards));
+            gateway.serve_calls(stack.of(gateway, config, calls.rules.clone(), guards));
         }
         None => gateway.refuse_calls(),
     }

@@ -12,10 +12,11 @@ mod logging;
 pub mod operate;
 mod operated;
 pub mod program;
+mod prometheus;
 mod reload;
 mod routing;
 mod shutdown;
-pub mod telemetry;
+mod telemetry;
 mod traces;
 mod upstreams;
 
@@ -23,6 +24,7 @@ pub use self::{
     asked::ReloadHandle,
     locals::{Closed, Locals},
     operated::{OperatedAgent, OperatedGateway, Program},
+    prometheus::Prometheus,
     reload::{Reloaded, Reloads},
     routing::Routing,
     shutdown::Shutdown,

@@ -17,6 +17,7 @@ use tower::ServiceBuilder;
 use tracing::{error, info};
 use tunnel_core::PeerInfo;
 use tunnel_layers::{
+    observe::ObserveLayer,
     target::ClientExt as _,
     trace::{HopLayer, Tracer},
     trace_id::TraceIdLayer,
@@ -28,6 +29,7 @@ use crate::{Shutdown, config::Local, program};
 /// The ports that are open. What comes there goes to the agent's gateways.
 pub struct Locals {
     agent: Agent,
+    observe: ObserveLayer,
     tracer: Option<Tracer>,
     shutdown: Shutdown,
     open: Mutex<HashMap<String, Open>>,
@@ -80,12 +82,14 @@ impl Locals {
     pub fn open(
         agent: &Agent,
         locals: &[Local],
+        observe: ObserveLayer,
         tracer: Option<Tracer>,
         shutdown: Shutdown,
     ) -> io::Result<(Self, Closed)> {
         let (running, ended) = mpsc::channel(1);
         let this = Self {
             agent: agent.clone(),
+            observe,
             tracer,
             shutdown,
             open: Mutex::default(),
@@ -166,6 +170,7 @@ impl Locals {
             retired: retires,
         };
         let stack = ServiceBuilder::new()
+            .layer(self.observe.clone())
             .layer(TraceIdLayer::new().tracer(self.tracer.clone()))
             .layer(local.deadline)
             .layer(HopLayer::tunnel())

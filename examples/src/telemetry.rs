@@ -9,27 +9,19 @@ use std::{
 };
 
 use metrics::{Unit, counter, describe_counter};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::time::{Instant, interval};
+use tokio::time::Instant;
 use tunnel_core::BoxError;
 use tunnel_layers::{
     access_log::{AccessLogLayer, Events, Writer},
     metrics::{MetricsLayer, Overview},
+    observe::ObserveLayer,
 };
 use tunnel_transport::{Agent, metrics::Reporter};
 
-use crate::config::{AccessLogSettings, LogTo, MetricsSettings, Observe};
-
-/// The bounds of what times are sorted into, in seconds: from a fast answer to a long download.
-const BUCKETS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
-];
-
-/// The same for each agent: fewer, since there may be many of them.
-const AGENT_BUCKETS: &[f64] = &[0.01, 0.1, 1.0, 10.0];
-
-/// How often what was measured is put in order, though nobody asks for it, so that it does not grow.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::{
+    config::{AccessLogSettings, LogTo, MetricsSettings, Observe},
+    prometheus::Prometheus,
+};
 
 /// How often it is looked whether the file of the access log is still the one that is open.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,8 +31,10 @@ const LINES: &str = "tunnel_access_log_lines_total";
 /// The layers that measure and log, and what is made of it.
 pub struct Telemetry {
     metrics: MetricsLayer,
+    /// The same without the overview, which is of what the program serves.
+    alone: MetricsLayer,
     access_log: AccessLogLayer,
-    prometheus: Option<PrometheusHandle>,
+    prometheus: Option<Prometheus>,
     writer: Option<Writer>,
 }
 
@@ -50,59 +44,58 @@ impl Telemetry {
     /// # Errors
     ///
     /// The file of the access log cannot be opened, there is no thread for it, or the process has a recorder already.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub fn start(observe: &Observe, overview: Option<Overview>) -> Result<Self, BoxError> {
         let prometheus = observe.metrics.map(|_| install()).transpose()?;
-        let is_on = observe.metrics.is_some() || overview.is_some();
-        let mut metrics = bounded(observe.metrics.unwrap_or_default()).enabled(is_on);
-        if let Some(overview) = overview {
-            metrics = metrics.overview(overview);
-        }
+        let bounded = bounded(observe.metrics.unwrap_or_default());
+        let alone = bounded.clone().enabled(observe.metrics.is_some());
+        let metrics = match overview {
+            Some(overview) => bounded.overview(overview),
+            None => alone.clone(),
+        };
         let (access_log, writer) = match &observe.access_log {
             Some(settings) => access_log(settings)?,
             None => (AccessLogLayer::new().enabled(false), None),
         };
-        if let Some(prometheus) = &prometheus {
+        if prometheus.is_some() {
             describe_counter!(LINES, Unit::Count, "Lines of the access log, written or dropped.");
-            tokio::spawn(keep_up(prometheus.clone()));
         }
         Ok(Self {
             metrics,
+            alone,
             access_log,
             prometheus,
             writer,
         })
     }
 
-    /// The layer that measures. It does nothing if nothing is to be measured.
+    /// The layer that measures and logs.
     #[must_use]
-    pub fn metrics(&self) -> MetricsLayer {
-        self.metrics.clone()
+    pub fn layer(&self) -> ObserveLayer {
+        let layer = ObserveLayer::new().metrics(self.metrics.clone());
+        layer.access_log(self.access_log.clone())
     }
 
-    /// The layer that logs. It does nothing if nothing is to be logged.
+    /// The one around what an agent serves, which says who it is, and its group if it has only one.
     #[must_use]
-    pub fn access_log(&self) -> AccessLogLayer {
-        self.access_log.clone()
-    }
-
-    /// The two layers around what an agent serves, which say who it is, and its group if it has only one.
-    #[must_use]
-    pub fn at_agent(&self, agent: &Agent) -> (MetricsLayer, AccessLogLayer) {
-        let (metrics, access_log) = (self.metrics(), self.access_log());
-        let metrics = metrics.agent(agent.id().as_shared().clone());
-        let access_log = access_log.agent(agent.id().clone());
+    pub fn at_agent(&self, agent: &Agent) -> ObserveLayer {
+        let mut metrics = self.metrics.clone().agent(agent.id().as_shared().clone());
+        let mut access_log = self.access_log.clone().agent(agent.id().clone());
         let (groups, _, _) = agent.registers();
-        match groups.first().map(|group| group.parse()) {
-            Some(Ok(group)) if groups.len() == 1 => {
-                let name = groups[0].as_str();
-                (metrics.group(name), access_log.group(group))
-            }
-            _ => (metrics, access_log),
+        if let [only] = &*groups
+            && let Ok(group) = only.parse()
+        {
+            metrics = metrics.group(only.as_str());
+            access_log = access_log.group(group);
         }
+        ObserveLayer::new().metrics(metrics).access_log(access_log)
+    }
+
+    /// The one of an agent's own ports: its `role` is `local`.
+    #[must_use]
+    pub fn at_locals(&self) -> ObserveLayer {
+        let metrics = self.alone.clone().role("local");
+        let access_log = self.access_log.clone();
+        ObserveLayer::new().metrics(metrics).access_log(access_log)
     }
 
     /// What `/metrics` answers, in the text format of Prometheus, if the file asks for it. `reporter` is asked each time how things stand.
@@ -115,7 +108,6 @@ impl Telemetry {
                 counter!(LINES, "outcome" => "written").absolute(writer.written());
                 counter!(LINES, "outcome" => "dropped").absolute(writer.dropped());
             }
-            prometheus.run_upkeep();
             prometheus.render()
         })
     }
@@ -139,27 +131,10 @@ impl fmt::Debug for Telemetry {
 }
 
 /// A recorder for the whole process.
-fn install() -> Result<PrometheusHandle, BoxError> {
-    Ok(prometheus()?.install_recorder()?)
-}
-
-/// A recorder with the buckets of these programs.
-///
-/// # Errors
-///
-/// None, as long as there are buckets.
-pub fn prometheus() -> Result<PrometheusBuilder, BuildError> {
-    PrometheusBuilder::new()
-        .set_buckets(BUCKETS)?
-        .set_buckets_for_metric(Matcher::Prefix("tunnel_agent_".into()), AGENT_BUCKETS)
-}
-
-async fn keep_up(prometheus: PrometheusHandle) {
-    let mut ticks = interval(UPKEEP);
-    loop {
-        ticks.tick().await;
-        prometheus.run_upkeep();
-    }
+fn install() -> Result<Prometheus, BoxError> {
+    let prometheus = Prometheus::new();
+    metrics::set_global_recorder(prometheus.clone()).map_err(|error| error.to_string())?;
+    Ok(prometheus)
 }
 
 fn bounded(settings: MetricsSettings) -> MetricsLayer {

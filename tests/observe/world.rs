@@ -12,12 +12,11 @@ use axum::body::Body;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use metrics_exporter_prometheus::{PrometheusHandle, PrometheusRecorder};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::ServiceBuilder;
 use tunnel_core::balance::Outliers;
-use tunnel_examples::telemetry;
+use tunnel_examples::Prometheus;
 use tunnel_layers::{
     access_log::{AccessLogLayer, Entry},
     auth::{AuthLayer, BearerToken, BearerTokens},
@@ -78,24 +77,22 @@ impl Lines {
 
 /// A recorder of this thread, which does everything here.
 pub(crate) struct Recorder {
-    handle: PrometheusHandle,
+    prometheus: &'static Prometheus,
     _guard: metrics::LocalRecorderGuard<'static>,
 }
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let builder = telemetry::prometheus().expect("there are buckets");
-        let recorder: &'static PrometheusRecorder = Box::leak(Box::new(builder.build_recorder()));
+        let prometheus: &'static Prometheus = Box::leak(Box::new(Prometheus::new()));
         Self {
-            handle: recorder.handle(),
-            _guard: metrics::set_default_local_recorder(recorder),
+            prometheus,
+            _guard: metrics::set_default_local_recorder(prometheus),
         }
     }
 
     /// The text of a scrape.
     pub(crate) fn text(&self) -> String {
-        self.handle.run_upkeep();
-        self.handle.render()
+        self.prometheus.render()
     }
 }
 

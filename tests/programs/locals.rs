@@ -152,6 +152,30 @@ fn from_site() -> (u16, String) {
 }
 
 #[tokio::test]
+async fn what_comes_to_a_port_is_logged() {
+    let ports = "listen: 127.0.0.1:0\nmetrics: {}\naccess_log: {file: agent.log}\n";
+    let world = World::new(Files::new(), ports).await;
+    within_limit(async {
+        assert_eq!(get(world.locals[0], "/any?secret").await, from_site());
+        let log = world.files.path("agent.log");
+        let line = loop {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            match text.split_once('\n') {
+                Some((line, _)) => break line.to_owned(),
+                None => tokio::task::yield_now().await,
+            }
+        };
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&line["path"], &line["status"]),
+            (&"/any?redacted".into(), &200.into())
+        );
+        assert_eq!(line["request_id"].as_str().map(str::len), Some(36));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn ports_speak_http_grpc_and_tls_each_within_its_limits() {
     let (files, ca) = (Files::new(), Ca::new("the agent's own"));
     let _ = ca

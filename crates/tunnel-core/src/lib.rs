@@ -62,7 +62,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
-    record::{Found, Record},
+    record::{Found, Notes, Record, Recorded},
     retry::{RetryBudget, RetryPolicy},
     route::{Access, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},

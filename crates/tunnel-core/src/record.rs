@@ -3,9 +3,13 @@
 use std::{
     error::Error,
     fmt,
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -36,12 +40,23 @@ use crate::{
 /// drop(request);
 /// assert_eq!(record.found().rule.as_deref(), Some("shop"));
 /// ```
-#[derive(Clone, Default)]
-pub struct Record(Arc<Inner>);
+#[derive(Clone)]
+pub struct Record(Arc<Recorded<dyn Send + Sync>>);
 
+/// [`Notes`], and in the same place of the memory what somebody keeps of the same exchange: a [`Record`] is made of it.
+pub struct Recorded<T: ?Sized> {
+    notes: Notes,
+    kept: T,
+}
+
+/// What layers further in note: what a [`Record`] points to.
 #[derive(Default)]
-struct Inner {
+pub struct Notes {
     found: Mutex<Found>,
+    /// How often the rule or the agent was noted.
+    changes: AtomicU32,
+    /// Nobody asks for more than counting needs.
+    is_brief: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
 }
@@ -62,6 +77,8 @@ pub struct Found {
     pub request_id: Option<RequestId>,
     /// How often the request was sent into the tunnel.
     pub attempts: u32,
+    /// How often the request was sent to an upstream once more.
+    pub retries: u32,
     /// The endpoint of an upstream that has it, by its name in the configuration or its address.
     pub upstream: Option<Arc<str>>,
     /// The trace that the request belongs to.
@@ -75,9 +92,66 @@ pub struct Found {
 impl Record {
     /// The record of the request with these extensions; puts one there if there is none yet.
     pub fn of(extensions: &mut Extensions) -> Self {
-        extensions.get_or_insert_default::<Self>().clone()
+        let record = extensions.get_or_insert_default::<Self>();
+        record.0.notes.is_brief.store(false, Relaxed);
+        record.clone()
+    }
+}
+
+/// A record that nobody else has.
+impl Default for Record {
+    fn default() -> Self {
+        Self(Arc::new(Recorded {
+            notes: Notes::default(),
+            kept: (),
+        }))
+    }
+}
+
+impl<T: Send + Sync + 'static> From<Arc<Recorded<T>>> for Record {
+    #[inline]
+    fn from(recorded: Arc<Recorded<T>>) -> Self {
+        Self(recorded)
+    }
+}
+
+impl Deref for Record {
+    type Target = Notes;
+
+    #[inline]
+    fn deref(&self) -> &Notes {
+        &self.0.notes
+    }
+}
+
+impl<T> Recorded<T> {
+    /// Nothing is found yet. What is noted is [full](Notes::is_full), or no more than counting needs until somebody asks for the
+    /// [record](Record::of): the rule, its target, the agent, attempts, ends and bytes.
+    #[inline]
+    pub fn new(is_full: bool, kept: T) -> Self {
+        let notes = Notes {
+            is_brief: AtomicBool::new(!is_full),
+            ..Notes::default()
+        };
+        Self { notes, kept }
+    }
+}
+
+impl<T: ?Sized> Recorded<T> {
+    /// What was noted.
+    #[inline]
+    pub const fn notes(&self) -> &Notes {
+        &self.notes
     }
 
+    /// What is kept beside it.
+    #[inline]
+    pub const fn kept(&self) -> &T {
+        &self.kept
+    }
+}
+
+impl Notes {
     /// What was found so far.
     #[must_use]
     pub fn found(&self) -> Found {
@@ -95,10 +169,14 @@ impl Record {
         let mut found = self.lock();
         found.rule = Some(rule);
         found.target = target;
+        self.change();
     }
 
     /// Who calls.
     pub fn note_principal(&self, principal: &Principal) {
+        if !self.is_full() {
+            return;
+        }
         let principal = principal.clone();
         self.lock().principal = Some(principal);
     }
@@ -110,6 +188,12 @@ impl Record {
         found.agent = Some(agent);
         found.request_id = Some(id);
         found.attempts += 1;
+        self.change();
+    }
+
+    /// The request goes to an upstream once more.
+    pub fn note_retry(&self) {
+        self.lock().retries += 1;
     }
 
     /// The exchange has this id.
@@ -119,12 +203,25 @@ impl Record {
 
     /// The request goes to this endpoint of an upstream.
     pub fn note_upstream(&self, endpoint: &Arc<str>) {
+        if !self.is_full() {
+            return;
+        }
         let endpoint = Arc::clone(endpoint);
         self.lock().upstream = Some(endpoint);
     }
 
+    /// Whether more is noted than counting needs.
+    #[inline]
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.is_brief.load(Relaxed)
+    }
+
     /// The request belongs to this trace.
     pub fn note_trace(&self, trace: TraceId) {
+        if !self.is_full() {
+            return;
+        }
         self.lock().trace = Some(trace);
     }
 
@@ -147,23 +244,37 @@ impl Record {
 
     /// So many bytes came from the client on the stream that the exchange was upgraded to, which bodies do not show.
     pub fn add_received(&self, bytes: usize) {
-        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.received.fetch_add(bytes as u64, Relaxed);
     }
 
     /// So many bytes went to the client on the stream that the exchange was upgraded to.
     pub fn add_sent(&self, bytes: usize) {
-        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.sent.fetch_add(bytes as u64, Relaxed);
     }
 
     /// The bytes of the upgraded stream: from the client, and to it.
+    #[inline]
     #[must_use]
     pub fn stream_bytes(&self) -> (u64, u64) {
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (load(&self.0.received), load(&self.0.sent))
+        let load = |count: &AtomicU64| count.load(Relaxed);
+        (load(&self.received), load(&self.sent))
+    }
+
+    /// How often the rule or the agent was noted: whoever has looked at both need not look again while it stays the same.
+    #[inline]
+    #[must_use]
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Acquire)
+    }
+
+    /// For who holds the lock.
+    fn change(&self) {
+        self.changes
+            .store(self.changes.load(Relaxed).wrapping_add(1), Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,6 +282,20 @@ impl Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Record").field(&*self.lock()).finish()
+    }
+}
+
+/// Shows what was noted, and nothing of what is kept.
+impl<T: ?Sized> fmt::Debug for Recorded<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recorded").field(&self.notes).finish()
+    }
+}
+
+/// Shows names and ids, as [`Found`] does.
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Notes").field(&*self.lock()).finish()
     }
 }
 

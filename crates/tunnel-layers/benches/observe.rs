@@ -25,6 +25,7 @@ use tunnel_core::{AgentId, PeerInfo, Principal, Record, RequestId, Target, Trace
 use tunnel_layers::{
     access_log::{AccessLogLayer, Entry, Format, Writer},
     metrics::{MetricsLayer, Overview},
+    observe::ObserveLayer,
 };
 
 type Body = Full<Bytes>;
@@ -168,10 +169,11 @@ fn layers(criterion: &mut Criterion) {
         AccessLogLayer::new().sink(writer.clone()),
     );
     metrics::with_local_recorder(&recorder, || {
-        let stack = ServiceBuilder::new()
-            .layer(overview())
-            .layer(AccessLogLayer::new().sink(writer));
-        measure(criterion, "both", stack);
+        let log = || AccessLogLayer::new().sink(writer.clone());
+        let stack = ServiceBuilder::new().layer(overview()).layer(log());
+        measure(criterion, "both/apart", stack);
+        let one = ObserveLayer::new().metrics(overview()).access_log(log());
+        measure(criterion, "both/together", one);
     });
 }
 

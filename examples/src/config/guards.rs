@@ -36,15 +36,38 @@ impl Guards {
 
 type Inner<S> = RateLimit<RateLimit<Concurrency<Deadline<S>, By>, By>, By>;
 
+impl Guards {
+    /// The same guards, with which sampled traces tell how long callers are asked who they are, and how long requests wait.
+    #[must_use]
+    pub const fn staged(self) -> Staged {
+        Staged(self)
+    }
+
+    fn inner<S>(&self, service: S) -> Inner<S> {
+        let service = self.concurrency.layer(self.deadline.layer(service));
+        let [first, second] = &self.rates;
+        first.layer(second.layer(service))
+    }
+}
+
 impl<S> Layer<S> for Guards {
+    type Service = RateLimit<Auth<Inner<S>, BoxAuthenticator>, By>;
+
+    fn layer(&self, service: S) -> Self::Service {
+        self.before_auth.layer(self.auth.layer(self.inner(service)))
+    }
+}
+
+/// [`Guards`] with [`StageLayer`]s.
+#[derive(Clone, Debug)]
+pub struct Staged(Guards);
+
+impl<S> Layer<S> for Staged {
     type Service = RateLimit<Stage<Auth<Stage<Inner<S>>, BoxAuthenticator>>, By>;
 
     fn layer(&self, service: S) -> Self::Service {
-        let service = self.concurrency.layer(self.deadline.layer(service));
-        let [first, second] = &self.rates;
-        let service = first.layer(second.layer(service));
-        // Where a sampled trace tells how long callers are asked who they are, and how long requests wait.
-        let service = self.auth.layer(StageLayer::new("queue").layer(service));
-        self.before_auth.layer(StageLayer::new("auth").layer(service))
+        let service = StageLayer::new("queue").layer(self.0.inner(service));
+        let service = StageLayer::new("auth").layer(self.0.auth.layer(service));
+        self.0.before_auth.layer(service)
     }
 }

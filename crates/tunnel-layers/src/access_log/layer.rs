@@ -12,8 +12,8 @@ pub struct AccessLogLayer {
 }
 
 #[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) is_on: bool,
+pub(crate) struct Settings {
+    pub(crate) is_on: bool,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) query: bool,
     pub(super) headers: Logged,
@@ -41,6 +41,11 @@ impl AccessLogLayer {
     #[must_use]
     pub fn enabled(self, is_on: bool) -> Self {
         self.set(|settings| settings.is_on = is_on)
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn into_settings(self) -> Arc<Settings> {
+        self.settings
     }
 
     /// Gives the entries to `sink`.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
-use tunnel_core::{PeerInfo, Record, Target};
+use tunnel_core::{Found, Notes, PeerInfo, Target};
 
 use super::{Entry, layer::Settings};
 use crate::observe::{Ended, Watch, Wire};
@@ -12,7 +12,7 @@ use crate::observe::{Ended, Watch, Wire};
 const REDACTED: &str = "?redacted";
 
 /// One exchange. Nothing is copied of the head: its parts are shared.
-pub(super) struct Line {
+pub(crate) struct Line {
     settings: Arc<Settings>,
     time: SystemTime,
     peer: Option<SocketAddr>,
@@ -25,7 +25,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn of<B>(request: &Request<B>, wire: Wire, settings: Arc<Settings>) -> Self {
+    pub(crate) fn of<B>(request: &Request<B>, wire: Wire, settings: Arc<Settings>) -> Self {
         let headers = request.headers();
         Self {
             time: SystemTime::now(),
@@ -60,10 +60,15 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
 }
 
 impl Watch for Line {
-    fn progressed(&self, _: &Record) {}
+    fn progressed(&self, _: &Notes) {}
 
     fn ended(&self, ended: &Ended<'_>) {
-        let found = ended.record.found();
+        ended.notes.look(|found| self.tell(ended, found));
+    }
+}
+
+impl Line {
+    fn tell(&self, ended: &Ended<'_>, found: &Found) {
         let host = self.uri.authority().map(Authority::as_str);
         let host = host.or_else(|| self.host.as_ref().and_then(|host| host.to_str().ok()));
         let (group, upstream) = match &found.target {
@@ -94,7 +99,7 @@ impl Watch for Line {
             bytes_out: ended.sent,
             first_byte: ended.first_byte,
             duration: ended.duration,
-            cause: ended.cause(&found),
+            cause: ended.cause(found),
             headers: &self.headers,
         });
     }

@@ -79,6 +79,8 @@ pub use self::{
     sink::{Events, Sink},
     writer::{DEFAULT_MAX_BYTES, DEFAULT_MAX_LINES, Format, Writer},
 };
+#[cfg(feature = "metrics")]
+pub(crate) use self::{layer::Settings, lines::Line};
 
 #[cfg(all(test, feature = "full"))]
 mod tests;

@@ -9,7 +9,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{layer::Settings, lines::Line};
-use crate::observe::{RequestBody, ResponseBody, ResponseFuture, Wire, begin};
+use crate::observe::{Guard, Half, RequestBody, ResponseBody, ResponseFuture, Wants, Wire, begin};
 
 /// The service of [`AccessLogLayer`](super::AccessLogLayer).
 #[derive(Clone)]
@@ -21,6 +21,12 @@ pub struct AccessLog<S> {
 impl<S> AccessLog<S> {
     pub(super) const fn new(inner: S, settings: Arc<Settings>) -> Self {
         Self { inner, settings }
+    }
+
+    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+        let wire = Wire::of(request);
+        let line = Line::of(request, wire, Arc::clone(&self.settings));
+        begin(request, wire, Wants::All, line)
     }
 }
 
@@ -41,14 +47,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.settings.is_on {
-            return ResponseFuture::unwatched(self.inner.call(request.map(RequestBody::unwatched)));
-        }
-        let wire = Wire::of(&request);
-        let line = Line::of(&request, wire, Arc::clone(&self.settings));
-        let (request, guard) = begin(request, wire, line);
-        ResponseFuture::new(self.inner.call(request), guard)
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (half, guard) = match self.settings.is_on {
+            true => self.begin(&mut request),
+            false => (Half::none(), Guard::none()),
+        };
+        let call = self.inner.call(request.map(|body| RequestBody::new(body, half)));
+        ResponseFuture::new(call, guard)
     }
 }
 

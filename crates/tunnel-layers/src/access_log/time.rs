@@ -1,10 +1,13 @@
 //! Days and hours, as log lines tell them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::Version;
 
-use super::digits::padded;
+use super::digits::pair;
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -17,14 +20,17 @@ pub(super) struct Civil {
     month: u64,
     day: u64,
     second: u64,
-    millis: u32,
 }
 
 impl Civil {
     /// Times before 1970 are its beginning.
     pub(super) fn of(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        Self::at(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+
+    /// So many seconds after the beginning of 1970.
+    const fn at(seconds: u64) -> Self {
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
         // Years begin with March here, so that a leap day is the last one; eras have 400 of them.
         let shifted = days + 719_468;
         let (era, of_era) = (shifted / 146_097, shifted % 146_097);
@@ -34,11 +40,10 @@ impl Civil {
         let day = of_year - (153 * march + 2) / 5 + 1;
         let month = if march < 10 { march + 3 } else { march - 9 };
         Self {
-            year: era * 400 + year + u64::from(month <= 2),
+            year: era * 400 + year + (month <= 2) as u64,
             month,
             day,
             second,
-            millis: since.subsec_millis(),
         }
     }
 
@@ -50,27 +55,42 @@ impl Civil {
         format!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{second:02} +0000")
     }
 
-    /// As in RFC 3339, to the millisecond.
-    pub(super) fn write(self, line: &mut Vec<u8>) {
+    /// As in RFC 3339, to the second; years beyond 9999 have no text there.
+    const fn rfc3339(self) -> [u8; 19] {
         let (hour, minute, second) = self.clock();
-        padded(line, self.year, 4);
-        for (before, part, width) in [
-            (b'-', self.month, 2),
-            (b'-', self.day, 2),
-            (b'T', hour, 2),
-            (b':', minute, 2),
-            (b':', second, 2),
-            (b'.', self.millis.into(), 3),
-        ] {
-            line.push(before);
-            padded(line, part, width);
-        }
-        line.push(b'Z');
+        let ([y1, y2], [y3, y4]) = (pair(self.year / 100), pair(self.year));
+        let ([m1, m2], [d1, d2]) = (pair(self.month), pair(self.day));
+        let ([h1, h2], [n1, n2], [s1, s2]) = (pair(hour), pair(minute), pair(second));
+        [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2,
+        ]
     }
 
     const fn clock(self) -> (u64, u64, u64) {
         (self.second / 3_600, self.second / 60 % 60, self.second % 60)
     }
+}
+
+/// The last second that this thread has written, and its text.
+type Second = (u64, [u8; 19]);
+
+thread_local! {
+    static SECOND: Cell<Second> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
+}
+
+/// Appends a time as in RFC 3339, to the millisecond. Times before 1970 are its beginning.
+pub(super) fn rfc3339(line: &mut Vec<u8>, time: SystemTime) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs();
+    let (mut known, mut text) = SECOND.get();
+    if known != seconds {
+        (known, text) = (seconds, Civil::at(seconds).rfc3339());
+        SECOND.set((known, text));
+    }
+    line.extend_from_slice(&text);
+    let millis = u64::from(since.subsec_millis());
+    let [tens, ones] = pair(millis);
+    line.extend_from_slice(&[b'.', b'0' + (millis / 100) as u8, tens, ones, b'Z']);
 }
 
 pub(super) const fn version(version: Version) -> &'static str {
@@ -119,11 +139,11 @@ mod tests {
                 "01/Mar/2100:00:00:00 +0000",
             ),
         ] {
-            let civil = Civil::of(UNIX_EPOCH + Duration::new(seconds, 7_999_999));
+            let time = UNIX_EPOCH + Duration::new(seconds, 7_999_999);
             let mut line = Vec::new();
-            civil.write(&mut line);
+            rfc3339(&mut line, time);
             assert_eq!(String::from_utf8(line).unwrap(), expected);
-            assert_eq!(civil.common(), common);
+            assert_eq!(Civil::of(time).common(), common);
         }
     }
 }

@@ -27,10 +27,10 @@ impl Common {
         }
     }
 
-    /// An exchange has ended after so many attempts, for this reason if it failed.
-    pub(super) fn ended(&self, attempts: u32, cause: Option<Cause>) {
-        if attempts > 1 {
-            self.retries.increment(u64::from(attempts - 1));
+    /// An exchange has ended after so many retries, for this reason if it failed.
+    pub(super) fn ended(&self, retries: u32, cause: Option<Cause>) {
+        if retries > 0 {
+            self.retries.increment(retries.into());
         }
         if let Some(cause) = cause
             && let Some(place) = LIMITS.iter().position(|(limit, _)| *limit == cause)

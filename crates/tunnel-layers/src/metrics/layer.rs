@@ -61,6 +61,11 @@ impl MetricsLayer {
         })
     }
 
+    #[cfg(feature = "access_log")]
+    pub(crate) fn into_meters(self) -> Arc<Meters> {
+        self.meters
+    }
+
     /// The label `role`, which tells layers of one process apart.
     #[must_use]
     pub fn role(self, role: &'static str) -> Self {

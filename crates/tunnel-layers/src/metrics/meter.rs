@@ -2,16 +2,17 @@
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use metrics::Label;
-use tunnel_core::{Cause, Found, GroupName, Record, Target};
+use tunnel_core::{Cause, Found, GroupName, Notes, Target};
 
 use super::{
     common::Common,
     layer::Settings,
     names,
+    recent::{Place, Recent},
     series::{AgentSeries, Result, Series},
     status::Status,
     table::Table,
@@ -22,10 +23,11 @@ use crate::observe::{Ended, Watch, Wire};
 const OTHER: &str = "other";
 
 /// All series of a layer.
-pub(super) struct Meters {
+pub(crate) struct Meters {
     settings: Settings,
     rules: Table<Key, Series>,
     agents: Table<Arc<str>, AgentSeries>,
+    recent: Recent,
     common: OnceLock<Common>,
 }
 
@@ -49,14 +51,23 @@ impl Meters {
         Self {
             rules: Table::new(settings.max_rules),
             agents: Table::new(settings.max_agents),
+            recent: Recent::default(),
             common: OnceLock::new(),
             settings,
         }
     }
 
     /// Whether anything is measured.
-    pub(super) const fn is_on(&self) -> bool {
+    pub(crate) const fn is_on(&self) -> bool {
         self.settings.is_on
+    }
+
+    /// Where an exchange counts of which this was found out.
+    fn place(&self, found: &Found, wire: Wire) -> Place {
+        self.recent.get(found, wire, || Place {
+            series: self.series(found, wire),
+            agent: self.agent(found),
+        })
     }
 
     fn series(&self, found: &Found, wire: Wire) -> Arc<Series> {
@@ -129,28 +140,33 @@ impl Meters {
 }
 
 /// One exchange: in which series it counts as open.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     meters: Arc<Meters>,
     wire: Wire,
-    /// Once the rule and the agent are known, the number of the attempt that this agent has got; 0 before.
-    settled: AtomicU32,
+    /// How often rule and agent had been noted when it was last looked at them.
+    seen: AtomicU32,
     open: Mutex<Open>,
 }
 
+/// That it was never looked at them.
+const NEVER: u32 = u32::MAX;
+
 #[derive(Default)]
 struct Open {
-    /// With whether the rule was known then.
-    rule: Option<(bool, Arc<Series>)>,
-    /// With the attempt that it was.
-    agent: Option<(u32, Arc<AgentSeries>)>,
+    series: Option<Arc<Series>>,
+    /// Whether the rule was known when the series was chosen.
+    is_known: bool,
+    /// The attempt that the agent was.
+    attempt: u32,
+    agent: Option<Arc<AgentSeries>>,
 }
 
 impl Meter {
-    pub(super) fn new(meters: Arc<Meters>, wire: Wire) -> Self {
+    pub(crate) fn new(meters: Arc<Meters>, wire: Wire) -> Self {
         Self {
             meters,
             wire,
-            settled: AtomicU32::new(0),
+            seen: AtomicU32::new(NEVER),
             open: Mutex::default(),
         }
     }
@@ -158,62 +174,66 @@ impl Meter {
     /// Counts the exchange as open where it belongs, as far as that is known.
     fn settle(&self, open: &mut Open, found: &Found) {
         let is_known = found.rule.is_some();
-        let is_settled = open.rule.as_ref().is_some_and(|(known, _)| *known || !is_known);
+        let is_settled = open.series.is_some() && (open.is_known || !is_known);
+        let has_agent = open.agent.is_some() && open.attempt == found.attempts;
+        if is_settled && has_agent {
+            return;
+        }
+        let place = self.meters.place(found, self.wire);
         if !is_settled {
-            let series = self.meters.series(found, self.wire);
-            series.begin();
-            if let Some((_, before)) = open.rule.replace((is_known, series)) {
+            place.series.begin();
+            open.is_known = is_known;
+            if let Some(before) = open.series.replace(place.series) {
                 before.forget();
             }
         }
-        let attempt = open.agent.as_ref().map(|(attempt, _)| *attempt);
-        if attempt != Some(found.attempts)
-            && let Some(agent) = self.meters.agent(found)
-        {
+        if !has_agent && let Some(agent) = place.agent {
             agent.begin();
-            if let Some((_, before)) = open.agent.replace((found.attempts, agent)) {
+            open.attempt = found.attempts;
+            if let Some(before) = open.agent.replace(agent) {
                 before.leave();
             }
+        }
+    }
+
+    /// The same, if there is anything new.
+    fn look(&self, open: &mut Open, notes: &Notes) {
+        let changes = notes.changes();
+        if changes != self.seen.load(Relaxed) {
+            notes.look(|found| self.settle(open, found));
+            self.seen.store(changes, Relaxed);
         }
     }
 }
 
 impl Watch for Meter {
-    fn progressed(&self, record: &Record) {
-        let settled = self.settled.load(Ordering::Relaxed);
-        if settled > 0 && record.look(|found| found.attempts) == settled {
-            return;
-        }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempts = record.look(|found| {
-            self.settle(&mut open, found);
-            found.attempts
-        });
-        let rule = open.rule.as_ref().is_some_and(|(known, _)| *known);
-        if rule && open.agent.is_some() {
-            self.settled.store(attempts, Ordering::Relaxed);
+    fn progressed(&self, notes: &Notes) {
+        if notes.changes() != self.seen.load(Relaxed) {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            self.look(&mut open, notes);
         }
     }
 
     fn ended(&self, ended: &Ended<'_>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (attempts, result) = ended.record.look(|found| {
-            self.settle(&mut open, found);
-            let result = Result {
-                status: Status::of(ended),
-                cause: ended.cause(found).and_then(Cause::from_word),
-                received: ended.received,
-                sent: ended.sent,
-                first_byte: ended.first_byte,
-                duration: ended.duration,
-            };
-            (found.attempts, result)
+        self.look(&mut open, ended.notes);
+        let (retries, cause) = ended.notes.look(|found| {
+            let retries = found.attempts.saturating_sub(1) + found.retries;
+            (retries, ended.cause(found))
         });
-        self.meters.common().ended(attempts, result.cause);
-        if let Some((_, series)) = open.rule.take() {
+        let result = Result {
+            status: Status::of(ended),
+            cause: cause.and_then(Cause::from_word),
+            received: ended.received,
+            sent: ended.sent,
+            first_byte: ended.first_byte,
+            duration: ended.duration,
+        };
+        self.meters.common().ended(retries, result.cause);
+        if let Some(series) = open.series.take() {
             series.end(&result);
         }
-        if let Some((_, agent)) = open.agent.take() {
+        if let Some(agent) = open.agent.take() {
             agent.end(&result);
         }
     }

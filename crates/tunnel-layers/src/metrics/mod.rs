@@ -13,7 +13,7 @@
 //! | `tunnel_exchange_sent_bytes_total` | counter | rule, group, upstream, protocol | bytes to clients |
 //! | `tunnel_exchange_duration_seconds` | histogram | rule, group, upstream, protocol | from the request's head to the end |
 //! | `tunnel_exchange_first_byte_seconds` | histogram | rule, group, upstream, protocol | from the request's head to the response's |
-//! | `tunnel_retries_total` | counter | | requests that were sent into the tunnel once more |
+//! | `tunnel_retries_total` | counter | | how often requests were sent into the tunnel, or to an upstream, once more |
 //! | `tunnel_limits_hit_total` | counter | limit | exchanges that were refused or ended by a limit |
 //! | `tunnel_ejections_total` | counter | of (without `role`) | how often an agent (or an upstream's endpoint) was ejected |
 //! | `tunnel_agent_exchanges_total` | counter | agent, outcome | exchanges of an agent that have ended, or went to another one |
@@ -79,6 +79,7 @@ mod layer;
 mod meter;
 mod names;
 mod overview;
+mod recent;
 mod series;
 mod service;
 mod status;
@@ -91,6 +92,8 @@ pub use self::{
     service::Metrics,
 };
 
+#[cfg(feature = "access_log")]
+pub(crate) use self::meter::{Meter, Meters};
 #[cfg(feature = "balance")]
 pub(crate) use self::names::ejected;
 

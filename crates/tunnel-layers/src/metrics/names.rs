@@ -58,7 +58,10 @@ pub fn describe() {
         Unit::Seconds,
         "From the request's head to the response's head."
     );
-    describe_counter!(RETRIES, "Requests that were sent into the tunnel once more.");
+    describe_counter!(
+        RETRIES,
+        "How often requests were sent into the tunnel, or to an upstream, once more."
+    );
     describe_counter!(LIMITS, "Exchanges that were refused or ended by a limit.");
     describe_counter!(
         EJECTIONS,

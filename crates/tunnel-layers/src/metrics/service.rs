@@ -9,7 +9,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::meter::{Meter, Meters};
-use crate::observe::{RequestBody, ResponseBody, ResponseFuture, Wire, begin};
+use crate::observe::{Guard, Half, RequestBody, ResponseBody, ResponseFuture, Wants, Wire, begin};
 
 /// The service of [`MetricsLayer`](super::MetricsLayer).
 #[derive(Clone)]
@@ -21,6 +21,12 @@ pub struct Metrics<S> {
 impl<S> Metrics<S> {
     pub(super) const fn new(inner: S, meters: Arc<Meters>) -> Self {
         Self { inner, meters }
+    }
+
+    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+        let wire = Wire::of(request);
+        let meter = Meter::new(Arc::clone(&self.meters), wire);
+        begin(request, wire, Wants::Counts, meter)
     }
 }
 
@@ -41,13 +47,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.meters.is_on() {
-            return ResponseFuture::unwatched(self.inner.call(request.map(RequestBody::unwatched)));
-        }
-        let wire = Wire::of(&request);
-        let (request, guard) = begin(request, wire, Meter::new(Arc::clone(&self.meters), wire));
-        ResponseFuture::new(self.inner.call(request), guard)
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (half, guard) = match self.meters.is_on() {
+            true => self.begin(&mut request),
+            false => (Half::none(), Guard::none()),
+        };
+        let call = self.inner.call(request.map(|body| RequestBody::new(body, half)));
+        ResponseFuture::new(call, guard)
     }
 }
 

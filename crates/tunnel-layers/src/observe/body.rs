@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -9,31 +8,20 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::{pin_project, pinned_drop};
 
-use super::exchange::{Exchange, Guard};
+use super::exchange::{Guard, Half, Way};
 
 /// The body of a request that is watched: its bytes are counted.
 #[pin_project]
 pub struct RequestBody<B> {
     #[pin]
     inner: B,
-    /// None once it has ended, or if nobody watches.
-    exchange: Option<Arc<Exchange>>,
+    half: Half,
 }
 
 impl<B> RequestBody<B> {
-    pub(super) const fn new(inner: B, exchange: Arc<Exchange>) -> Self {
-        Self {
-            inner,
-            exchange: Some(exchange),
-        }
-    }
-
-    /// One that nobody watches.
-    pub(crate) const fn unwatched(inner: B) -> Self {
-        Self {
-            inner,
-            exchange: None,
-        }
+    #[inline]
+    pub(crate) const fn new(inner: B, half: Half) -> Self {
+        Self { inner, half }
     }
 }
 
@@ -47,16 +35,10 @@ impl<B: Body> Body for RequestBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(cx));
-        match (&frame, &this.exchange) {
-            (Some(Ok(frame)), Some(exchange)) => {
-                exchange.add_received(frame.data_ref().map_or(0, Buf::remaining));
-            }
-            (Some(Err(_)), Some(exchange)) => {
-                exchange.note_stream_broken();
-                *this.exchange = None;
-            }
-            (None, _) => *this.exchange = None,
-            (Some(_), None) => {}
+        match &frame {
+            Some(Ok(frame)) => this.half.received(frame.data_ref().map_or(0, Buf::remaining)),
+            Some(Err(_)) => this.half.ended(Way::Dropped),
+            None => this.half.ended(Way::Complete),
         }
         Poll::Ready(frame)
     }
@@ -83,22 +65,15 @@ pub struct ResponseBody<B: Body> {
     /// None for a body that nobody has given.
     #[pin]
     inner: Option<B>,
-    guard: Option<Guard>,
+    guard: Guard,
 }
 
 impl<B: Body> ResponseBody<B> {
+    #[inline]
     pub(super) const fn new(inner: B, guard: Guard) -> Self {
         Self {
             inner: Some(inner),
-            guard: Some(guard),
-        }
-    }
-
-    /// One of an exchange whose end is seen elsewhere.
-    pub(super) const fn unwatched(inner: B) -> Self {
-        Self {
-            inner: Some(inner),
-            guard: None,
+            guard,
         }
     }
 }
@@ -107,7 +82,7 @@ impl<B: Body> Default for ResponseBody<B> {
     fn default() -> Self {
         Self {
             inner: None,
-            guard: None,
+            guard: Guard::none(),
         }
     }
 }
@@ -128,18 +103,17 @@ where
             return Poll::Ready(None);
         };
         let frame = ready!(inner.as_mut().poll_frame(cx));
-        let Some(guard) = this.guard else {
+        let guard = this.guard;
+        if guard.is_none() {
             return Poll::Ready(frame);
-        };
+        }
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    guard.sent(data.remaining());
-                }
                 if let Some(trailers) = frame.trailers_ref() {
                     guard.trailers(trailers);
-                } else if inner.is_end_stream() {
-                    guard.complete();
+                } else {
+                    let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                    guard.sent(bytes, || inner.is_end_stream());
                 }
             }
             Some(Err(error)) => guard.failed(error),
@@ -162,9 +136,8 @@ where
 impl<B: Body> PinnedDrop for ResponseBody<B> {
     fn drop(self: Pin<&mut Self>) {
         let this = self.project();
-        let is_whole = this.inner.as_pin_mut().is_none_or(|inner| inner.is_end_stream());
-        if let (Some(guard), true) = (this.guard, is_whole) {
-            guard.complete();
+        if !this.guard.is_none() && this.inner.as_pin_mut().is_none_or(|inner| inner.is_end_stream()) {
+            this.guard.complete();
         }
     }
 }

@@ -4,32 +4,45 @@ use std::{
     any::Any,
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use tokio::time::Instant;
 use tunnel_core::{
-    BoxError, Cause, Found, Initiator, Lifetime, Record, RequestId, TraceId, TunnelError,
+    BoxError, Cause, Found, Initiator, Lifetime, Notes, Record, Recorded, RequestId, TraceId, TunnelError,
     upgrade::{Relayed, Switched},
 };
 
-use super::{RequestBody, ResponseBody, Wire};
+use super::Wire;
 use crate::reject::CAUSE_HEADER;
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+static CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// No status.
+/// No status, and no length.
 const NONE: u32 = u32::MAX;
+const UNKNOWN: u64 = u64::MAX;
+
+/// It is over.
+const OVER: u8 = 1;
+/// The bodies are a stream, and each of them ends by itself: it is over when both have.
+const STREAM: u8 = 2;
+/// A body of the stream has broken off.
+const BROKEN: u8 = 4;
+/// The request's body has ended, or was dropped.
+const RECEIVED: u8 = 8;
+/// The response's body has ended, or was dropped.
+const SENT: u8 = 16;
 
 /// What a layer makes of an exchange.
 pub(crate) trait Watch: Send + Sync + 'static {
     /// More may be known now than before: called when the request has gone inward, and when the response's head is there.
-    fn progressed(&self, record: &Record);
+    fn progressed(&self, notes: &Notes);
 
     /// It is over. Called once, whatever happens.
     fn ended(&self, ended: &Ended<'_>);
@@ -47,7 +60,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) sent: u64,
     pub(crate) status: Option<StatusCode>,
     pub(crate) grpc: Option<u32>,
-    pub(crate) record: &'a Record,
+    pub(crate) notes: &'a Notes,
     way: Way,
 }
 
@@ -73,65 +86,93 @@ impl Ended<'_> {
     }
 }
 
-/// One exchange. Dropping the last reference ends it at the latest.
+/// What is asked of layers further in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// What counting needs.
+    Counts,
+    /// Everything that they find out.
+    All,
+}
+
+/// One exchange.
 pub(crate) struct Exchange<W: Watch + ?Sized = dyn Watch> {
     started: Instant,
     /// Nanoseconds until the response's head was there; 0 before.
     first_byte: AtomicU64,
+    /// Counted by the request's body alone.
     received: AtomicU64,
+    /// Counted by the response's body alone.
     sent: AtomicU64,
-    status: AtomicU16,
+    /// What the response's head says of the length of its body.
+    length: AtomicU64,
     grpc: AtomicU32,
-    is_over: AtomicBool,
-    /// The bodies are a stream, and each of them ends by itself: it is over with the last reference.
-    is_stream: AtomicBool,
-    /// A body of the stream has broken off.
-    is_broken: AtomicBool,
-    record: Record,
+    status: AtomicU16,
+    state: AtomicU8,
+    head_only: bool,
     wire: Wire,
+    /// Where the exchange goes if it becomes a stream.
+    lifetime: Mutex<Option<Lifetime>>,
+    /// The record of a layer further out, which is then that of this one as well.
+    outer: Option<Record>,
     watch: W,
 }
 
-/// The exchange of this request, whose body is counted from here on, and what ends it.
+/// An exchange, and the notes of it. All clones are one.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Recorded<Exchange>>);
+
+/// The exchange of this request: what its body tells, and what ends it.
 pub(crate) fn begin<B, W: Watch>(
-    mut request: Request<B>,
+    request: &mut Request<B>,
     wire: Wire,
+    wants: Wants,
     watch: W,
-) -> (Request<RequestBody<B>>, Guard) {
+) -> (Half, Guard) {
     let head_only = request.method() == Method::HEAD;
-    let headers_trace = trace_of(request.headers());
-    let extensions = request.extensions_mut();
-    let record = Record::of(extensions);
-    // At the agent, both are known before anything else is.
-    if let Some(id) = extensions.get::<RequestId>() {
-        record.note_id(*id);
-    }
-    if let Some(trace) = headers_trace {
-        record.note_trace(trace);
-    }
-    let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
-    let exchange: Arc<Exchange> = Arc::new(Exchange {
-        started: Instant::now(),
-        first_byte: AtomicU64::new(0),
-        received: AtomicU64::new(0),
-        sent: AtomicU64::new(0),
-        status: AtomicU16::new(0),
-        grpc: AtomicU32::new(NONE),
-        is_over: AtomicBool::new(false),
-        is_stream: AtomicBool::new(false),
-        is_broken: AtomicBool::new(false),
-        record,
-        wire,
-        watch,
-    });
-    let request = request.map(|body| RequestBody::new(body, Arc::clone(&exchange)));
-    let guard = Guard {
-        exchange: Some(exchange),
-        lifetime,
-        head_only,
-        length: None,
+    let trace = match wants {
+        Wants::Counts => None,
+        Wants::All => trace_of(request.headers()),
     };
-    (request, guard)
+    let extensions = request.extensions_mut();
+    let outer = extensions
+        .get::<Record>()
+        .is_some()
+        .then(|| Record::of(extensions));
+    let is_inner = outer.is_some();
+    let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
+    let exchange = Arc::new(Recorded::new(
+        wants == Wants::All,
+        Exchange {
+            started: Instant::now(),
+            first_byte: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            length: AtomicU64::new(UNKNOWN),
+            grpc: AtomicU32::new(NONE),
+            status: AtomicU16::new(0),
+            state: AtomicU8::new(0),
+            head_only,
+            wire,
+            lifetime: Mutex::new(lifetime),
+            outer,
+            watch,
+        },
+    ));
+    if !is_inner {
+        extensions.insert(Record::from(exchange.clone()));
+    }
+    let shared = Shared(exchange);
+    if wants == Wants::All {
+        // At the agent, both are known before anything else is.
+        if let Some(id) = extensions.get::<RequestId>() {
+            shared.notes().note_id(*id);
+        }
+        if let Some(trace) = trace {
+            shared.notes().note_trace(trace);
+        }
+    }
+    (Half(Some(shared.clone())), Guard(Some(shared)))
 }
 
 /// The trace of a request that says so in its head (W3C Trace Context, section 3.2). Further in, `TraceIdLayer` may know better.
@@ -139,163 +180,225 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
     TraceId::from_text(headers.get(&TRACEPARENT)?.as_bytes().get(3..35)?)
 }
 
-impl<W: Watch + ?Sized> Exchange<W> {
-    pub(super) fn add_received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+impl Shared {
+    #[inline]
+    fn exchange(&self) -> &Exchange {
+        self.0.kept()
     }
 
-    pub(super) fn note_stream_broken(&self) {
-        self.is_broken.store(true, Ordering::Relaxed);
+    #[inline]
+    fn notes(&self) -> &Notes {
+        match &self.exchange().outer {
+            Some(outer) => outer,
+            None => self.0.notes(),
+        }
+    }
+
+    fn progressed(&self) {
+        self.exchange().watch.progressed(self.notes());
+    }
+
+    /// Says this of it as well; with what was said before.
+    fn say(&self, more: u8) -> u8 {
+        self.exchange().state.fetch_or(more, AcqRel)
+    }
+
+    /// A body has ended, in this way.
+    fn half(&self, which: u8, way: Way) {
+        let broken = if way == Way::Complete { 0 } else { BROKEN };
+        let all = self.say(which | broken) | which | broken;
+        if all & STREAM != 0 && all & (RECEIVED | SENT) == RECEIVED | SENT {
+            let is_broken = all & BROKEN != 0;
+            self.end(if is_broken { Way::Dropped } else { Way::Complete });
+        }
     }
 
     fn end(&self, way: Way) {
-        if self.is_over.swap(true, Ordering::AcqRel) {
+        if self.say(OVER) & OVER != 0 {
             return;
         }
-        let (received, sent) = self.record.stream_bytes();
-        let grpc = Some(self.grpc.load(Ordering::Relaxed)).filter(|code| *code != NONE);
+        let (exchange, notes) = (self.exchange(), self.notes());
+        let (received, sent) = notes.stream_bytes();
+        let grpc = Some(exchange.grpc.load(Relaxed)).filter(|code| *code != NONE);
         let grpc = grpc.or_else(|| {
-            let is_asked = self.wire.is_grpc();
-            is_asked
-                .then(|| self.record.look(|found| found.grpc_status))
-                .flatten()
+            let is_asked = exchange.wire.is_grpc();
+            is_asked.then(|| notes.look(|found| found.grpc_status)).flatten()
         });
-        let first_byte = self.first_byte.load(Ordering::Relaxed);
-        self.watch.ended(&Ended {
-            duration: self.started.elapsed(),
+        let first_byte = exchange.first_byte.load(Relaxed);
+        exchange.watch.ended(&Ended {
+            duration: exchange.started.elapsed(),
             first_byte: (first_byte > 0).then(|| Duration::from_nanos(first_byte)),
-            received: received + self.received.load(Ordering::Relaxed),
-            sent: sent + self.sent.load(Ordering::Relaxed),
-            status: StatusCode::from_u16(self.status.load(Ordering::Relaxed)).ok(),
+            received: received + exchange.received.load(Relaxed),
+            sent: sent + exchange.sent.load(Relaxed),
+            status: StatusCode::from_u16(exchange.status.load(Relaxed)).ok(),
             grpc,
-            record: &self.record,
+            notes,
             way,
         });
     }
 
     /// The status of a call, and the tunnel's word for what failed, where headers or trailers have them.
     fn read_status(&self, headers: &HeaderMap) {
-        if !self.wire.is_grpc() {
+        if !self.exchange().wire.is_grpc() {
             return;
         }
         let Some(status) = headers.get(&GRPC_STATUS) else {
             return;
         };
         if let Some(code) = status.to_str().ok().and_then(|code| code.parse().ok()) {
-            self.grpc.store(code, Ordering::Relaxed);
+            self.exchange().grpc.store(code, Relaxed);
         }
         let word = headers.get(&CAUSE_HEADER).and_then(|word| word.to_str().ok());
         if let Some(cause) = word.and_then(Cause::from_word) {
-            self.record
+            self.notes()
                 .note_failure(&TunnelError::new(cause, Initiator::Tunnel, cause.word()));
         }
     }
 }
 
-impl<W: Watch + ?Sized> Drop for Exchange<W> {
-    fn drop(&mut self) {
-        let is_broken = self.is_broken.load(Ordering::Relaxed);
-        self.end(if is_broken { Way::Dropped } else { Way::Complete });
+/// Adds to what nobody else adds to.
+#[inline]
+fn add(count: &AtomicU64, bytes: usize) -> u64 {
+    let sum = count.load(Relaxed) + bytes as u64;
+    count.store(sum, Relaxed);
+    sum
+}
+
+/// The request's body, as far as the exchange is concerned. Dropping it says that it has ended. None once it has, and if nobody watches.
+pub(crate) struct Half(Option<Shared>);
+
+impl Half {
+    /// That of what nobody watches.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    #[inline]
+    pub(super) fn received(&self, bytes: usize) {
+        if let Some(shared) = &self.0 {
+            add(&shared.exchange().received, bytes);
+        }
+    }
+
+    pub(super) fn ended(&mut self, way: Way) {
+        if let Some(shared) = self.0.take() {
+            shared.half(RECEIVED, way);
+        }
     }
 }
 
-/// Ends an exchange when it is dropped, as one that was given up, unless it has ended before.
-pub(crate) struct Guard {
-    /// None once it is over.
-    exchange: Option<Arc<Exchange>>,
-    /// Where the guard goes if the exchange becomes a stream.
-    lifetime: Option<Lifetime>,
-    head_only: bool,
-    /// What the response's head says of the length of its body.
-    length: Option<u64>,
+impl Drop for Half {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.ended(Way::Complete);
+        }
+    }
 }
+
+/// Ends an exchange when it is dropped, as one that was given up, unless it has ended before. None once it is over, and if nobody
+/// watches.
+#[derive(Default)]
+pub(crate) struct Guard(Option<Shared>);
 
 impl Guard {
+    /// That of what nobody watches.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// More may be known now.
+    #[inline]
     pub(crate) fn progressed(&self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.watch.progressed(&exchange.record);
+        if let Some(shared) = &self.0 {
+            shared.progressed();
         }
     }
 
-    /// The response is there, or the call has failed.
-    pub(super) fn answered<RB: http_body::Body, E: 'static>(
-        mut self,
-        result: Result<Response<RB>, E>,
-    ) -> Result<Response<ResponseBody<RB>>, E> {
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => {
-                self.failed(&error);
-                return Err(error);
+    /// The response's head is there.
+    pub(super) fn answered<RB: http_body::Body>(&mut self, response: &Response<RB>) {
+        let Some(shared) = &self.0 else { return };
+        let exchange = shared.exchange();
+        let elapsed = exchange.started.elapsed();
+        // Enough for 580 years.
+        let nanos = elapsed.as_secs().wrapping_mul(1_000_000_000) + u64::from(elapsed.subsec_nanos());
+        exchange.first_byte.store(nanos.max(1), Relaxed);
+        exchange.status.store(response.status().as_u16(), Relaxed);
+        // The tunnel's own answers have a bad status, but for those to calls.
+        if exchange.wire.is_grpc() || !response.status().is_success() {
+            shared.read_status(response.headers());
+            if let Some(error) = response.extensions().get::<TunnelError>() {
+                shared.notes().note_failure(error);
             }
-        };
-        let Some(exchange) = &self.exchange else {
-            return Ok(response.map(|body| ResponseBody::new(body, self)));
-        };
-        let elapsed = u64::try_from(exchange.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        exchange.first_byte.store(elapsed.max(1), Ordering::Relaxed);
-        exchange
-            .status
-            .store(response.status().as_u16(), Ordering::Relaxed);
-        exchange.read_status(response.headers());
-        if let Some(error) = response.extensions().get::<TunnelError>() {
-            exchange.record.note_failure(error);
         }
-        exchange.watch.progressed(&exchange.record);
-        if let Some(body) = self.upgraded(&response) {
-            return Ok(response.map(|inner| body.with(inner)));
+        shared.progressed();
+        if exchange.wire.is_upgrade() && self.upgraded(response) {
+            return;
         }
-        if http_body::Body::is_end_stream(response.body()) {
+        let Some(shared) = &self.0 else { return };
+        let exchange = shared.exchange();
+        let length = response.headers().get(&CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        exchange.length.store(length.unwrap_or(UNKNOWN), Relaxed);
+        // A body that has something to come has not ended.
+        let has_more = !exchange.head_only && length.is_some_and(|length| length > 0);
+        if !has_more && response.body().is_end_stream() {
             self.over(Way::Complete);
         }
-        let length = response.headers().get(http::header::CONTENT_LENGTH);
-        self.length = length
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse().ok());
-        Ok(response.map(|body| ResponseBody::new(body, self)))
     }
 
-    /// What becomes of the guard if the protocol was switched.
-    fn upgraded<RB>(&mut self, response: &Response<RB>) -> Option<Upgraded> {
-        let lifetime = self.lifetime.take()?;
+    /// Whether the protocol was switched; then the stream ends the exchange, or both bodies.
+    fn upgraded<RB>(&mut self, response: &Response<RB>) -> bool {
+        let Some(shared) = &self.0 else { return false };
+        let held = &shared.exchange().lifetime;
+        let Some(lifetime) = held.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return false;
+        };
+        let is_switched = is::<Switched>(response.extensions());
         if is::<Relayed>(response.extensions())
-            || response.status() == StatusCode::SWITCHING_PROTOCOLS && !is::<Switched>(response.extensions())
+            || response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_switched
         {
-            let exchange = self.exchange.take()?;
-            lifetime.hold(OfStream(exchange));
-            return Some(Upgraded::Elsewhere);
+            if let Some(shared) = self.0.take() {
+                lifetime.hold(OfStream(shared));
+            }
+            return true;
         }
-        if is::<Switched>(response.extensions()) {
-            let exchange = self.exchange.as_ref()?;
-            exchange.is_stream.store(true, Ordering::Relaxed);
-            let exchange = self.exchange.take()?;
-            return Some(Upgraded::Here(Self {
-                exchange: Some(exchange),
-                lifetime: None,
-                head_only: false,
-                length: None,
-            }));
+        if is_switched {
+            shared.say(STREAM);
         }
-        None
+        is_switched
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
-        if let Some(exchange) = &self.exchange {
-            exchange.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// So many bytes have been taken, behind which the body says whether it has ended. It is not asked where the head has told what is to
+    /// come.
+    #[inline]
+    pub(super) fn sent(&mut self, bytes: usize, has_ended: impl FnOnce() -> bool) {
+        let Some(shared) = &self.0 else { return };
+        let exchange = shared.exchange();
+        let sent = add(&exchange.sent, bytes);
+        let length = exchange.length.load(Relaxed);
+        if sent >= length || length == UNKNOWN {
+            // Behind the bytes of a call there may be its status.
+            if sent == length && !exchange.wire.is_grpc() || has_ended() {
+                self.complete();
+            }
         }
     }
 
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(exchange) = &self.exchange {
-            exchange.read_status(trailers);
+        if let Some(shared) = &self.0 {
+            shared.read_status(trailers);
         }
         self.over(Way::Complete);
     }
 
     pub(super) fn failed<E: 'static>(&mut self, error: &E) {
-        if let Some(exchange) = &self.exchange {
-            note_any(&exchange.record, error);
+        if let Some(shared) = &self.0 {
+            note_any(shared.notes(), error);
         }
         self.over(Way::Failed);
     }
@@ -305,14 +408,12 @@ impl Guard {
     }
 
     fn over(&mut self, way: Way) {
-        if let Some(exchange) = self.exchange.take() {
-            if exchange.is_stream.load(Ordering::Relaxed) {
+        if let Some(shared) = self.0.take() {
+            if shared.exchange().state.load(Relaxed) & STREAM != 0 {
                 // The other direction may go on.
-                if way != Way::Complete {
-                    exchange.note_stream_broken();
-                }
+                shared.half(SENT, way);
             } else {
-                exchange.end(way);
+                shared.end(way);
             }
         }
     }
@@ -320,37 +421,28 @@ impl Guard {
 
 /// A body may be left alone when all of it has been taken: hyper does so at the end of the announced length, and after a HEAD.
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
-        let sent = self.exchange.as_ref().map(|exchange| {
-            let has_answer = exchange.first_byte.load(Ordering::Relaxed) > 0;
-            (has_answer, exchange.sent.load(Ordering::Relaxed))
-        });
-        if let Some((has_answer, sent)) = sent {
-            let is_whole = has_answer && (self.head_only || self.length == Some(sent));
+        if self.0.is_some() {
+            self.dropped();
+        }
+    }
+}
+
+impl Guard {
+    fn dropped(&mut self) {
+        if let Some(shared) = &self.0 {
+            let exchange = shared.exchange();
+            let has_answer = exchange.first_byte.load(Relaxed) > 0;
+            let is_all = exchange.length.load(Relaxed) == exchange.sent.load(Relaxed);
+            let is_whole = has_answer && (exchange.head_only || is_all);
             self.over(if is_whole { Way::Complete } else { Way::Dropped });
         }
     }
 }
 
-/// What became of the bodies of an exchange that has left HTTP.
-enum Upgraded {
-    /// The stream is not in the bodies.
-    Elsewhere,
-    /// The bodies are the stream.
-    Here(Guard),
-}
-
-impl Upgraded {
-    fn with<RB: http_body::Body>(self, inner: RB) -> ResponseBody<RB> {
-        match self {
-            Self::Elsewhere => ResponseBody::unwatched(inner),
-            Self::Here(guard) => ResponseBody::new(inner, guard),
-        }
-    }
-}
-
 /// Kept as long as an upgraded stream.
-struct OfStream(Arc<Exchange>);
+struct OfStream(Shared);
 
 impl Drop for OfStream {
     fn drop(&mut self) {
@@ -363,23 +455,23 @@ fn is<T: Send + Sync + 'static>(extensions: &Extensions) -> bool {
 }
 
 /// Notes the tunnel's error in an error of whatever type, if it is one in which one may stand.
-fn note_any<E: 'static>(record: &Record, error: &E) {
+fn note_any<E: 'static>(notes: &Notes, error: &E) {
     let error: &dyn Any = error;
     if let Some(error) = error.downcast_ref::<TunnelError>() {
-        record.note_failure(error);
+        notes.note_failure(error);
     } else if let Some(error) = error.downcast_ref::<BoxError>() {
-        record.note_error(&**error);
+        notes.note_error(&**error);
     }
     #[cfg(feature = "axum")]
     if let Some(error) = error.downcast_ref::<axum::Error>() {
-        record.note_error(error);
+        notes.note_error(error);
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("is_over", &self.exchange.is_none())
+            .field("is_over", &self.0.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The future of the layers that watch.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -18,24 +18,14 @@ use super::{ResponseBody, exchange::Guard};
 pub struct ResponseFuture<F> {
     #[pin]
     inner: F,
-    /// None once the response is there, or if nobody watches.
-    guard: Option<Guard>,
+    guard: Guard,
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline]
     pub(crate) fn new(inner: F, guard: Guard) -> Self {
         guard.progressed();
-        Self {
-            inner,
-            guard: Some(guard),
-        }
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    /// That of a call that nobody watches.
-    pub(crate) const fn unwatched(inner: F) -> Self {
-        Self { inner, guard: None }
+        Self { inner, guard }
     }
 }
 
@@ -49,17 +39,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = this.inner.poll(cx);
-        let Poll::Ready(result) = polled else {
-            if let Some(guard) = this.guard {
-                guard.progressed();
+        match this.inner.poll(cx) {
+            Poll::Pending => {
+                this.guard.progressed();
+                Poll::Pending
             }
-            return Poll::Pending;
-        };
-        Poll::Ready(match this.guard.take() {
-            Some(guard) => guard.answered(result),
-            None => result.map(|response| response.map(ResponseBody::unwatched)),
-        })
+            Poll::Ready(Ok(response)) => {
+                this.guard.answered(&response);
+                let guard = mem::take(this.guard);
+                Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, guard))))
+            }
+            Poll::Ready(Err(error)) => {
+                this.guard.failed(&error);
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 

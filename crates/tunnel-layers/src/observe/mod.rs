@@ -14,6 +14,8 @@
 mod body;
 mod exchange;
 pub mod future;
+#[cfg(all(feature = "access_log", feature = "metrics"))]
+mod layer;
 mod wire;
 
 pub use self::{
@@ -22,4 +24,6 @@ pub use self::{
     wire::Wire,
 };
 
-pub(crate) use self::exchange::{Ended, Watch, begin};
+pub(crate) use self::exchange::{Ended, Guard, Half, Wants, Watch, begin};
+#[cfg(all(feature = "access_log", feature = "metrics"))]
+pub use self::layer::{Observe, ObserveLayer};

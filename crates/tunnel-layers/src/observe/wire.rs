@@ -40,13 +40,22 @@ impl Wire {
                 Self::Upgrade
             };
         }
-        if Protocol::of(request.headers()) == Protocol::Grpc {
-            return Self::Grpc;
-        }
         const WEB: &[u8] = b"application/grpc-web";
-        let content = request.headers().get(header::CONTENT_TYPE);
-        let is_web = content.is_some_and(|content| content.as_bytes().starts_with(WEB));
-        if is_web { Self::GrpcWeb } else { Self::Http }
+        // Asked for once: most requests have none. Calls are POST (gRPC over HTTP/2, section Requests).
+        let content = match *request.method() {
+            Method::GET | Method::HEAD => None,
+            _ => request.headers().get(header::CONTENT_TYPE),
+        };
+        let Some(content) = content else {
+            return Self::Http;
+        };
+        if Protocol::of(request.headers()) == Protocol::Grpc {
+            Self::Grpc
+        } else if content.as_bytes().starts_with(WEB) {
+            Self::GrpcWeb
+        } else {
+            Self::Http
+        }
     }
 
     /// The word for it, in labels and log lines.

@@ -10,7 +10,7 @@ use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project::pin_project;
 use tower_service::Service;
-use tunnel_core::{AsTunnelError, BoxTask, Runtime, TunnelError};
+use tunnel_core::{AsTunnelError, BoxTask, Record, Runtime, TunnelError};
 
 use crate::{
     lent::{Lent, Loan},
@@ -67,6 +67,9 @@ impl<S, B> Again<S, B> {
             .take(self.tried, &self.parts.extensions, &*self.runtime)?;
         let (body, loan) = loan.renew()?;
         self.tried += 1;
+        if let Some(record) = self.parts.extensions.get::<Record>() {
+            record.note_retry();
+        }
         // The last one need not be kept.
         self.loan = (self.tried < self.policy.attempts()).then_some(loan);
         Some((pause, Request::from_parts(self.parts.clone(), body)))

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 use tunnel_core::{
-    Cause, Initiator, RetryBudget, RetryPolicy, Routed, Target, TunnelError, admit::UpgradeRequest,
+    Cause, Initiator, Record, RetryBudget, RetryPolicy, Routed, Target, TunnelError, admit::UpgradeRequest,
     retry::Tried, route::Deadline,
 };
 
@@ -96,6 +96,14 @@ async fn answers_and_failures_that_the_rule_names_are_tried_again() {
     assert_eq!(count(put(), &[Does::Leave]).await, (502, 1));
     let post = by(&policy, Method::POST, b"x");
     assert_eq!(count(post, &[Does::Answer(503)]).await, (503, 1));
+}
+
+#[tokio::test]
+async fn retries_are_noted() {
+    let mut request = by(&RetryPolicy::new(3), Method::PUT, b"x");
+    let record = Record::of(request.extensions_mut());
+    assert_eq!(count(request, &[Does::Break, Does::Answer(502)]).await, (200, 3));
+    assert_eq!(record.found().retries, 2);
 }
 
 #[tokio::test]

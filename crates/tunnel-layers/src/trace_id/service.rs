@@ -56,7 +56,9 @@ where
         let tracer = self.settings.tracer.as_ref();
         let step = tracer.and_then(|tracer| trace::begin(tracer, context, parent, &mut request));
         let id = context.trace_id();
-        if let Some(record) = request.extensions().get::<Record>() {
+        if let Some(record) = request.extensions().get::<Record>()
+            && record.is_full()
+        {
             record.note_trace(id.to_core());
         }
         let span = span(self.settings.level, &request, &context);

@@ -1,0 +1,124 @@
+//! Which series exchanges have counted in lately, found without a look at any name.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tunnel_core::{AgentId, Found, Target};
+
+use super::series::{AgentSeries, Series};
+use crate::observe::Wire;
+
+/// How many places are known. Rules and agents that fall on the same one drive each other out.
+const PLACES: usize = 256;
+
+/// Where an exchange counts.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) series: Arc<Series>,
+    pub(super) agent: Option<Arc<AgentSeries>>,
+}
+
+/// The places of the latest exchanges. All exchanges of a rule share its name, and all those of a session that of its agent: whether two are
+/// the same is seen by where they are.
+#[derive(Default)]
+pub(super) struct Recent(OnceLock<Box<[Mutex<Option<Known>>]>>);
+
+/// The names are kept, so that nothing else can be where they are.
+struct Known {
+    rule: Option<Arc<str>>,
+    target: Option<Target>,
+    agent: Option<AgentId>,
+    wire: Wire,
+    place: Place,
+}
+
+impl Recent {
+    /// The place of what was found; it is made anew where it is not known. Nobody waits here for anybody else.
+    pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Place {
+        let known = self
+            .0
+            .get_or_init(|| (0..PLACES).map(|_| Mutex::default()).collect());
+        let slot = &known[number(found, wire)];
+        if let Ok(slot) = slot.try_lock()
+            && let Some(known) = &*slot
+            && known.is_of(found, wire)
+        {
+            return known.place.clone();
+        }
+        let place = make();
+        if let Ok(mut slot) = slot.try_lock() {
+            *slot = Some(Known {
+                rule: found.rule.clone(),
+                target: found.target.clone(),
+                agent: found.agent.clone(),
+                wire,
+                place: place.clone(),
+            });
+        }
+        place
+    }
+}
+
+impl Known {
+    fn is_of(&self, found: &Found, wire: Wire) -> bool {
+        self.wire == wire
+            && at(self.rule.as_ref()) == at(found.rule.as_ref())
+            && of(self.target.as_ref()) == of(found.target.as_ref())
+            && at(self.agent.as_ref().map(AgentId::as_shared))
+                == at(found.agent.as_ref().map(AgentId::as_shared))
+    }
+}
+
+/// Which kind of target it is, and where its name is.
+fn of(target: Option<&Target>) -> (bool, usize) {
+    match target {
+        None => (false, 0),
+        Some(Target::Group(group)) => (false, at(Some(group.as_shared()))),
+        Some(Target::Upstream(name)) => (true, at(Some(name))),
+    }
+}
+
+/// Where a name is; 0 for none.
+fn at(name: Option<&Arc<str>>) -> usize {
+    name.map_or(0, |name| Arc::as_ptr(name).addr())
+}
+
+/// The slot of what was found.
+fn number(found: &Found, wire: Wire) -> usize {
+    let agent = at(found.agent.as_ref().map(AgentId::as_shared));
+    let mixed = at(found.rule.as_ref()) ^ agent.rotate_left(17) ^ wire as usize;
+    let mixed = (mixed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as usize % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(rule: &Arc<str>) -> Found {
+        let mut found = Found::default();
+        found.rule = Some(Arc::clone(rule));
+        found
+    }
+
+    #[test]
+    fn a_place_is_known_by_the_names_and_the_protocol() {
+        let recent = Recent::default();
+        let place = || Place {
+            series: Arc::new(Series::new(Vec::new(), None)),
+            agent: None,
+        };
+        let (rule, same): (Arc<str>, Arc<str>) = ("a".into(), "a".into());
+        let first = recent.get(&found(&rule), Wire::Http, place);
+        let is_first =
+            |found: &Found, wire| Arc::ptr_eq(&recent.get(found, wire, place).series, &first.series);
+        assert!(is_first(&found(&rule), Wire::Http));
+        let mut other = found(&rule);
+        other.target = Some(Target::Upstream("u".into()));
+        assert!(!is_first(&other, Wire::Http));
+        let first = recent.get(&found(&rule), Wire::Http, place);
+        let is_first =
+            |found: &Found, wire| Arc::ptr_eq(&recent.get(found, wire, place).series, &first.series);
+        assert!(!is_first(&found(&rule), Wire::Grpc));
+        assert!(!is_first(&found(&same), Wire::Http));
+    }
+}

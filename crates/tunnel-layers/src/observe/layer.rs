@@ -1,0 +1,145 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+use tunnel_core::Notes;
+
+use super::{Ended, Guard, Half, RequestBody, ResponseBody, ResponseFuture, Wants, Watch, Wire, begin};
+use crate::{
+    access_log::{AccessLogLayer, Line, Settings},
+    metrics::{Meter, Meters, MetricsLayer},
+};
+
+/// [`MetricsLayer`] and [`AccessLogLayer`] in one, for the price of one: bodies are wrapped once, and what both have to know of an exchange
+/// is kept in one place.
+///
+/// ```
+/// use tunnel_layers::{access_log::AccessLogLayer, metrics::MetricsLayer, observe::ObserveLayer};
+///
+/// let layer = ObserveLayer::new()
+///     .metrics(MetricsLayer::new())
+///     .access_log(AccessLogLayer::new());
+/// # let _ = layer;
+/// ```
+#[derive(Clone, Default)]
+pub struct ObserveLayer {
+    meters: Option<Arc<Meters>>,
+    log: Option<Arc<Settings>>,
+}
+
+impl ObserveLayer {
+    /// One that does nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Measures as this layer does, and counts together with it.
+    #[must_use]
+    pub fn metrics(self, layer: MetricsLayer) -> Self {
+        let meters = layer.into_meters();
+        let meters = meters.is_on().then_some(meters);
+        Self { meters, ..self }
+    }
+
+    /// Logs as this layer does.
+    #[must_use]
+    pub fn access_log(self, layer: AccessLogLayer) -> Self {
+        let log = layer.into_settings();
+        let log = log.is_on.then_some(log);
+        Self { log, ..self }
+    }
+
+    /// Whether it does anything.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.meters.is_some() || self.log.is_some()
+    }
+
+    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+        let (meters, log) = match (&self.meters, &self.log) {
+            (None, None) => return (Half::none(), Guard::none()),
+            (meters, log) => (meters.clone(), log.clone()),
+        };
+        let wire = Wire::of(request);
+        let meter = meters.map(|meters| Meter::new(meters, wire));
+        let line = log.map(|log| Line::of(request, wire, log));
+        match (meter, line) {
+            (Some(meter), None) => begin(request, wire, Wants::Counts, meter),
+            (None, Some(line)) => begin(request, wire, Wants::All, line),
+            (Some(meter), Some(line)) => begin(request, wire, Wants::All, Both { meter, line }),
+            (None, None) => (Half::none(), Guard::none()),
+        }
+    }
+}
+
+struct Both {
+    meter: Meter,
+    line: Line,
+}
+
+impl Watch for Both {
+    fn progressed(&self, notes: &Notes) {
+        self.meter.progressed(notes);
+    }
+
+    fn ended(&self, ended: &Ended<'_>) {
+        self.meter.ended(ended);
+        self.line.ended(ended);
+    }
+}
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        let layer = self.clone();
+        Observe { inner, layer }
+    }
+}
+
+impl fmt::Debug for ObserveLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserveLayer")
+            .field("measures", &self.meters.is_some())
+            .field("logs", &self.log.is_some())
+            .finish()
+    }
+}
+
+/// The service of [`ObserveLayer`].
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+    layer: ObserveLayer,
+}
+
+wraps_inner!(Observe<S>);
+
+impl<S, B, RB> Service<Request<B>> for Observe<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<RB>>,
+    S::Error: 'static,
+    RB: Body,
+    RB::Error: 'static,
+{
+    type Response = Response<ResponseBody<RB>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let (half, guard) = self.layer.begin(&mut request);
+        let call = self.inner.call(request.map(|body| RequestBody::new(body, half)));
+        ResponseFuture::new(call, guard)
+    }
+}

@@ -1,0 +1,325 @@
+//! What the programs measure, in the text format of Prometheus.
+//!
+//! Counting is a relaxed atomic, or two for a histogram: whatever was measured stands in its bucket at once, so that nothing grows
+//! until somebody asks, and nobody has to put it in order.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use metrics::{
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
+};
+
+/// The bounds of what times are sorted into, in seconds: from a fast answer to a long download.
+const BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+
+/// The same for each agent: fewer, since there may be many of them.
+const AGENT_BUCKETS: &[f64] = &[0.01, 0.1, 1.0, 10.0];
+
+/// The names of what is measured for each agent begin with it.
+const OF_AGENTS: &str = "tunnel_agent_";
+
+/// A recorder of the crate `metrics`. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Prometheus(Arc<Mutex<BTreeMap<String, Family>>>);
+
+/// All series of one name.
+#[derive(Default)]
+struct Family {
+    help: Option<SharedString>,
+    /// By their labels, as they stand in the text.
+    series: BTreeMap<String, Series>,
+}
+
+enum Series {
+    Counter(Arc<AtomicU64>),
+    /// The bits of a number.
+    Gauge(Arc<AtomicU64>),
+    Histogram(Arc<Buckets>),
+}
+
+impl Series {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Counter(_) => "counter",
+            Self::Gauge(_) => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// How often something was measured, by what it was.
+struct Buckets {
+    bounds: &'static [f64],
+    /// One for each bound, for what is not above it and above the one before, and one for what is above all.
+    counts: Box<[AtomicU64]>,
+    /// The bits of a number.
+    sum: AtomicU64,
+}
+
+impl Buckets {
+    fn of(name: &str) -> Self {
+        let bounds = match name.starts_with(OF_AGENTS) {
+            true => AGENT_BUCKETS,
+            false => BUCKETS,
+        };
+        Self {
+            bounds,
+            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
+        }
+    }
+}
+
+impl HistogramFn for Buckets {
+    fn record(&self, value: f64) {
+        let place = self.bounds.partition_point(|bound| *bound < value);
+        self.counts[place].fetch_add(1, Relaxed);
+        let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
+        // It never says no.
+        let _ = self.sum.fetch_update(Relaxed, Relaxed, add);
+    }
+}
+
+impl Prometheus {
+    /// One that has measured nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything, by name and labels.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        for (name, family) in &*self.families() {
+            // Writing to a string never fails.
+            let _ = family.write(name, &mut text);
+        }
+        text
+    }
+
+    fn families(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn describe(&self, name: &KeyName, help: SharedString) {
+        self.families().entry(named(name.as_str())).or_default().help = Some(help);
+    }
+
+    /// The series of this key, which `make` makes, and in which `find` finds what is asked for: nothing if there is something else
+    /// with the same name.
+    fn series<T>(
+        &self,
+        key: &Key,
+        make: impl FnOnce(&str) -> Series,
+        find: impl FnOnce(&Series) -> Option<Arc<T>>,
+    ) -> Option<Arc<T>> {
+        let name = named(key.name());
+        let mut families = self.families();
+        let family = families.entry(name.clone()).or_default();
+        let labels = labeled(key.labels());
+        let fits = |other: &Series, new: &Series| other.kind() == new.kind();
+        match family.series.get(&labels) {
+            Some(series) => find(series),
+            None => {
+                let new = make(&name);
+                if family
+                    .series
+                    .values()
+                    .next()
+                    .is_some_and(|other| !fits(other, &new))
+                {
+                    return None;
+                }
+                find(family.series.entry(labels).or_insert(new))
+            }
+        }
+    }
+}
+
+impl Recorder for Prometheus {
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
+        self.describe(&name, help);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let find = |series: &Series| match series {
+            Series::Counter(count) => Some(count.clone()),
+            Series::Gauge(_) | Series::Histogram(_) => None,
+        };
+        let found = self.series(key, |_| Series::Counter(Arc::default()), find);
+        found.map_or_else(Counter::noop, Counter::from_arc)
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let find = |series: &Series| match series {
+            Series::Gauge(value) => Some(value.clone()),
+            Series::Counter(_) | Series::Histogram(_) => None,
+        };
+        let found = self.series(key, |_| Series::Gauge(Arc::default()), find);
+        found.map_or_else(Gauge::noop, Gauge::from_arc)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        let find = |series: &Series| match series {
+            Series::Histogram(buckets) => Some(buckets.clone()),
+            Series::Counter(_) | Series::Gauge(_) => None,
+        };
+        let make = |name: &str| Series::Histogram(Arc::new(Buckets::of(name)));
+        let found = self.series(key, make, find);
+        found.map_or_else(Histogram::noop, Histogram::from_arc)
+    }
+}
+
+impl Family {
+    fn write(&self, name: &str, text: &mut String) -> fmt::Result {
+        let Some(first) = self.series.values().next() else {
+            return Ok(());
+        };
+        if let Some(help) = &self.help {
+            let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+            writeln!(text, "# HELP {name} {help}")?;
+        }
+        writeln!(text, "# TYPE {name} {}", first.kind())?;
+        for (labels, series) in &self.series {
+            series.write(name, labels, text)?;
+        }
+        text.write_char('\n')
+    }
+}
+
+impl Series {
+    fn write(&self, name: &str, labels: &str, text: &mut String) -> fmt::Result {
+        let braced = |more: &str| match (labels.is_empty(), more.is_empty()) {
+            (true, true) => String::new(),
+            (false, false) => format!("{{{labels},{more}}}"),
+            _ => format!("{{{labels}{more}}}"),
+        };
+        match self {
+            Self::Counter(count) => writeln!(text, "{name}{} {}", braced(""), count.load(Relaxed)),
+            Self::Gauge(bits) => {
+                writeln!(
+                    text,
+                    "{name}{} {}",
+                    braced(""),
+                    f64::from_bits(bits.load(Relaxed))
+                )
+            }
+            Self::Histogram(buckets) => {
+                let bounds = buckets.bounds.iter().map(f64::to_string);
+                let mut count = 0;
+                for (bound, more) in bounds.chain(["+Inf".into()]).zip(&buckets.counts) {
+                    count += more.load(Relaxed);
+                    let labels = braced(&format!("le=\"{bound}\""));
+                    writeln!(text, "{name}_bucket{labels} {count}")?;
+                }
+                let sum = f64::from_bits(buckets.sum.load(Relaxed));
+                writeln!(text, "{name}_sum{} {sum}", braced(""))?;
+                writeln!(text, "{name}_count{} {count}", braced(""))
+            }
+        }
+    }
+}
+
+/// A name with nothing in it that has no place there.
+fn named(name: &str) -> String {
+    let allowed = |byte: char| byte.is_ascii_alphanumeric() || byte == '_' || byte == ':';
+    let begins = name.starts_with(|first: char| !first.is_ascii_digit());
+    let before = if begins { "" } else { "_" };
+    let rest = name.chars().map(|byte| if allowed(byte) { byte } else { '_' });
+    before.chars().chain(rest).collect()
+}
+
+/// Labels as they stand in the text, without the braces.
+fn labeled<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
+    let mut text = String::new();
+    for label in labels {
+        let before = if text.is_empty() { "" } else { "," };
+        let value = label
+            .value()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        let _ = write!(text, "{before}{}=\"{value}\"", named(label.key()));
+    }
+    text
+}
+
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus")
+            .field("names", &self.families().len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics::{counter, describe_counter, gauge, histogram, with_local_recorder};
+
+    use super::*;
+
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let recorder = Prometheus::new();
+        with_local_recorder(&recorder, || {
+            describe_counter!("a_total", "Lines.\nAnd \\ more.");
+            counter!("a_total", "x" => "say \"hi\"\n\\").increment(3);
+            counter!("a_total", "x" => "say \"hi\"\n\\").increment(1);
+            gauge!("b").set(1.5);
+            for seconds in [0.001, 0.002, 7.0, 1_000.0] {
+                histogram!("c_seconds", "y" => "z").record(seconds);
+            }
+            histogram!("tunnel_agent_d").record(0.5);
+            // There is a counter with this name.
+            gauge!("a_total").set(9.0);
+        });
+        let text = recorder.render();
+        let expected = "# HELP a_total Lines.\\nAnd \\\\ more.\n# TYPE a_total counter\n\
+                        a_total{x=\"say \\\"hi\\\"\\n\\\\\"} 4\n\n# TYPE b gauge\nb 1.5\n\n";
+        assert!(text.starts_with(expected), "{text}");
+        for line in [
+            "c_seconds_bucket{y=\"z\",le=\"0.001\"} 1",
+            "c_seconds_bucket{y=\"z\",le=\"0.0025\"} 2",
+            "c_seconds_bucket{y=\"z\",le=\"5\"} 2",
+            "c_seconds_bucket{y=\"z\",le=\"10\"} 3",
+            "c_seconds_bucket{y=\"z\",le=\"+Inf\"} 4",
+            "c_seconds_sum{y=\"z\"} 1007.003",
+            "c_seconds_count{y=\"z\"} 4",
+            "tunnel_agent_d_bucket{le=\"0.1\"} 0",
+            "tunnel_agent_d_bucket{le=\"1\"} 1",
+        ] {
+            assert!(
+                text.lines().any(|other| other == line),
+                "{line} is not in\n{text}"
+            );
+        }
+        assert_eq!(
+            text.matches("tunnel_agent_d_bucket").count(),
+            AGENT_BUCKETS.len() + 1
+        );
+    }
+
+    #[test]
+    fn names_are_made_valid() {
+        assert_eq!(named("a.b-c:d_9"), "a_b_c:d_9");
+        assert_eq!(named("9a"), "_9a");
+    }
+}
