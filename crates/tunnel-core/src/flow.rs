@@ -15,15 +15,14 @@ use std::{
 
 use crate::message::MESSAGE_COST;
 
-/// Credit at the start of each direction, in bytes: four of the largest chunks and what they cost, so that none is cut, and enough for
-/// 250 MiB/s at one millisecond.
-pub const DEFAULT_INITIAL_CREDIT: u32 = 4 * (64 * 1024 + MESSAGE_COST as u32);
+/// Credit at the start of each direction, in bytes: four of the largest chunks, and enough for 250 MiB/s at one millisecond.
+pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
 /// What credit may grow to, in bytes: 140 MiB/s over a link with a round trip of 100 ms.
 pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
 /// What credit may grow to on a link whose round trip is not longer than 2 ms, in bytes. The link needs less; but each return of half a
 /// window wakes the sender, and with small windows both ends spend their time on waking each other.
 pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
-/// What an exchange gets when the budget is short, in bytes: one chunk, so that it always moves.
+/// What an exchange gets when the budget is short, in bytes: one piece of a useful size, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;
 /// All credit that a process grants, in bytes.
 pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;

@@ -64,7 +64,7 @@ async fn an_upload_waits_for_credit_and_goes_on_with_more() {
             |received: usize, messages: usize| 256 * 1024 - received - 64 * messages < 4 * 1024 + 64;
         while !is_spent(received.len(), messages) {
             let chunk = lane.expect_chunk(&request.id).await;
-            assert!(!chunk.end && chunk.data.len() <= 32 * 1024);
+            assert!(!chunk.end && chunk.data.len() <= 64 * 1024);
             received.extend_from_slice(&chunk.data);
             messages += 1;
         }

@@ -70,7 +70,7 @@ costs_its_exchange! {
     two_heads: Protocol, |id| [http_response(id, 200), http_response(id, 200)];
     an_empty_chunk: Protocol, |id| [http_response(id, 200), http_chunk(id, "")];
     trailers_before_the_end: Protocol, |id| [http_response(id, 200), http_chunk(id, "x").trailer("a", "b")];
-    a_chunk_larger_than_the_settings: Protocol, |id| [http_response(id, 200), http_chunk(id, vec![0; 32 * 1024 + 1])];
+    a_chunk_larger_than_the_settings: Protocol, |id| [http_response(id, 200), http_chunk(id, vec![0; 64 * 1024 + 1])];
     a_window_update_of_nothing: Protocol, |id| [window_update(id, 0)];
     more_credit_than_can_be_counted: FlowControl, |id| [window_update(id, u32::MAX)];
     a_second_request_with_its_id: Protocol, |id| [http_request(id, "GET", "/").opened_by_agent()];

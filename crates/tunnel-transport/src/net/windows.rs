@@ -38,8 +38,8 @@ pub const TUNNEL_SEND_BUFFER: usize = 128 * 1024;
 /// The largest HTTP/2 frame of the tunnel's connection, in bytes: a chunk and its envelope fit in one.
 pub const TUNNEL_MAX_FRAME: u32 = 128 * 1024;
 
-/// What is read from the tunnel's connection before what has come goes on, in bytes: a large chunk.
-pub const TUNNEL_TURN: usize = 64 * 1024;
+/// What is read from the tunnel's connection before what has come goes on, in bytes: two large chunks.
+pub const TUNNEL_TURN: usize = 128 * 1024;
 
 /// The smallest DATA frames, in bytes, for which the rule above holds in the tunnel: every message is larger, but for
 /// those that are read at once.
