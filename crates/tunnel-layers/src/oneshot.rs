@@ -25,19 +25,27 @@ enum State<S, R, F, E> {
 impl<S: Service<R>, R> Oneshot<S, R> {
     /// Calls the service, now if it is ready, and then without a clone of all that stands behind it. If it is not, the one that
     /// was asked waits, for it may have a place in a line, and a clone takes its place.
+    // The future is large, and is made where it goes: so are those of the layers, whose constructors are inlined for that.
+    #[inline(always)]
     pub(crate) fn now(service: &mut S, request: R) -> Self
     where
         S: Clone,
     {
-        let state = match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => State::Called(service.call(request)),
-            Poll::Ready(Err(error)) => State::Unready(Some(error)),
-            Poll::Pending => {
-                let spare = service.clone();
-                State::Waiting(Box::new((mem::replace(service, spare), Some(request))))
-            }
-        };
-        Self(state)
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Self(State::Called(service.call(request))),
+            Poll::Ready(Err(error)) => Self(State::Unready(Some(error))),
+            Poll::Pending => Self::waiting(service, request),
+        }
+    }
+
+    #[cold]
+    fn waiting(service: &mut S, request: R) -> Self
+    where
+        S: Clone,
+    {
+        let spare = service.clone();
+        let waiting = (mem::replace(service, spare), Some(request));
+        Self(State::Waiting(Box::new(waiting)))
     }
 
     /// The same for a service of its own, in a future that is being polled.

@@ -90,6 +90,7 @@ pub struct AuthBody<B> {
 }
 
 impl<B> AuthBody<B> {
+    #[inline(always)]
     pub(super) fn inner(body: B, end: Option<Instant>, in_trailers: bool) -> Self {
         Self {
             inner: Some(ResponseBody::inner(body)),

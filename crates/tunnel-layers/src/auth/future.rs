@@ -89,6 +89,7 @@ impl<F, S, B> ResponseFuture<F, S, B>
 where
     S: Service<Request<CleanBody<B>>>,
 {
+    #[inline(always)]
     fn new(state: State<F, S, B>, end: Option<Instant>, caller: Caller) -> Self {
         let end = end.map(|end| Box::pin(sleep_until(end)));
         Self { state, end, caller }
@@ -106,6 +107,7 @@ where
     }
 
     /// Calls the service; at `end` its call is over.
+    #[inline(always)]
     pub(super) fn called(
         service: &mut S,
         request: Request<CleanBody<B>>,
@@ -172,6 +174,7 @@ where
     }
 }
 
+#[inline(always)]
 fn wrap<RB>(response: Response<RB>, end: Option<Instant>, caller: Caller) -> Response<AuthBody<RB>> {
     let in_trailers = end.is_some() && caller.takes_trailers(response.headers());
     response.map(|body| AuthBody::inner(body, end, in_trailers))

@@ -101,6 +101,7 @@ impl<S: Service<Request<Lent<B>>>, A, P, B> ResponseFuture<S, A, P, B> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn called(caller: Caller, future: S::Future, again: Option<Again<S, A, P, B>>) -> Self {
         Self {
             caller,

@@ -31,6 +31,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
+    #[inline(always)]
     pub(super) const fn new(inner: F) -> Self {
         Self {
             state: State::Open(inner),

@@ -19,6 +19,7 @@ pub struct ConcurrencyBody<B> {
 }
 
 impl<B> ConcurrencyBody<B> {
+    #[inline(always)]
     pub(super) const fn inner(body: B, held: Option<Held>) -> Self {
         Self {
             inner: ResponseBody::inner(body),

@@ -48,6 +48,7 @@ struct Waits<S, B> {
 }
 
 impl<S: Service<Request<B>> + Clone, B> ResponseFuture<S, B> {
+    #[inline(always)]
     pub(super) fn new(
         service: &mut S,
         mut request: Request<B>,
@@ -58,7 +59,10 @@ impl<S: Service<Request<B>> + Clone, B> ResponseFuture<S, B> {
         let state = match limiter.places.ask(key) {
             Asked::Place(place) => {
                 let held = hold(&mut request, place);
-                State::Called(Oneshot::now(service, request), Some(held))
+                return Self {
+                    state: State::Called(Oneshot::now(service, request), Some(held)),
+                    caller,
+                };
             }
             Asked::Full => State::Refused(limiter.full()),
             Asked::Line(line) => State::Waits(Box::pin(Waits {

@@ -34,6 +34,7 @@ impl<B, S: Service<Outgoing>> ResponseFuture<B, S> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn new(pump: Pump<B, S>, recv: RecvHalf, is_head: bool) -> Self {
         Self {
             state: State::Open {

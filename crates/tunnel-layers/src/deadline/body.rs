@@ -33,6 +33,7 @@ impl<B> DeadlineBody<B> {
         }
     }
 
+    #[inline(always)]
     pub(super) const fn unwatched(body: B) -> Self {
         Self::reply(ResponseBody::inner(body))
     }

@@ -30,6 +30,7 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline(always)]
     pub(super) fn called(future: F, plan: Plan, upload: Option<Upload>, caller: Caller) -> Self {
         Self {
             state: State::Called(future),
@@ -84,6 +85,7 @@ where
     }
 }
 
+#[inline(always)]
 fn wrap<RB>(
     response: Response<RB>,
     clocks: Option<Pin<Box<Clocks>>>,

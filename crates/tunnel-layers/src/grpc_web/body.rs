@@ -31,6 +31,7 @@ struct Translated {
 }
 
 impl<B> WebBody<B> {
+    #[inline(always)]
     pub(super) const fn plain(body: B) -> Self {
         Self(Kind::Plain(body))
     }

@@ -38,6 +38,7 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline(always)]
     pub(super) const fn plain(future: F) -> Self {
         Self(State::Plain(future))
     }

@@ -62,6 +62,7 @@ impl Told {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline(always)]
     pub(super) fn called(future: F, told: Option<Told>) -> Self {
         Self {
             state: State::Called(future),

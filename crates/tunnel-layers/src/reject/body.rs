@@ -25,6 +25,7 @@ enum Kind<B> {
 
 impl<B> ResponseBody<B> {
     /// The body of the wrapped service.
+    #[inline(always)]
     pub const fn inner(body: B) -> Self {
         Self(Kind::Inner(body))
     }

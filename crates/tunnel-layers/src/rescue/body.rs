@@ -26,6 +26,7 @@ pub struct RescueBody<B> {
 }
 
 impl<B> RescueBody<B> {
+    #[inline(always)]
     pub(super) const fn inner(body: B, told: Option<Box<Caller>>) -> Self {
         Self {
             inner: Some(ResponseBody::inner(body)),

@@ -29,6 +29,7 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline(always)]
     pub(super) const fn called(future: F, caller: Caller) -> Self {
         Self {
             state: State::Called(future),
@@ -64,6 +65,7 @@ where
     }
 }
 
+#[inline(always)]
 fn wrap<RB>(response: Response<RB>, caller: Caller) -> Response<RescueBody<RB>> {
     let told = caller
         .takes_trailers(response.headers())

@@ -20,10 +20,12 @@ enum Either<A, B> {
 }
 
 impl<A, B> EitherBody<A, B> {
+    #[inline(always)]
     pub(super) const fn first(body: A) -> Self {
         Self(Either::First(body))
     }
 
+    #[inline(always)]
     pub(super) const fn second(body: B) -> Self {
         Self(Either::Second(body))
     }

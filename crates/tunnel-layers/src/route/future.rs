@@ -53,12 +53,14 @@ where
     S: Service<Request<B>>,
     M: Service<Request<B>>,
 {
+    #[inline(always)]
     pub(super) fn matched(service: &mut S, request: Request<B>, rule: Arc<Compiled>) -> Self
     where
         S: Clone,
     {
-        let state = State::Matched(Oneshot::now(service, request), Some(rule));
-        Self { state }
+        Self {
+            state: State::Matched(Oneshot::now(service, request), Some(rule)),
+        }
     }
 
     pub(super) fn registered(service: &mut S, request: Request<B>) -> Self

@@ -16,6 +16,7 @@ use crate::oneshot::Oneshot;
 pub struct ResponseFuture<S: Service<R>, R>(#[pin] Oneshot<S, R>);
 
 impl<S: Service<R> + Clone, R> ResponseFuture<S, R> {
+    #[inline(always)]
     pub(super) fn new(service: &mut S, request: R) -> Self {
         Self(Oneshot::now(service, request))
     }

@@ -23,6 +23,7 @@ pub struct TracedBody<B> {
 
 impl<B> TracedBody<B> {
     /// A body that is polled in `open`, if there is one.
+    #[inline(always)]
     pub(super) const fn new(
         inner: ResponseBody<B>,
         open: Option<Box<Span>>,

@@ -37,6 +37,7 @@ enum State<F> {
 }
 
 impl<F> ResponseFuture<F> {
+    #[inline(always)]
     pub(super) fn called(future: F, id: TraceId, span: Span, watch: Option<Box<Watch>>) -> Self {
         Self {
             state: State::Called(future, id),

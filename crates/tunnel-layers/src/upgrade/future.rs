@@ -40,6 +40,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
+    #[inline(always)]
     pub(super) const fn called(caller: Caller, inner: F, asked: Option<Box<Asked>>) -> Self {
         Self {
             state: State::Called(inner, asked),

@@ -12,8 +12,7 @@ const SMALLEST_BUFFER: usize = 8 * 1024;
 const FIELDS_WITHOUT_ALLOCATION: usize = 100;
 
 impl Entry {
-    /// The hyper server of one connection with these settings. HTTP/1.1 half-close is on, so that hyper reads nothing while it serves a
-    /// request; that a FIN means that the client left is for [`EntryIo`](super::io::EntryIo) to see.
+    /// The hyper server of one connection with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
     pub(super) fn codec(&self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
         let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER as u32);
         let mut builder = auto::Builder::new(executor);
@@ -21,7 +20,7 @@ impl Entry {
             .http1()
             .timer(HeadTimer::default())
             .header_read_timeout(self.head_timeout)
-            .half_close(true)
+            .half_close(false)
             .max_buf_size(head_bytes as usize);
         if self.head_fields > FIELDS_WITHOUT_ALLOCATION {
             builder.http1().max_headers(self.head_fields.saturating_mul(2));

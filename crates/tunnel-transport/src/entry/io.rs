@@ -1,6 +1,5 @@
 use std::{
     io,
-    mem::{self, MaybeUninit},
     pin::Pin,
     sync::{
         Arc,
@@ -10,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
@@ -31,9 +29,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// So many bytes of it are the beginning of nothing else: PROPFIND is a method.
 const PREFACE_BEGUN: usize = 3;
 
-/// How much is read of what a codec does not want yet, in bytes: what follows shows when that was taken.
-const MOST_AHEAD: usize = 512;
-
 /// Whether a connection must end with a failure that the peer can see.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AbortFlag(Arc<AtomicBool>);
@@ -53,8 +48,8 @@ impl AbortFlag {
 pub(super) enum Use {
     /// HTTP/2, whose codec always reads, or nothing yet.
     Codec,
-    /// HTTP/1.1. The client is watched while the codec does not read: hyper is told to read nothing while it serves a request, since
-    /// it would have a buffer of 8 KiB for that each time, and so it does not see that the client left.
+    /// HTTP/1.1. The client is watched while the codec does not read: hyper reads nothing while it serves a request and has
+    /// the next one already, so it would not see that the client left.
     Watched,
     /// A stream that was upgraded from HTTP/1.1 and belongs to somebody else, maybe to two tasks. It is not watched, because a
     /// look at the socket by the one that writes would take the wake-up from the one that reads.
@@ -147,10 +142,6 @@ pub(super) struct EntryIo<T: Socket> {
     /// The client takes nothing.
     unsent: Idle,
     is_shut: bool,
-    /// The codec reads, and waits: it hears by itself that the client leaves, until it is polled again.
-    reads: bool,
-    /// What came while the codec did not read, and was read to see whether the client has left.
-    ahead: Bytes,
     _held: Option<Held>,
 }
 
@@ -184,8 +175,6 @@ impl<T: Socket> EntryIo<T> {
             turn: Turn::endless(),
             unsent: Idle::new(times.send),
             is_shut: false,
-            reads: false,
-            ahead: Bytes::new(),
             _held: held,
         }
     }
@@ -210,41 +199,10 @@ impl<T: Socket> EntryIo<T> {
 
     /// An error if the client is watched and has left.
     fn check_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        // The codec flushes after it has read, whenever it is polled: of a read that is older nothing is known.
-        if mem::take(&mut self.reads) || !self.usage.is(Use::Watched) {
-            return Ok(());
-        }
-        let has_left = if self.ahead.is_empty() {
-            self.read_ahead(cx)
-        } else {
-            self.socket.poll_left(cx).is_ready()
-        };
-        if has_left {
+        if self.usage.is(Use::Watched) && self.socket.poll_left(cx).is_ready() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
-    }
-
-    /// Reads what the codec does not want yet; true if the client has left.
-    fn read_ahead(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut room = [MaybeUninit::uninit(); MOST_AHEAD];
-        let mut read = ReadBuf::uninit(&mut room);
-        match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
-            Poll::Pending => false,
-            Poll::Ready(Ok(())) => {
-                self.ahead = Bytes::copy_from_slice(read.filled());
-                self.ahead.is_empty()
-            }
-            Poll::Ready(Err(_)) => true,
-        }
-    }
-
-    /// Gives the codec what was read for it already; true if that was something.
-    fn give_ahead(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let len = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..len]);
-        self.ahead.advance(len);
-        len > 0
     }
 
     /// What was done with bytes for the client: an error if it has taken none for too long.
@@ -314,10 +272,6 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.reads = false;
-        if this.give_ahead(buf) {
-            return Poll::Ready(Ok(()));
-        }
         let before = buf.filled().len();
         let socket = &mut this.socket;
         let read = |cx: &mut Context<'_>, buf: &mut ReadBuf<'_>| Pin::new(socket).poll_read(cx, buf);
@@ -331,7 +285,6 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
                 Poll::Ready(Err(this.was_cut()))
             }
             Poll::Pending => {
-                this.reads = true;
                 ready!(this.version.poll_expired(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -419,26 +372,6 @@ mod tests {
         client.write_all(&PREFACE[..10]).await.unwrap();
         io.read_exact(&mut [0; 10]).await.unwrap();
         assert!(timed_out(&mut io).await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_comes_while_the_codec_does_not_read_is_kept_for_it() {
-        let (mut client, io) = pair();
-        let usage = UseFlag::default();
-        let mut io = io.used_as(usage.clone());
-        usage.set(Use::Watched);
-        client.write_all(b"firstnext").await.unwrap();
-        io.read_exact(&mut [0; 5]).await.unwrap();
-        io.flush().await.expect("the client is there");
-        assert_eq!(io.ahead.len(), 4);
-        drop(client);
-        let mut next = [0; 4];
-        for byte in &mut next {
-            *byte = io.read_u8().await.expect("it came before the end");
-        }
-        assert_eq!(&next, b"next");
-        let left = io.flush().await.map_err(|error| error.kind());
-        assert_eq!(left, Err(io::ErrorKind::ConnectionAborted));
     }
 
     #[tokio::test(start_paused = true)]

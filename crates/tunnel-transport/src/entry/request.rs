@@ -46,7 +46,6 @@ impl RequestBody {
 }
 
 impl Open {
-
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<TunnelError> {
         let Some(limit) = &self.limit else {
             return Poll::Pending;
@@ -84,7 +83,9 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.incoming.is_end_stream())
+        self.open
+            .as_ref()
+            .is_none_or(|open| open.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -166,9 +166,10 @@ pub(super) fn put_list(out: &mut Vec<u8>, tag: u32, headers: &HeaderMap) {
         let len = 2 + name.len() + 2 + value.len();
         if !value.is_empty() && len < 0x80 {
             // Most are so short that each length is one byte.
-            out.extend_from_slice(&[short_key(tag), len as u8, NAME_KEY, name.len() as u8]);
+            out.reserve(2 + len);
+            out.extend([short_key(tag), len as u8, NAME_KEY, name.len() as u8]);
             out.extend_from_slice(name);
-            out.extend_from_slice(&[VALUE_KEY, value.len() as u8]);
+            out.extend([VALUE_KEY, value.len() as u8]);
             out.extend_from_slice(value);
             continue;
         }

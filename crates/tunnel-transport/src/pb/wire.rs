@@ -186,7 +186,8 @@ pub(super) const fn short_key(tag: u32) -> u8 {
 pub(super) fn put_key(out: &mut Vec<u8>, tag: u32, len: usize) {
     let key = tag << 3 | WireType::LengthDelimited as u32;
     if key < 0x80 && len < 0x80 {
-        out.extend_from_slice(&[key as u8, len as u8]);
+        // An array is written in place, where a slice would be copied by a call.
+        out.extend([key as u8, len as u8]);
     } else {
         put_varint(out, u64::from(key));
         put_varint(out, len as u64);
