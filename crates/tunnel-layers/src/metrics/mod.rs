@@ -70,9 +70,11 @@
 //!
 //! # Cost
 //!
-//! Some 600 ns for an exchange with a recorder, what inner layers note for it included, and three allocations (`benches/observe.rs`);
-//! handles are made once for each set of labels. The recorder has to
-//! be installed before the first exchange, since handles are never made anew.
+//! Two allocations for an exchange, and for each of its rule and its agent a handful of atomics and what the recorder does with two times
+//! (`benches/observe.rs`); handles are made once for each set of labels, and those of exchanges like the last ones are found without a
+//! look at any name. The recorder has to be installed before the first exchange, since handles are never made anew.
+//! Where exchanges are logged as well, `ObserveLayer` does both for the price of one; where nothing is
+//! measured, the layer is best left out, since every layer that wraps bodies moves requests and responses once more.
 
 mod common;
 mod layer;

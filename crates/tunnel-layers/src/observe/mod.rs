@@ -9,6 +9,8 @@
 //! * or, if it was upgraded, with the stream: where [`UpgradeLayer`](crate::upgrade) relays it, or an agent serves it in this process,
 //!   with the last clone of its [`Lifetime`](tunnel_core::Lifetime); where the bodies are the stream, when both have ended.
 //!
+//! Whoever wants both takes `ObserveLayer`, in which they share what they know of an exchange.
+//!
 //! A handler of axum that upgrades a connection of `axum::serve` takes it out of sight: there the exchange ends with the 101.
 
 mod body;
