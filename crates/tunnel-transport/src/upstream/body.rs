@@ -43,7 +43,7 @@ struct Answer {
 pub(super) enum Content {
     /// As hyper reads it.
     Incoming(Incoming),
-    /// All of it, until it is given.
+    /// All of it, until it is given. Its head is clean.
     Whole(Bytes),
 }
 
@@ -135,8 +135,7 @@ impl Drop for Exchange {
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: impl Into<Content>, exchange: Exchange) -> Self {
-        let incoming = incoming.into();
+    pub(super) fn new(incoming: Content, exchange: Exchange) -> Self {
         let mut answer = Answer {
             incoming,
             exchange: Some(exchange),

@@ -223,12 +223,13 @@ pub(super) fn answer(
 
 /// The response of an exchange that has not switched protocols.
 pub(super) fn finish(response: Response<impl Into<Content>>, exchange: Exchange) -> Response<UpstreamBody> {
-    let (mut parts, incoming) = response.into_parts();
+    let (mut parts, content) = response.into_parts();
+    let content = content.into();
     // A 101 keeps its fields: they are what it says.
-    if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+    if matches!(content, Content::Incoming(_)) && parts.status != StatusCode::SWITCHING_PROTOCOLS {
         admit::clean_response(&mut parts);
     }
-    Response::from_parts(parts, UpstreamBody::new(incoming, exchange))
+    Response::from_parts(parts, UpstreamBody::new(content, exchange))
 }
 
 impl<B> Service<Request<B>> for Upstream
@@ -249,8 +250,9 @@ where
         if let Some(UpgradeRequest { protocol }) = request.extensions().get().cloned() {
             return ResponseFuture::new(async move { inner.upgrade(request, protocol).await });
         }
-        let waits = !request.body().is_end_stream() && request::expects_continue(request.headers());
-        let gate = Gate::new(waits);
+        let has_body = !request.body().is_end_stream();
+        let waits = has_body && request::expects_continue(request.headers());
+        let gate = if has_body { Gate::new(waits) } else { Gate::none() };
         let timeout = self.0.settings.continue_timeout;
         let mut request = request.map(|body| Upload::new(body, gate.clone(), timeout));
         if waits {

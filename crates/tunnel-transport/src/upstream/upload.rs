@@ -64,7 +64,7 @@ impl Upload {
     pub(super) fn none() -> Self {
         Self {
             source: Source::Empty,
-            gate: Gate::new(false),
+            gate: Gate::none(),
             patience: Patience::For(Duration::ZERO),
             held: None,
         }

@@ -5,9 +5,10 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{self, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
+use tunnel_core::admit;
 
 /// As many fields as hyper takes.
 const MAX_FIELDS: usize = 100;
@@ -36,7 +37,7 @@ pub(super) fn put<B>(out: &mut Vec<u8>, request: &Request<B>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// An answer that was read as a whole, and nothing more.
+/// An answer that was read as a whole, and nothing more. It has no [fields for one hop](admit::clean_response).
 pub(super) struct Answer {
     pub(super) response: Response<Bytes>,
     /// Whether the upstream closes the connection behind it.
@@ -62,8 +63,23 @@ fn plain(bytes: &Bytes, method: &Method) -> Option<Answer> {
     }
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     let mut framing = Framing::default();
+    // Of names that are known to be for everybody there is nothing to clean.
+    let mut is_clean = status != StatusCode::NO_CONTENT;
     for field in head.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        let name = match usual(field.name) {
+            Some(name) => name,
+            None if field.name.eq_ignore_ascii_case("connection") => {
+                if framing.is_kept(field.value)? {
+                    continue;
+                }
+                is_clean = false;
+                CONNECTION
+            }
+            None => {
+                is_clean = false;
+                HeaderName::from_bytes(field.name.as_bytes()).ok()?
+            }
+        };
         framing.look_at(&name, field.value)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
         headers.append(name, value);
@@ -75,10 +91,52 @@ fn plain(bytes: &Bytes, method: &Method) -> Option<Answer> {
     if bytes.len() - len != length {
         return None;
     }
-    let mut response = Response::new(bytes.slice(len..));
-    (*response.status_mut(), *response.headers_mut()) = (status, headers);
-    let is_last = framing.is_last;
-    Some(Answer { response, is_last })
+    let (mut parts, ()) = Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    if !is_clean {
+        admit::clean_response(&mut parts);
+    }
+    Some(Answer {
+        response: Response::from_parts(parts, bytes.slice(len..)),
+        is_last: framing.is_last,
+    })
+}
+
+/// The names that most answers have, and that are for no hop, in the order of their lengths.
+static USUAL: [HeaderName; 13] = [
+    header::AGE,
+    header::DATE,
+    header::ETAG,
+    header::VARY,
+    header::SERVER,
+    header::EXPIRES,
+    header::LOCATION,
+    header::SET_COOKIE,
+    header::CONTENT_TYPE,
+    header::ACCEPT_RANGES,
+    header::CACHE_CONTROL,
+    header::LAST_MODIFIED,
+    CONTENT_LENGTH,
+];
+
+/// One of the [`USUAL`] names.
+fn usual(name: &str) -> Option<HeaderName> {
+    let candidates = match name.len() {
+        3 => &USUAL[..1],
+        4 => &USUAL[1..4],
+        6 => &USUAL[4..5],
+        7 => &USUAL[5..6],
+        8 => &USUAL[6..7],
+        10 => &USUAL[7..8],
+        12 => &USUAL[8..9],
+        13 => &USUAL[9..12],
+        14 => &USUAL[12..],
+        _ => return None,
+    };
+    let found = candidates
+        .iter()
+        .find(|known| name.eq_ignore_ascii_case(known.as_str()));
+    found.cloned()
 }
 
 /// What the fields say about the body, and about what follows.
@@ -95,11 +153,18 @@ impl Framing {
             let is_first = self.length.replace(number(value)?).is_none();
             return is_first.then_some(());
         }
-        if name == CONNECTION {
-            self.is_last |= value.eq_ignore_ascii_case(b"close");
-            return (self.is_last || value.eq_ignore_ascii_case(b"keep-alive")).then_some(());
-        }
         (name != TRANSFER_ENCODING).then_some(())
+    }
+}
+
+impl Framing {
+    /// Whether this value of `Connection` does no more than keep the connection. `None` for one that only hyper judges.
+    fn is_kept(&mut self, value: &[u8]) -> Option<bool> {
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            return Some(true);
+        }
+        self.is_last |= value.eq_ignore_ascii_case(b"close");
+        self.is_last.then_some(false)
     }
 }
 
@@ -146,7 +211,7 @@ mod tests {
         let Answer { response, is_last } = answer(text, &Method::GET).unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert!(response.headers().get_all("x-a").iter().eq(["1", "2"]));
-        assert_eq!(response.headers().len(), 4);
+        assert_eq!(response.headers().len(), 3);
         assert_eq!(response.body(), "abc");
         assert!(!is_last);
     }
@@ -167,6 +232,26 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn an_answer_is_clean() {
+        let text = "HTTP/1.1 200 OK\r\nkeep-alive: timeout=5\r\nclose: 1\r\nx-a: 2\r\ncontent-length: 0\r\nserver: a\r\nconnection: close\r\n\r\n";
+        let Answer { response, is_last } = answer(text, &Method::GET).unwrap();
+        assert!(is_last);
+        let names = ["x-a", "content-length", "server"];
+        assert!(response.headers().keys().eq(names));
+        let none = "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n";
+        let Answer { response, .. } = answer(none, &Method::GET).unwrap();
+        assert!(response.headers().is_empty());
+    }
+
+    #[test]
+    fn usual_names_are_found_however_they_are_written() {
+        for name in &USUAL {
+            assert_eq!(usual(&name.as_str().to_uppercase()).as_ref(), Some(name));
+        }
+        assert_eq!(usual("x-abcd"), None);
     }
 
     #[test]
