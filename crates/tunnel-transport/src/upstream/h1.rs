@@ -320,6 +320,10 @@ pub(super) type Answered = Result<Response<Incoming>, TrySendError<Request<Uploa
 /// An exchange that a connection has, until the head of its response. Written by hand, because a future of the compiler would keep what it
 /// is made of beside what it waits for.
 #[pin_project(project = GivenProj)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most exchanges are of the larger variant, and a box would be paid for by each"
+)]
 pub(super) enum Given<F> {
     /// hyper writes and reads.
     Kept {

@@ -160,6 +160,10 @@ impl Node {
 /// An exchange on a connection that was idle. Written by hand, because a future of the compiler would keep what it is made of beside
 /// what it waits for.
 #[pin_project(project = OnIdleProj)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most exchanges are of the larger variant, and it is boxed as a whole"
+)]
 pub(super) enum OnIdleFuture<F> {
     Given {
         #[pin]

@@ -86,7 +86,7 @@ mod tests {
     /// A task that has the bell.
     fn owner(bell: &Bell) -> tokio_test::task::Spawn<std::future::Pending<()>> {
         let mut task = spawn(std::future::pending());
-        task.enter(|cx, _| drop(bell.hand_to(Some(cx.waker()))));
+        task.enter(|cx, _| bell.hand_to(Some(cx.waker())));
         task
     }
 

@@ -67,7 +67,8 @@ impl Bare {
 
     /// Whether it serves another exchange, as far as is known.
     pub(super) fn is_ready(&mut self) -> bool {
-        !self.is_last && !(self.bell.has_rung() && self.is_over())
+        let is_over = self.bell.has_rung() && self.is_over();
+        !self.is_last && !is_over
     }
 
     /// Gives it to `keeper`, which is woken when something happens to it while it is idle. False if it serves nothing more.
