@@ -50,13 +50,13 @@ use http::{
 };
 
 pub(crate) use self::{
-    authority::{HostPort, canonical as canonical_authority},
+    authority::HostPort,
     canonical::CanonicalPath,
     fault::Fault,
     framing::is_continue,
     hop::clean_admitted,
     limits::{fields_len, line_len},
-    origin::OriginMemo,
+    origin::{HostMemo, Named, OriginMemo},
     path::canonical as path_for_matching,
 };
 pub use self::{

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, request, uri::Scheme};
+use http::{
+    HeaderValue, request,
+    uri::{Authority, Scheme},
+};
 
 use super::{
     authority::{self, HostPort},
@@ -27,10 +30,50 @@ pub(super) struct Origin {
 }
 
 /// A host, and the value of a field that names it.
-#[derive(Debug)]
-pub(super) struct Named {
-    pub(super) port: HostPort,
-    pub(super) value: HeaderValue,
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) port: HostPort,
+    pub(crate) value: HeaderValue,
+}
+
+impl Named {
+    fn new(port: HostPort) -> Result<Self, Fault> {
+        let value = port.to_value()?;
+        Ok(Self { port, value })
+    }
+
+    /// The host that this authority names.
+    pub(crate) fn of(authority: &Authority, scheme: &Scheme) -> Result<Self, Fault> {
+        Self::new(authority::canonical(authority, scheme)?)
+    }
+}
+
+/// The host of the first request that came through a session. Most agents serve few hosts, and each request names its own in the form that
+/// admission gave it at the other end, so that little has to be parsed or written twice.
+#[derive(Debug, Default)]
+pub(crate) struct HostMemo(OnceLock<(Scheme, Named)>);
+
+impl HostMemo {
+    /// As [`Named::of`].
+    pub(crate) fn named(&self, authority: &Authority, scheme: &Scheme) -> Result<Named, Fault> {
+        if let Some((known, named)) = self.0.get()
+            && named.port.authority.as_str() == authority.as_str()
+            && known == scheme
+        {
+            return Ok(named.clone());
+        }
+        let named = Named::of(authority, scheme)?;
+        // Only what is in the canonical form is found again. A copy, since the authority may be a part of a whole message.
+        if self.0.get().is_none()
+            && named.port.authority.as_str() == authority.as_str()
+            && let Ok(copy) = Authority::try_from(authority.as_str())
+        {
+            let mut kept = named.clone();
+            kept.port.authority = copy;
+            self.0.get_or_init(|| (scheme.clone(), kept));
+        }
+        Ok(named)
+    }
 }
 
 /// The origin of the first request of a connection. Those that follow come from the same address, and nearly all of them name
@@ -83,14 +126,7 @@ impl Origin {
     fn new(host: Option<HostPort>, peer: &PeerInfo) -> Result<Self, Fault> {
         let addr = address(peer).map(|addr| addr.to_string());
         let element = element(addr.as_deref(), host.as_ref(), &peer.scheme);
-        let host = host
-            .map(|port| {
-                Ok(Named {
-                    value: port.to_value()?,
-                    port,
-                })
-            })
-            .transpose()?;
+        let host = host.map(Named::new).transpose()?;
         Ok(Self {
             host,
             addr: addr.and_then(valid),
@@ -133,4 +169,40 @@ fn push(text: &mut String, pieces: &[&str]) {
 /// The scheme as forwarding fields name it.
 pub(super) fn proto(scheme: &Scheme) -> &'static str {
     if *scheme == Scheme::HTTPS { "https" } else { "http" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_host_is_remembered_and_the_others_are_not_taken_for_it() {
+        let memo = HostMemo::default();
+        let named = |authority: &'static str, scheme: Scheme| {
+            let named = memo.named(&Authority::from_static(authority), &scheme).unwrap();
+            (named.value.to_str().unwrap().to_owned(), named.port.port)
+        };
+        for _ in 0..2 {
+            assert_eq!(
+                named("A.example", Scheme::HTTP).0,
+                "a.example",
+                "not in that form"
+            );
+            assert_eq!(
+                named("a.example:443", Scheme::HTTP),
+                ("a.example:443".into(), Some(443))
+            );
+            assert_eq!(named("a.example:443", Scheme::HTTPS), ("a.example".into(), None));
+            assert_eq!(
+                named("b.example:443", Scheme::HTTP),
+                ("b.example:443".into(), Some(443))
+            );
+        }
+        let (_, kept) = memo.0.get().unwrap();
+        assert_eq!(kept.port.authority, "a.example:443");
+        assert!(
+            memo.named(&Authority::from_static("a..b"), &Scheme::HTTP)
+                .is_err()
+        );
+    }
 }

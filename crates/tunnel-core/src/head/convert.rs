@@ -7,8 +7,9 @@ use http::{
 
 use super::{RequestHead, ResponseHead};
 use crate::{
-    admit::{self, Canonical, Fault, HostPort, Policy, UpgradeRequest},
+    admit::{self, Canonical, Fault, HostMemo, Named, Policy, UpgradeRequest},
     error::{Cause, Initiator, TunnelError},
+    session::Session,
 };
 
 impl RequestHead {
@@ -53,10 +54,19 @@ impl RequestHead {
     ///
     /// [`Cause::Protocol`], from the peer, for a head that no end which admits would send.
     pub fn into_request_parts(self) -> Result<request::Parts, TunnelError> {
-        self.rebuild().map_err(Fault::by_peer)
+        self.rebuild(None).map_err(Fault::by_peer)
     }
 
-    fn rebuild(self) -> Result<request::Parts, Fault> {
+    /// The same for a request that came through this session, which knows the host that it heard of first.
+    ///
+    /// # Errors
+    ///
+    /// As [`into_request_parts`](Self::into_request_parts).
+    pub fn into_request_parts_of(self, session: &Session) -> Result<request::Parts, TunnelError> {
+        self.rebuild(Some(session.hosts())).map_err(Fault::by_peer)
+    }
+
+    fn rebuild(self, hosts: Option<&HostMemo>) -> Result<request::Parts, Fault> {
         if self.method == Method::CONNECT || self.method == Method::TRACE {
             return Err(Fault::malformed("the tunnel carries no CONNECT and no TRACE"));
         }
@@ -65,11 +75,12 @@ impl RequestHead {
         }
         let lenient = Policy::new().allow_dot_segments(true).allow_encoded_slashes(true);
         let path = admit::path_for_matching(&self.method, &self.path, &lenient)?;
-        let host = match &self.authority {
-            Some(authority) => Some(admit::canonical_authority(authority, &self.scheme)?),
-            None => None,
+        let named = |authority| match hosts {
+            Some(hosts) => hosts.named(authority, &self.scheme),
+            None => Named::of(authority, &self.scheme),
         };
-        let value = host.as_ref().map(HostPort::to_value).transpose()?;
+        let host = self.authority.as_ref().map(named).transpose()?;
+        let (host, value) = host.map(|Named { port, value }| (port, value)).unzip();
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = self.method;
         parts.headers = self.headers;

@@ -35,6 +35,7 @@ use self::{
     table::{Phase, Table},
 };
 use crate::{
+    admit::HostMemo,
     error::{Cause, Initiator, Sent, TunnelError},
     exchange::{Exchange, Place, Places, RecvHalf, SendHalf, State},
     flow::{CreditBudget, RecvCredit, SendCredit},
@@ -91,6 +92,7 @@ struct Inner {
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
     suspicion: Suspicion,
+    hosts: HostMemo,
     table: Mutex<Table>,
 }
 
@@ -119,6 +121,7 @@ impl Session {
             last_round_trip: AtomicU64::new(NEVER),
             has_carried: AtomicBool::new(false),
             suspicion: Suspicion::default(),
+            hosts: HostMemo::default(),
             table: Mutex::new(Table::new()),
         }))
     }
@@ -133,6 +136,11 @@ impl Session {
     #[must_use]
     pub fn opens(&self) -> Direction {
         self.0.config.opens
+    }
+
+    /// The host that its requests came for first.
+    pub(crate) fn hosts(&self) -> &HostMemo {
+        &self.0.hosts
     }
 
     /// Where it counts.

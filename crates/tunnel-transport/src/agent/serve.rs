@@ -74,10 +74,13 @@ where
             // Boxed, because few exchanges are upgrades, and this future is larger.
             return Box::pin(upgrade(service, accepted)).await;
         }
-        let is_ready = {
-            let ready = pin!(poll_fn(|cx| service.poll_ready(cx)));
-            unless_closed(&accepted.send, ready).await
-        };
+        // Most services are ready at once, and then nobody has to be asked whether the other end is still there.
+        let is_ready = poll_fn(|cx| match service.poll_ready(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Called::Answered(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Called::Failed(into_tunnel_error(error.into()))),
+            Poll::Pending => poll_over(&accepted.send, cx).map(Called::Over),
+        })
+        .await;
         match is_ready {
             Called::Answered(()) => {}
             Called::Failed(error) => return Err(fail(accepted.send, error)),
@@ -88,7 +91,7 @@ where
             id, head, send, recv, ..
         } = accepted;
         let body = TunnelBody::new(recv, &head.headers);
-        let called = match head.into_request_parts() {
+        let called = match head.into_request_parts_of(send.session()) {
             Ok(mut parts) => {
                 parts.extensions.insert(id);
                 let answer = pin!(service.call(Request::from_parts(parts, body)));
@@ -199,11 +202,8 @@ async fn unless_closed<R, E: Into<BoxError>>(
     mut answer: Pin<&mut impl Future<Output = Result<R, E>>>,
 ) -> Called<R> {
     poll_fn(|cx| {
-        if let Poll::Ready(closed) = send.poll_closed(cx) {
-            return Poll::Ready(Called::Over(match closed {
-                SendClosed::Failed(error) => Err(error),
-                SendClosed::Stopped => Ok(()),
-            }));
+        if let Poll::Ready(over) = poll_over(send, cx) {
+            return Poll::Ready(Called::Over(over));
         }
         Poll::Ready(match ready!(answer.as_mut().poll(cx)) {
             Ok(response) => Called::Answered(response),
@@ -211,6 +211,14 @@ async fn unless_closed<R, E: Into<BoxError>>(
         })
     })
     .await
+}
+
+/// Ready when the other end has given up.
+fn poll_over(send: &SendHalf, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
+    send.poll_closed(cx).map(|closed| match closed {
+        SendClosed::Failed(error) => Err(error),
+        SendClosed::Stopped => Ok(()),
+    })
 }
 
 /// What carries the response to its end.

@@ -1,5 +1,5 @@
-//! Names of fields that nearly every head in the tunnel has, and that `http` does not know: reading one of these allocates
-//! nothing.
+//! Names of fields that many heads in the tunnel have. Those that `http` does not know would each be allocated, and it looks at every byte
+//! of the others.
 
 use http::HeaderName;
 
@@ -31,4 +31,21 @@ known! {
     "grpc-timeout"
     "grpc-encoding"
     "grpc-accept-encoding"
+    "user-agent"
+    "accept"
+    "accept-encoding"
+    "accept-language"
+    "content-type"
+    "content-length"
+    "server"
+    "date"
+    "etag"
+    "last-modified"
+    "cache-control"
+    "cookie"
+    "set-cookie"
+    "authorization"
+    "referer"
+    "location"
+    "vary"
 }

@@ -34,9 +34,47 @@ enum Kind {
 
 /// The body of a response that answers.
 struct Answer {
-    incoming: Incoming,
+    incoming: Content,
     /// Until the end was seen.
     exchange: Option<Exchange>,
+}
+
+/// The content of a response.
+pub(super) enum Content {
+    /// As hyper reads it.
+    Incoming(Incoming),
+    /// All of it, until it is given. Its head is clean.
+    Whole(Bytes),
+}
+
+impl From<Incoming> for Content {
+    fn from(incoming: Incoming) -> Self {
+        Self::Incoming(incoming)
+    }
+}
+
+impl Content {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match self {
+            Self::Incoming(incoming) => poll_nonempty_frame(Pin::new(incoming), cx),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
 }
 
 /// An exchange that runs: dropping it ends it at the upstream.
@@ -97,7 +135,7 @@ impl Drop for Exchange {
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, exchange: Exchange) -> Self {
+    pub(super) fn new(incoming: Content, exchange: Exchange) -> Self {
         let mut answer = Answer {
             incoming,
             exchange: Some(exchange),
@@ -132,7 +170,7 @@ impl Answer {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, TunnelError>>> {
-        match ready!(poll_nonempty_frame(Pin::new(&mut self.incoming), cx)) {
+        match ready!(self.incoming.poll_frame(cx)) {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref()
                     && let Some(place) = self.exchange.as_mut().and_then(|one| one.place.as_mut())

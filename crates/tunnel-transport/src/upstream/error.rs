@@ -112,6 +112,11 @@ pub(super) fn cut_short() -> TunnelError {
     TunnelError::new(Cause::Upstream, Initiator::Peer, "the upstream broke off")
 }
 
+/// The same, where the connection says why.
+pub(super) fn broke_off(source: std::io::Error) -> TunnelError {
+    cut_short().with_sent(Sent::Yes).with_source(source)
+}
+
 /// The exchange broke, before its response or within. Whose fault it was, [`Gate::blame`] knows.
 ///
 /// [`Gate::blame`]: crate::upstream::gate::Gate::blame

@@ -10,7 +10,7 @@ use tunnel_core::{BoxError, Cause, Initiator, Sent, TunnelError};
 
 /// Shared by a request body and by whoever holds the exchange.
 #[derive(Clone, Debug)]
-pub(super) struct Gate(Arc<Mutex<State>>);
+pub(super) struct Gate(Option<Arc<Mutex<State>>>);
 
 #[derive(Debug)]
 struct State {
@@ -37,16 +37,23 @@ pub(super) enum Phase {
 impl Gate {
     pub(super) fn new(waiting: bool) -> Self {
         let phase = if waiting { Phase::Waiting } else { Phase::Open };
-        Self(Arc::new(Mutex::new(State {
+        Self(Some(Arc::new(Mutex::new(State {
             phase,
             body: None,
             failure: None,
-        })))
+        }))))
+    }
+
+    /// For a request without a body, which nothing has to hold back or to stop.
+    pub(super) const fn none() -> Self {
+        Self(None)
     }
 
     /// For the body: what it may do; wakes it when that changes.
     pub(super) fn poll_phase(&self, cx: &mut Context<'_>) -> Phase {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else {
+            return Phase::Open;
+        };
         match &mut state.body {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -76,7 +83,7 @@ impl Gate {
 
     /// Whether the body has been or is being sent as it should.
     pub(super) fn is_open(&self) -> bool {
-        self.lock().phase == Phase::Open
+        self.lock().is_none_or(|state| state.phase == Phase::Open)
     }
 
     /// The request body failed: what follows is not the upstream's fault.
@@ -86,20 +93,25 @@ impl Gate {
             TunnelError::new(Cause::Canceled, Initiator::Caller, "the request body broke off")
                 .with_source(source)
         });
-        self.lock().failure = Some(error.with_sent(Sent::Yes));
+        if let Some(mut state) = self.lock() {
+            state.failure = Some(error.with_sent(Sent::Yes));
+        }
     }
 
     /// What broke the exchange: the request's own body, if it failed, or else `error`.
     pub(super) fn blame(&self, error: TunnelError) -> TunnelError {
-        self.lock().failure.clone().unwrap_or(error)
+        let failure = self.lock().and_then(|state| state.failure.clone());
+        failure.unwrap_or(error)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing without a body.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.0.as_ref()?;
+        Some(state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn change(&self, next: impl FnOnce(Phase) -> Phase) {
-        let mut state = self.lock();
+        let Some(mut state) = self.lock() else { return };
         let phase = next(state.phase);
         let waker = if phase == state.phase {
             None

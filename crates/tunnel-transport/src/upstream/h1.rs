@@ -1,26 +1,40 @@
 //! HTTP/1.1: a connection for each exchange, kept for the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body as _;
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1},
+    client::conn::{
+        TrySendError,
+        http1::{self, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
+use pin_project::pin_project;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
     time::{Instant, timeout},
 };
-use tunnel_core::TunnelError;
+use tunnel_core::{Sent, TunnelError};
 
 use crate::upstream::{
+    bare::{Bare, Brief, Ended, Replay},
+    body::Content,
     builder::Settings,
     dial::{Connector, Io},
     error,
     failed::Failed,
     hear_out::HearOut,
-    idle::{Conn, IdleStack},
+    idle::{Conn, IdleStack, Link},
     life::Life,
     tasks::Tasks,
     upload::Upload,
@@ -56,7 +70,7 @@ type Permit = Option<OwnedSemaphorePermit>;
 /// A connection that was made for one exchange, and is closed after it.
 pub(super) struct Alone {
     /// Until it is dropped the connection waits for more.
-    _conn: Conn,
+    _conn: SendRequest<Upload>,
     permit: Permit,
 }
 
@@ -68,7 +82,7 @@ impl Alone {
 }
 
 /// What hyper reads from and writes to.
-pub(super) type HyperIo = TokioIo<HearOut<Io>>;
+pub(super) type HyperIo = TokioIo<HearOut<Replay<Io>>>;
 
 impl Http1Pool {
     pub(super) fn new(connector: Connector, settings: &Settings, tasks: Arc<Tasks>) -> Arc<Self> {
@@ -84,51 +98,77 @@ impl Http1Pool {
     }
 
     /// One exchange, until the head of its response. Dropping the future closes its connection.
-    pub(super) async fn send(&self, request: Request<Upload>) -> Result<(Response<Incoming>, Lease), Failed> {
+    pub(super) async fn send(self: &Arc<Self>, request: Request<Upload>) -> Outcome {
         let permit = match self.permit().await {
             Ok(permit) => permit,
             Err(error) => return Err(Failed::unsent(error, request)),
         };
-        let Some(conn) = self.idle.take() else {
-            let (response, conn) = self.send_on_new(request).await?;
-            return Ok((response, self.lease(conn, permit)));
+        let is_bare = suits_bare(&request);
+        let conn = match is_bare {
+            true => self.idle.take(),
+            false => self.idle.take_kept().or_else(|| self.idle.take()),
+        };
+        let Some(conn) = conn else {
+            return self.send_on_new(request, permit).await;
         };
         let mut lease = self.lease(conn, permit);
-        let sent = lease.send(request);
-        self.sent_on_idle(sent, lease).await
+        if !is_bare {
+            lease = match lease.driven(self).await {
+                Ok(lease) => lease,
+                Err(error) => return Err(Failed::unsent(error, request)),
+            };
+        }
+        self.given(lease.give(request)).await
     }
 
-    /// A connection that is idle, without any waiting; none if there is none, or nobody may have one now.
-    pub(super) fn take_idle(&self) -> Option<Lease> {
+    /// A connection that is idle, and can take this request without any waiting; none if there is none, or nobody may have one now.
+    pub(super) fn take_idle(&self, request: &Request<Upload>) -> Option<Lease> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        Some(self.lease(self.idle.take()?, Some(permit)))
+        let conn = match suits_bare(request) {
+            true => self.idle.take()?,
+            false => self.idle.take_kept()?,
+        };
+        Some(self.lease(conn, Some(permit)))
     }
 
     /// The exchange that was given to an idle connection. The upstream may be closing it just now: if nothing was written, a
     /// new one takes the request.
-    pub(super) async fn sent_on_idle(
-        &self,
-        sent: impl Future<Output = Answered>,
-        lease: Lease,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
-        match sent.await {
-            Ok(response) => Ok((response, lease)),
-            Err(failed) => self.again(failed, lease).await,
+    pub(super) async fn given(self: &Arc<Self>, given: Given<impl Future<Output = Answered>>) -> Outcome {
+        match given.await {
+            Ok(answered) => Ok(answered),
+            Err(later) => self.go_on(*later).await,
         }
     }
 
-    /// The exchange that an idle connection has `failed`: as [`sent_on_idle`](Self::sent_on_idle).
-    pub(super) async fn again(
-        &self,
-        mut failed: TrySendError<Request<Upload>>,
-        lease: Lease,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
-        let Some(unsent) = failed.take_message() else {
-            return Err(error::broken(failed.into_error()).into());
+    /// The exchange that needs more than the connection could do for it.
+    pub(super) async fn go_on(self: &Arc<Self>, later: Later) -> Outcome {
+        match later {
+            Later::Again(mut failed, lease) => match failed.take_message() {
+                // Boxed, because it is rare, and larger than the way that most go.
+                Some(unsent) => Box::pin(self.send_on_new(unsent, lease.permit)).await,
+                None => Err(error::broken(failed.into_error()).into()),
+            },
+            Later::Unsent(lease, request) => Box::pin(self.send_on_new(request, lease.permit)).await,
+            Later::Begun(lease, request, answer) => Box::pin(self.take_over(lease, request, answer)).await,
+            Later::Broken(error) => Err(error::broke_off(error).into()),
+        }
+    }
+
+    /// The exchange whose answer hyper has to read, from the beginning.
+    async fn take_over(&self, mut lease: Lease, request: Request<Upload>, answer: Bytes) -> Outcome {
+        let Link::Bare(bare) = lease.conn.link else {
+            return Err(TunnelError::internal("hyper has the connection already").into());
         };
-        // Boxed, because it is rare, and larger than the way that most go.
-        let (response, conn) = Box::pin(self.send_on_new(unsent)).await?;
-        Ok((response, self.lease(conn, lease.permit)))
+        let mut sender = match self.drive(Replay::new(bare.into_io(), answer)).await {
+            Ok(sender) => sender,
+            Err(error) => return Err(error::broken(error).into()),
+        };
+        let sent = sender.try_send_request(request).await;
+        lease.conn.link = Link::Kept(sender);
+        match sent {
+            Ok(response) => Ok((response.map(Content::Incoming), lease)),
+            Err(failed) => Err(error::broken(failed.into_error()).into()),
+        }
     }
 
     /// One exchange, as [`send`](Self::send), on a connection that serves no other one, before or after.
@@ -140,23 +180,44 @@ impl Http1Pool {
             Ok(permit) => permit,
             Err(error) => return Err(Failed::unsent(error, request)),
         };
-        let (response, conn) = self.send_on_new(request).await?;
-        let alone = Alone { _conn: conn, permit };
-        Ok((response, alone))
-    }
-
-    async fn send_on_new(&self, request: Request<Upload>) -> Result<(Response<Incoming>, Conn), Failed> {
-        let mut conn = match self.dial().await {
-            Ok(conn) => conn,
+        let mut sender = match self.dial_kept().await {
+            Ok(sender) => sender,
             Err(error) => return Err(Failed::unsent(error, request)),
         };
-        let mut failed = match conn.sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, conn)),
-            Err(failed) => failed,
+        match sender.try_send_request(request).await {
+            Ok(response) => Ok((
+                response,
+                Alone {
+                    _conn: sender,
+                    permit,
+                },
+            )),
+            Err(failed) => Err(gave_back(failed)),
+        }
+    }
+
+    async fn send_on_new(self: &Arc<Self>, request: Request<Upload>, permit: Permit) -> Outcome {
+        let is_bare = suits_bare(&request);
+        let link = match is_bare {
+            true => self.dial().await.map(Link::Bare),
+            false => self.dial_kept().await.map(Link::Kept),
         };
-        match failed.take_message() {
-            Some(request) => Err(Failed::unsent(error::unsent(failed.into_error()), request)),
-            None => Err(error::broken(failed.into_error()).into()),
+        let link = match link {
+            Ok(link) => link,
+            Err(error) => return Err(Failed::unsent(error, request)),
+        };
+        let dies = self.life.end();
+        let lease = self.lease(Conn { link, dies }, permit);
+        match lease.give(request).await {
+            Ok(answered) => Ok(answered),
+            Err(later) => match *later {
+                Later::Again(failed, _) => Err(gave_back(failed)),
+                Later::Unsent(_, request) => {
+                    Err(Failed::unsent(error::cut_short().with_sent(Sent::No), request))
+                }
+                Later::Begun(lease, request, answer) => self.take_over(lease, request, answer).await,
+                Later::Broken(error) => Err(error::broke_off(error).into()),
+            },
         }
     }
 
@@ -176,21 +237,28 @@ impl Http1Pool {
         }
     }
 
-    async fn dial(&self) -> Result<Conn, TunnelError> {
-        let io = TokioIo::new(HearOut::new(self.connector.connect().await?));
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .handshake(io)
-            .await
-            .map_err(error::unreachable)?;
+    async fn dial(&self) -> Result<Box<Bare>, TunnelError> {
+        let bare = Bare::new(self.connector.connect().await?);
+        self.tasks.add_bare(bare.bell());
+        Ok(bare)
+    }
+
+    async fn dial_kept(&self) -> Result<SendRequest<Upload>, TunnelError> {
+        let io = Replay::none(self.connector.connect().await?);
+        self.drive(io).await.map_err(error::unreachable)
+    }
+
+    /// Gives a connection to hyper.
+    async fn drive(&self, io: Replay<Io>) -> hyper::Result<SendRequest<Upload>> {
+        let io: HyperIo = TokioIo::new(HearOut::new(io));
+        let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "connection to the upstream ended with an error");
             }
         });
         self.tasks.add(task.abort_handle());
-        let dies = self.life.end();
-        Ok(Conn { sender, dies })
+        Ok(sender)
     }
 
     /// Makes up to so many connections before they are needed. Ends at the first that cannot be made.
@@ -201,8 +269,9 @@ impl Http1Pool {
             let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
                 return;
             };
-            let Ok(conn) = self.dial().await else { return };
-            leases.push(self.lease(conn, Some(permit)));
+            let Ok(bare) = self.dial().await else { return };
+            let (link, dies) = (Link::Bare(bare), self.life.end());
+            leases.push(self.lease(Conn { link, dies }, Some(permit)));
         }
         for lease in leases {
             lease.finish();
@@ -229,26 +298,140 @@ impl Http1Pool {
     }
 }
 
+/// Whether a connection that nothing drives may take this.
+fn suits_bare(request: &Request<Upload>) -> bool {
+    request.body().is_end_stream() && *request.method() != Method::CONNECT
+}
+
+/// An exchange that a new connection has failed.
+fn gave_back(mut failed: TrySendError<Request<Upload>>) -> Failed {
+    match failed.take_message() {
+        Some(request) => Failed::unsent(error::unsent(failed.into_error()), request),
+        None => error::broken(failed.into_error()).into(),
+    }
+}
+
+/// How an exchange has ended, or gone until the head of its response.
+pub(super) type Outcome = Result<(Response<Content>, Lease), Failed>;
+
 /// What hyper says of an exchange.
 pub(super) type Answered = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
+/// An exchange that a connection has, until the head of its response. Written by hand, because a future of the compiler would keep what it
+/// is made of beside what it waits for.
+#[pin_project(project = GivenProj)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most exchanges are of the larger variant, and a box would be paid for by each"
+)]
+pub(super) enum Given<F> {
+    /// hyper writes and reads.
+    Kept {
+        #[pin]
+        sent: F,
+        /// Until the answer is there.
+        lease: Option<Lease>,
+    },
+    /// This does.
+    Bare {
+        brief: Brief,
+        request: Request<Upload>,
+        /// Until the answer is there.
+        lease: Option<Lease>,
+    },
+}
+
+/// What has to be done where an exchange has not got an answer.
+pub(super) enum Later {
+    /// hyper has failed it.
+    Again(TrySendError<Request<Upload>>, Lease),
+    /// None of it was written.
+    Unsent(Lease, Request<Upload>),
+    /// An answer has come that hyper has to read; so it begins.
+    Begun(Lease, Request<Upload>, Bytes),
+    Broken(io::Error),
+}
+
+impl<F: Future<Output = Answered>> Future for Given<F> {
+    type Output = Result<(Response<Content>, Lease), Box<Later>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            GivenProj::Kept { sent, lease } => {
+                let answered = ready!(sent.poll(cx));
+                let Some(lease) = lease.take() else {
+                    return Poll::Pending;
+                };
+                Poll::Ready(match answered {
+                    Ok(response) => Ok((response.map(Content::Incoming), lease)),
+                    Err(failed) => Err(Box::new(Later::Again(failed, lease))),
+                })
+            }
+            GivenProj::Bare {
+                brief,
+                request,
+                lease,
+            } => {
+                let Some(Link::Bare(bare)) = lease.as_mut().map(|lease| &mut lease.conn.link) else {
+                    return Poll::Pending;
+                };
+                let ended = ready!(brief.poll(bare, request, cx));
+                let Some(lease) = lease.take() else {
+                    return Poll::Pending;
+                };
+                let mut request = || std::mem::replace(request, Request::new(Upload::none()));
+                Poll::Ready(Err(Box::new(match ended {
+                    Ended::Whole(response) => return Poll::Ready(Ok((response.map(Content::Whole), lease))),
+                    Ended::Begun(answer) => Later::Begun(lease, request(), answer),
+                    Ended::Unsent => Later::Unsent(lease, request()),
+                    Ended::Broken(error) => Later::Broken(error),
+                })))
+            }
+        }
+    }
+}
+
 impl Lease {
     /// Gives a request to the connection.
-    pub(super) fn send(&mut self, request: Request<Upload>) -> impl Future<Output = Answered> + Send + use<> {
-        self.conn.sender.try_send_request(request)
+    pub(super) fn give(
+        mut self,
+        request: Request<Upload>,
+    ) -> Given<impl Future<Output = Answered> + Send + use<>> {
+        match &mut self.conn.link {
+            Link::Kept(sender) => Given::Kept {
+                sent: sender.try_send_request(request),
+                lease: Some(self),
+            },
+            Link::Bare(_) => Given::Bare {
+                brief: Brief::default(),
+                request,
+                lease: Some(self),
+            },
+        }
+    }
+
+    /// The same, driven by hyper.
+    async fn driven(mut self, pool: &Http1Pool) -> Result<Self, TunnelError> {
+        if let Link::Bare(bare) = self.conn.link {
+            let sender = pool.drive(Replay::none(bare.into_io())).await;
+            self.conn.link = Link::Kept(sender.map_err(error::unreachable)?);
+        }
+        Ok(self)
     }
 
     /// The response is complete: the connection is kept as soon as the request is complete too.
     pub(super) fn finish(self) {
-        if self.conn.sender.is_ready() {
-            self.keep();
-        } else if !self.conn.sender.is_closed() {
-            tokio::spawn(self.keep_when_ready());
+        match &self.conn.link {
+            Link::Kept(sender) if sender.is_closed() => {}
+            Link::Kept(sender) if !sender.is_ready() => drop(tokio::spawn(self.keep_when_ready())),
+            Link::Kept(_) | Link::Bare(_) => self.keep(),
         }
     }
 
     async fn keep_when_ready(mut self) {
-        if self.conn.sender.ready().await.is_ok() {
+        if let Link::Kept(sender) = &mut self.conn.link
+            && sender.ready().await.is_ok()
+        {
             self.keep();
         }
     }

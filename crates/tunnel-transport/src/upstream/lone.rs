@@ -102,9 +102,9 @@ impl Lone {
         let node = self.node.load();
         let place = Place::unmeasured(Member(Arc::clone(&node)));
         match node.on_idle(request) {
-            Ok((sent, lease, pool)) => {
-                let held = Some((pool, lease, gate, place));
-                ResponseFuture::new(OnIdleFuture::Sent { sent, held })
+            Ok((given, pool)) => {
+                let held = Some((pool, gate, place));
+                ResponseFuture::new(OnIdleFuture::Given { given, held })
             }
             Err(request) => ResponseFuture::new(async move {
                 check(&place)?;

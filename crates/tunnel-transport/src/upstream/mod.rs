@@ -76,6 +76,7 @@
 //!   (HTTP/2: the stream; hyper sends END_STREAM before, and shows a reset with CANCEL as an end).
 
 mod allow;
+mod bare;
 mod body;
 mod builder;
 mod cluster;

@@ -4,13 +4,19 @@ use std::sync::{
 };
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::Mutex;
 use tunnel_core::{Sent, TunnelError};
 
 use crate::upstream::{
-    body::On, builder::Settings, dial::Connector, failed::Failed, h1::Http1Pool, h2c::H2cPool, node::Node,
-    tasks::Tasks, upload::Upload,
+    body::{Content, On},
+    builder::Settings,
+    dial::Connector,
+    failed::Failed,
+    h1::Http1Pool,
+    h2c::H2cPool,
+    node::Node,
+    tasks::Tasks,
+    upload::Upload,
 };
 
 /// A pool of either version; which one is used, the upstream chooses in a handshake that is made before the first request, and
@@ -48,7 +54,7 @@ impl Negotiated {
         &self,
         node: &Node,
         request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), Failed> {
+    ) -> Result<(Response<Content>, On), Failed> {
         let sent = match self.choose().await {
             Ok(HTTP2) => node.http2(&self.http2, request).await,
             Ok(_) => node.http1(&self.http1, request).await,

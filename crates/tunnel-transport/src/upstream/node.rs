@@ -9,7 +9,6 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tunnel_core::{
     Record,
@@ -19,9 +18,20 @@ use tunnel_core::{
 use crate::{
     Backoff,
     upstream::{
-        UpstreamEndpoint, UpstreamProtocol, body::On, builder::Settings, dial::Connector, failed::Failed,
-        failures::Failures, h1::Http1Pool, h2c::H2cPool, line::OpenCount, request, resolve::Found,
-        target::Target, tasks::Tasks, upload::Upload,
+        UpstreamEndpoint, UpstreamProtocol,
+        body::{Content, On},
+        builder::Settings,
+        dial::Connector,
+        failed::Failed,
+        failures::Failures,
+        h1::Http1Pool,
+        h2c::H2cPool,
+        line::OpenCount,
+        request,
+        resolve::Found,
+        target::Target,
+        tasks::Tasks,
+        upload::Upload,
     },
 };
 #[cfg(feature = "tls")]
@@ -159,12 +169,12 @@ impl Maker {
 
 impl Node {
     /// One exchange, until the head of its response.
-    pub(super) async fn send(&self, request: Request<Upload>) -> Result<(Response<Incoming>, On), Failed> {
+    pub(super) async fn send(&self, request: Request<Upload>) -> Result<(Response<Content>, On), Failed> {
         self.send_by(&self.pool, request).await
     }
 
     /// The same, for a health check.
-    pub(super) async fn check(&self, request: Request<Upload>) -> Result<(Response<Incoming>, On), Failed> {
+    pub(super) async fn check(&self, request: Request<Upload>) -> Result<(Response<Content>, On), Failed> {
         self.send_by(&self.checks, request).await
     }
 
@@ -172,7 +182,7 @@ impl Node {
         &self,
         pool: &Pool,
         request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), Failed> {
+    ) -> Result<(Response<Content>, On), Failed> {
         match pool {
             Pool::Http1(pool) => self.http1(pool, request).await,
             Pool::H2c(pool) => self.http2(pool, request).await,
@@ -183,9 +193,9 @@ impl Node {
 
     pub(super) async fn http1(
         &self,
-        pool: &Http1Pool,
+        pool: &Arc<Http1Pool>,
         mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), Failed> {
+    ) -> Result<(Response<Content>, On), Failed> {
         self.note(&request);
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
         let (response, lease) = pool.send(request).await?;
@@ -196,11 +206,11 @@ impl Node {
         &self,
         pool: &Arc<H2cPool>,
         mut request: Request<Upload>,
-    ) -> Result<(Response<Incoming>, On), Failed> {
+    ) -> Result<(Response<Content>, On), Failed> {
         self.note(&request);
         request::for_http2(&mut request, &self.target, self.settings.preserve_host)?;
         let (response, slot) = pool.send(request).await?;
-        Ok((response, On::Http2(slot)))
+        Ok((response.map(Content::Incoming), On::Http2(slot)))
     }
 
     /// Whether it can be connected to; for a health check.

@@ -19,8 +19,8 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 
 /// Origin-form with `Host` (RFC 9112, section 3.2.1), and framing that no method takes away.
 pub(super) fn for_http1(request: &mut Request<Upload>, target: &Target, preserve_host: bool) {
-    let authority = request.uri().authority().cloned();
-    let path = path_of(request.uri());
+    let uri = std::mem::take(request.uri_mut()).into_parts();
+    let path = uri.path_and_query.unwrap_or(PathAndQuery::from_static("/"));
     *request.uri_mut() = Uri::from(path);
     *request.version_mut() = Version::HTTP_11;
 
@@ -28,7 +28,9 @@ pub(super) fn for_http1(request: &mut Request<Upload>, target: &Target, preserve
     if !preserve_host {
         headers.insert(HOST, target.field.clone());
     } else if !headers.contains_key(HOST) {
-        let field = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        let field = uri
+            .authority
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         headers.insert(HOST, field.unwrap_or_else(|| target.field.clone()));
     }
     // RFC 9110, section 10.1.4: who sends TE says that it is for this connection. The head may have been made before, for another

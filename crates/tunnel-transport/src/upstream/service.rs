@@ -8,7 +8,6 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 use pin_project::pin_project;
 use tower_service::Service;
 use tunnel_core::{
@@ -18,12 +17,12 @@ use tunnel_core::{
 
 use crate::upstream::{
     InvalidUpstream, ResponseFuture, UpstreamBody, UpstreamBuilder, UpstreamEndpoint, UpstreamProtocol,
-    body::{Exchange, On},
+    body::{Content, Exchange, On},
     builder::Settings,
     cluster::Cluster,
     failed::Failed,
     gate::Gate,
-    h1::{Answered, Http1Pool, Lease},
+    h1::{Answered, Given, Http1Pool},
     line::OpenCount,
     lone::Lone,
     node::{Node, Pool},
@@ -132,8 +131,8 @@ impl Upstream {
     }
 }
 
-/// What an idle connection said, the connection, and its pool.
-type OnIdle<F> = (F, Lease, Arc<Http1Pool>);
+/// What an idle connection was given, and its pool.
+type OnIdle<F> = (Given<F>, Arc<Http1Pool>);
 
 impl Node {
     /// The way that most exchanges go: over HTTP/1.1, on a connection that is idle. None of it has to wait, so that the request
@@ -149,27 +148,31 @@ impl Node {
         let Pool::Http1(pool) = &self.pool else {
             return Err(request);
         };
-        let Some(mut lease) = pool.take_idle() else {
+        let Some(lease) = pool.take_idle(&request) else {
             return Err(request);
         };
         self.note(&request);
         request::for_http1(&mut request, &self.target, self.settings.preserve_host);
-        Ok((lease.send(request), lease, Arc::clone(pool)))
+        Ok((lease.give(request), Arc::clone(pool)))
     }
 }
 
 /// An exchange on a connection that was idle. Written by hand, because a future of the compiler would keep what it is made of beside
 /// what it waits for.
 #[pin_project(project = OnIdleProj)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most exchanges are of the larger variant, and it is boxed as a whole"
+)]
 pub(super) enum OnIdleFuture<F> {
-    Sent {
+    Given {
         #[pin]
-        sent: F,
+        given: Given<F>,
         /// Until the answer is there.
-        held: Option<(Arc<Http1Pool>, Lease, Gate, Place)>,
+        held: Option<(Arc<Http1Pool>, Gate, Place)>,
     },
-    /// The connection has failed it.
-    Again(ResponseFuture),
+    /// The connection could not do it alone.
+    Later(ResponseFuture),
 }
 
 impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
@@ -177,19 +180,19 @@ impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let again = match self.as_mut().project() {
-                OnIdleProj::Again(again) => return Pin::new(again).poll(cx),
-                OnIdleProj::Sent { sent, held } => {
-                    let answered = ready!(sent.poll(cx));
-                    let Some((pool, lease, gate, place)) = held.take() else {
+            let later = match self.as_mut().project() {
+                OnIdleProj::Later(later) => return Pin::new(later).poll(cx),
+                OnIdleProj::Given { given, held } => {
+                    let answered = ready!(given.poll(cx));
+                    let Some((pool, gate, place)) = held.take() else {
                         return Poll::Pending;
                     };
                     match answered {
-                        Ok(response) => {
+                        Ok((response, lease)) => {
                             return Poll::Ready(answer(Ok((response, On::Http1(lease))), gate, place));
                         }
-                        Err(failed) => ResponseFuture::new(async move {
-                            let sent = pool.again(failed, lease).await;
+                        Err(later) => ResponseFuture::new(async move {
+                            let sent = pool.go_on(*later).await;
                             answer(
                                 sent.map(|(response, lease)| (response, On::Http1(lease))),
                                 gate,
@@ -199,13 +202,13 @@ impl<F: Future<Output = Answered>> Future for OnIdleFuture<F> {
                     }
                 }
             };
-            self.set(Self::Again(again));
+            self.set(Self::Later(later));
         }
     }
 }
 
 pub(super) fn answer(
-    sent: Result<(Response<Incoming>, On), Failed>,
+    sent: Result<(Response<Content>, On), Failed>,
     gate: Gate,
     mut place: Place,
 ) -> Result<Response<UpstreamBody>, TunnelError> {
@@ -223,13 +226,14 @@ pub(super) fn answer(
 }
 
 /// The response of an exchange that has not switched protocols.
-pub(super) fn finish(response: Response<Incoming>, exchange: Exchange) -> Response<UpstreamBody> {
-    let (mut parts, incoming) = response.into_parts();
+pub(super) fn finish(response: Response<impl Into<Content>>, exchange: Exchange) -> Response<UpstreamBody> {
+    let (mut parts, content) = response.into_parts();
+    let content = content.into();
     // A 101 keeps its fields: they are what it says.
-    if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+    if matches!(content, Content::Incoming(_)) && parts.status != StatusCode::SWITCHING_PROTOCOLS {
         admit::clean_response(&mut parts);
     }
-    Response::from_parts(parts, UpstreamBody::new(incoming, exchange))
+    Response::from_parts(parts, UpstreamBody::new(content, exchange))
 }
 
 impl<B> Service<Request<B>> for Upstream
@@ -250,8 +254,9 @@ where
         if let Some(UpgradeRequest { protocol }) = request.extensions().get().cloned() {
             return ResponseFuture::new(async move { inner.upgrade(request, protocol).await });
         }
-        let waits = !request.body().is_end_stream() && request::expects_continue(request.headers());
-        let gate = Gate::new(waits);
+        let has_body = !request.body().is_end_stream();
+        let waits = has_body && request::expects_continue(request.headers());
+        let gate = if has_body { Gate::new(waits) } else { Gate::none() };
         let timeout = self.0.settings.continue_timeout;
         let mut request = request.map(|body| Upload::new(body, gate.clone(), timeout));
         if waits {

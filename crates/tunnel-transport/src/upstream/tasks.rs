@@ -1,8 +1,10 @@
 //! What drives the connections of an upstream.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::task::AbortHandle;
+
+use crate::upstream::bare::Bell;
 
 /// Finished ones are forgotten when there are as many as this, or twice as many as ran the last time.
 const FIRST_SWEEP: usize = 32;
@@ -17,9 +19,37 @@ pub(super) struct Tasks {
 
 #[derive(Debug, Default)]
 struct State {
-    handles: Vec<AbortHandle>,
+    handles: Vec<Handle>,
     sweep_at: usize,
     aborted: bool,
+}
+
+/// What ends a connection.
+#[derive(Clone, Debug)]
+enum Handle {
+    Task(AbortHandle),
+    /// Of one without a task, as long as that is open.
+    Bare(Weak<Bell>),
+}
+
+impl Handle {
+    fn is_finished(&self) -> bool {
+        match self {
+            Self::Task(task) => task.is_finished(),
+            Self::Bare(bell) => bell.strong_count() == 0,
+        }
+    }
+
+    fn abort(&self) {
+        match self {
+            Self::Task(task) => task.abort(),
+            Self::Bare(bell) => {
+                if let Some(bell) = bell.upgrade() {
+                    bell.cut();
+                }
+            }
+        }
+    }
 }
 
 impl Tasks {
@@ -31,9 +61,18 @@ impl Tasks {
         }
     }
 
-    pub(super) fn add(&self, handle: AbortHandle) {
+    pub(super) fn add(&self, task: AbortHandle) {
+        self.keep(Handle::Task(task));
+    }
+
+    /// Ends the exchange on a connection that has no task as well.
+    pub(super) fn add_bare(&self, bell: &Arc<Bell>) {
+        self.keep(Handle::Bare(Arc::downgrade(bell)));
+    }
+
+    fn keep(&self, handle: Handle) {
         if let Some(all) = &self.all {
-            all.add(handle.clone());
+            all.keep(handle.clone());
         }
         let mut state = self.lock();
         if state.aborted {

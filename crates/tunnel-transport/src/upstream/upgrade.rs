@@ -151,7 +151,7 @@ where
     let parts = upgraded
         .downcast::<HyperIo>()
         .map_err(|_| TunnelError::internal("an upgraded connection to the upstream is not ours"))?;
-    let io = parts.io.into_inner().into_inner();
+    let io = parts.io.into_inner().into_inner().into_inner();
     let stream = UpgradedIo::new(io, parts.read_buf, held);
     Ok(switched(response.into_parts().0, stream, client, tasks))
 }

@@ -60,6 +60,16 @@ impl Upload {
         }
     }
 
+    /// What stands where a request was.
+    pub(super) fn none() -> Self {
+        Self {
+            source: Source::Empty,
+            gate: Gate::none(),
+            patience: Patience::For(Duration::ZERO),
+            held: None,
+        }
+    }
+
     /// Keeps `guard` until the upload is over.
     pub(super) fn hold(&mut self, guard: Option<Arc<dyn Any + Send + Sync>>) {
         self.held = guard;

@@ -212,8 +212,8 @@ impl Cluster {
         };
         let node = Arc::clone(&place.member().0);
         match node.on_idle(request) {
-            Ok((sent, lease, pool)) => ResponseFuture::new(async move {
-                let sent = pool.sent_on_idle(sent, lease).await;
+            Ok((given, pool)) => ResponseFuture::new(async move {
+                let sent = pool.given(given).await;
                 match sent.map(|(response, lease)| (response, On::Http1(lease))) {
                     Err(Failed {
                         error,

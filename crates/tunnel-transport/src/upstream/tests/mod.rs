@@ -1,5 +1,6 @@
 //! The forwarder in front of real servers on port 0: hyper for both versions, and scripted sockets for what hyper never does.
 
+mod bare;
 mod cancel;
 mod connect;
 mod drain;
