@@ -21,7 +21,7 @@ pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
 pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
 /// What credit may grow to on a link whose round trip is not longer than 2 ms, in bytes. The link needs less; but each return of half a
 /// window wakes the sender, and with small windows both ends spend their time on waking each other.
-pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
+pub const SHORT_LINK_CREDIT: u32 = 2 * DEFAULT_INITIAL_CREDIT;
 /// What an exchange gets when the budget is short, in bytes: one piece of a useful size, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;
 /// All credit that a process grants, in bytes.
