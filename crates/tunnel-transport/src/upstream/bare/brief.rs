@@ -55,7 +55,7 @@ impl Brief {
             if bare.is_last || told.has_rung && bare.is_over() {
                 return Poll::Ready(Ended::Unsent);
             }
-            head::put(&mut bare.out, request);
+            bare.is_last = head::put(&mut bare.out, request);
         }
         if let Err(error) = self.write(bare) {
             return Poll::Ready(Ended::Broken(error));
