@@ -10,6 +10,8 @@ mod bell;
 mod brief;
 mod head;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::{
     future::poll_fn,
