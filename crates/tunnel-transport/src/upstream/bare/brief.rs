@@ -52,10 +52,10 @@ impl Brief {
         }
         let is_new = !std::mem::replace(&mut self.has_begun, true);
         if is_new {
-            if told.has_rung && bare.is_over() {
+            if bare.is_last || told.has_rung && bare.is_over() {
                 return Poll::Ready(Ended::Unsent);
             }
-            head::put(&mut bare.out, request);
+            bare.is_last = head::put(&mut bare.out, request);
         }
         if let Err(error) = self.write(bare) {
             return Poll::Ready(Ended::Broken(error));
@@ -98,7 +98,7 @@ impl Brief {
         let is_written = self.written == bare.out.len() && !self.is_deaf;
         match head::read(bytes, request.method()) {
             Ok(Answer { response, is_last }) => {
-                bare.is_last = is_last || !is_written;
+                bare.is_last |= is_last || !is_written;
                 Ended::Whole(response)
             }
             Err(bytes) if is_written || self.is_deaf => Ended::Begun(bytes),

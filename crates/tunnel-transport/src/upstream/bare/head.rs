@@ -13,8 +13,10 @@ use tunnel_core::admit;
 /// As many fields as hyper takes.
 const MAX_FIELDS: usize = 100;
 
-/// Writes the head of a request in origin-form, as hyper writes it.
-pub(super) fn put<B>(out: &mut Vec<u8>, request: &Request<B>) {
+/// Writes the head of a request in origin-form, as hyper writes it. Says whether it asks the upstream to close the connection behind it,
+/// which hyper does not use any more then, whatever the answer says.
+pub(super) fn put<B>(out: &mut Vec<u8>, request: &Request<B>) -> bool {
+    let mut is_last = false;
     out.clear();
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.push(b' ');
@@ -29,12 +31,19 @@ pub(super) fn put<B>(out: &mut Vec<u8>, request: &Request<B>) {
         if name == TRANSFER_ENCODING {
             continue;
         }
+        is_last |= name == CONNECTION && asks_to_close(value);
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
+    is_last
+}
+
+fn asks_to_close(connection: &HeaderValue) -> bool {
+    let mut members = connection.as_bytes().split(|byte| *byte == b',');
+    members.any(|member| member.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// An answer that was read as a whole, and nothing more. It has no [fields for one hop](admit::clean_response).
@@ -200,6 +209,19 @@ mod tests {
         assert_eq!(str::from_utf8(&out).unwrap(), text);
         put(&mut out, &Request::options("*").body(()).unwrap());
         assert_eq!(out, b"OPTIONS * HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_request_that_asks_to_close_is_the_last() {
+        for (value, is_last) in [
+            ("close", true),
+            ("te, Close", true),
+            ("te", false),
+            ("not-close", false),
+        ] {
+            let request = Request::get("/").header("connection", value).body(()).unwrap();
+            assert_eq!(put(&mut Vec::new(), &request), is_last, "{value}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod bell;
 mod brief;
 mod head;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::{
     future::poll_fn,
@@ -38,7 +40,7 @@ pub(super) struct Bare {
     bell: Arc<Bell>,
     /// The head of a request that is being written. Kept, so that most heads allocate nothing.
     out: Vec<u8>,
-    /// Whether the upstream closes it.
+    /// Whether it serves nothing behind what it serves now.
     is_last: bool,
 }
 
@@ -52,8 +54,8 @@ impl Bare {
             out: Vec::new(),
             is_last: false,
         });
-        // From now on its end wakes somebody. If it has come already, the first exchange finds out.
-        bare.is_over();
+        // From now on its end wakes somebody. One that has come already wakes nobody, and what was read to see it is gone.
+        bare.is_last = bare.is_over();
         bare
     }
 
@@ -73,9 +75,9 @@ impl Bare {
 
     /// Gives it to `keeper`, which is woken when something happens to it while it is idle. False if it serves nothing more.
     pub(super) fn rest(&mut self, keeper: Option<&Waker>) -> bool {
-        self.bell.hand_to(keeper);
+        let told = self.bell.hand_to(keeper);
         self.bell.hush();
-        !self.is_last && !self.is_over()
+        !told.is_cut && !self.is_last && !self.is_over()
     }
 
     /// Whether it has ended, or has something to say that nobody has asked for. If not, the next that happens rings the bell.

@@ -1,6 +1,11 @@
 //! Exchanges without a task of hyper's, and where hyper takes over.
 
+use std::sync::Mutex;
+
+use tokio::io::duplex;
+
 use super::*;
+use crate::net::Dialer;
 
 /// Serves one connection: for each request the pieces of its answer, one after the other, as the runtime sees them. Says how many bytes
 /// came that are no head of a GET.
@@ -115,5 +120,44 @@ async fn an_idle_connection_goes_as_soon_as_the_upstream_ends_it_or_says_somethi
             }
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_that_is_over_or_speaks_first_is_asked_nothing() {
+    for first_word in [
+        "",
+        "x",
+        "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let open = Arc::new(Mutex::new(Vec::new()));
+        let ends = Arc::clone(&open);
+        let dialer = Dialer::new(move |_, _| {
+            let ends = Arc::clone(&ends);
+            async move {
+                let (ours, mut theirs) = duplex(1024);
+                theirs.write_all(first_word.as_bytes()).await?;
+                if !first_word.is_empty() {
+                    ends.lock().unwrap().push(theirs);
+                }
+                Ok(ours)
+            }
+        });
+        let upstream = Upstream::builder("http://out.example")
+            .dialer(dialer)
+            .build()
+            .unwrap();
+        let error = soon(upstream.oneshot(get())).await.unwrap_err();
+        assert_eq!(
+            (error.cause(), error.sent()),
+            (Cause::Upstream, Sent::No),
+            "{first_word:?}"
+        );
+        let ends = std::mem::take(&mut *open.lock().unwrap());
+        let mut asked = Vec::new();
+        for mut end in ends {
+            end.read_to_end(&mut asked).await.unwrap();
+        }
+        assert_eq!(asked, b"", "{first_word:?}");
     }
 }
