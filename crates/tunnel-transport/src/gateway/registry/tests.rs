@@ -155,6 +155,7 @@ async fn groups_that_nobody_serves_are_not_remembered_without_bound() {
     assert_eq!(registry.can_carry(&group("stays")), Some(false));
 }
 
+#[cfg(feature = "admin")]
 impl Registry {
     /// As many agents as are wanted, each with a lane in all of these groups, the first 60 in one of their own as well. They are there while what this gives is.
     pub(crate) fn fill(&self, agents: usize, groups: &[&str]) -> Vec<Box<dyn std::any::Any>> {
