@@ -1,15 +1,9 @@
-use std::{
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{Request, Response};
-use http_body::Body;
-use tower_service::Service;
+use http::Request;
 
 use super::meter::{Meter, Meters};
-use crate::observe::{Guard, Half, RequestBody, ResponseBody, ResponseFuture, Wants, Wire, begin};
+use crate::observe::{Guard, Half, Wants, Wire, begin};
 
 /// The service of [`MetricsLayer`](super::MetricsLayer).
 #[derive(Clone)]
@@ -24,6 +18,9 @@ impl<S> Metrics<S> {
     }
 
     fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+        if !self.meters.is_on() {
+            return (Half::none(), Guard::none());
+        }
         let wire = Wire::of(request);
         let meter = Meter::new(Arc::clone(&self.meters), wire);
         begin(request, wire, Wants::Counts, meter)
@@ -31,31 +28,7 @@ impl<S> Metrics<S> {
 }
 
 wraps_inner!(Metrics<S>);
-
-impl<S, B, RB> Service<Request<B>> for Metrics<S>
-where
-    S: Service<Request<RequestBody<B>>, Response = Response<RB>>,
-    S::Error: 'static,
-    RB: Body,
-    RB::Error: 'static,
-{
-    type Response = Response<ResponseBody<RB>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let (half, guard) = match self.meters.is_on() {
-            true => self.begin(&mut request),
-            false => (Half::none(), Guard::none()),
-        };
-        let call = self.inner.call(request.map(|body| RequestBody::new(body, half)));
-        ResponseFuture::new(call, guard)
-    }
-}
+watches!(Metrics<S>);
 
 impl<S: fmt::Debug> fmt::Debug for Metrics<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,16 +1,10 @@
-use std::{
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use tower_layer::Layer;
-use tower_service::Service;
 use tunnel_core::Notes;
 
-use super::{Ended, Guard, Half, RequestBody, ResponseBody, ResponseFuture, Wants, Watch, Wire, begin};
+use super::{Ended, Guard, Half, Wants, Watch, Wire, begin};
 use crate::{
     access_log::{AccessLogLayer, Line, Settings},
     metrics::{Meter, Meters, MetricsLayer},
@@ -120,26 +114,11 @@ pub struct Observe<S> {
     layer: ObserveLayer,
 }
 
-wraps_inner!(Observe<S>);
-
-impl<S, B, RB> Service<Request<B>> for Observe<S>
-where
-    S: Service<Request<RequestBody<B>>, Response = Response<RB>>,
-    S::Error: 'static,
-    RB: Body,
-    RB::Error: 'static,
-{
-    type Response = Response<ResponseBody<RB>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let (half, guard) = self.layer.begin(&mut request);
-        let call = self.inner.call(request.map(|body| RequestBody::new(body, half)));
-        ResponseFuture::new(call, guard)
+impl<S> Observe<S> {
+    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+        self.layer.begin(request)
     }
 }
+
+wraps_inner!(Observe<S>);
+watches!(Observe<S>);
