@@ -12,6 +12,7 @@
 //!
 //! The session's table keeps an entry while either direction may still carry a message, and no longer.
 
+mod backlog;
 mod frames;
 mod place;
 mod recv;

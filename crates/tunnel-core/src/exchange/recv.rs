@@ -17,7 +17,7 @@ use crate::{
     error::TunnelError,
     head::{Protocol, ResponseHead},
     id::RequestId,
-    message::{End, MESSAGE_COST},
+    message::End,
     reason::ResetReason,
     session::Session,
     sync::{lock, register},
@@ -82,7 +82,8 @@ impl RecvHalf {
             && (!self.exchange.opener || lock(&self.exchange.state).upgrade == Upgrade::Done)
     }
 
-    /// The next piece of the body, or its trailers. Never an empty piece. Reading returns credit to the peer.
+    /// The next piece of the body, or its trailers. Never an empty piece. Asking for more returns the credit of what was given
+    /// before to the peer: whoever asks when there is room for it never has more than the window in memory.
     ///
     /// # Errors
     ///
@@ -94,16 +95,17 @@ impl RecvHalf {
         }
         let (session, encoder) = (&self.session, &mut self.encoder);
         let polled = self.exchange.update(session, |state, effects| {
+            state.recv_credit.settle();
             if let (Some(frames), Some(encoder)) = (&mut state.frames, encoder) {
                 let cost = frames.drain(encoder, || session.random());
                 if cost > 0 {
-                    state.recv_credit.read(cost);
+                    state.recv_credit.lend(cost);
                     return_credit(session, state, effects);
                     return Poll::Ready(None);
                 }
             }
-            if let Some(bytes) = state.queue.pop() {
-                state.recv_credit.read(bytes.len() + MESSAGE_COST);
+            if let Some((bytes, cost)) = state.queue.pop() {
+                state.recv_credit.lend(cost);
                 return_credit(session, state, effects);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }

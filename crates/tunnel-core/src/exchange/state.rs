@@ -9,13 +9,11 @@
 
 use std::task::Waker;
 
-use bytes::Bytes;
 use http::StatusCode;
 
-use super::{Action, Effects, Place, frames::Frames};
+use super::{Action, Effects, Place, backlog::Backlog, frames::Frames};
 use crate::{
     error::{Cause, Initiator, TunnelError},
-    fifo::Fifo,
     flow::{RecvCredit, SendCredit},
     head::{Protocol, ResponseHead},
     message::{Data, End, MESSAGE_COST, Reset, ResponseStart},
@@ -87,7 +85,7 @@ pub(crate) struct State {
     pub(super) send_waker: Option<Waker>,
     pub(super) receiving: Receiving,
     pub(super) head: Option<ResponseHead>,
-    pub(super) queue: Fifo<Bytes>,
+    pub(super) queue: Backlog,
     /// What stands in the place of `queue` where frames come. Boxed, because few exchanges have it.
     pub(super) frames: Option<Box<Frames>>,
     pub(super) upgrade: Upgrade,
@@ -117,7 +115,7 @@ impl State {
             send_waker: None,
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,
-            queue: Fifo::default(),
+            queue: Backlog::default(),
             frames: None,
             upgrade: Upgrade::NotAsked,
             end: None,
