@@ -104,7 +104,7 @@ pub(crate) struct Exchange<W: Watch + ?Sized = dyn Watch> {
     received: AtomicU64,
     /// Counted by the response's body alone.
     sent: AtomicU64,
-    /// What the response's head says of the length of its body.
+    /// The length of the response's body, as far as it is known beforehand.
     length: AtomicU64,
     grpc: AtomicU32,
     status: AtomicU16,
@@ -341,8 +341,11 @@ impl Guard {
         }
         let Some(shared) = &self.0 else { return };
         let exchange = shared.exchange();
-        let length = response.headers().get(&CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        // Most bodies know. Where one does not, the head may.
+        let length = response.body().size_hint().exact().or_else(|| {
+            let length = response.headers().get(&CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse().ok()
+        });
         exchange.length.store(length.unwrap_or(UNKNOWN), Relaxed);
         // A body that has something to come has not ended.
         let has_more = !exchange.head_only && length.is_some_and(|length| length > 0);
@@ -373,7 +376,7 @@ impl Guard {
         is_switched
     }
 
-    /// So many bytes have been taken, behind which the body says whether it has ended. It is not asked where the head has told what is to
+    /// So many bytes have been taken, behind which the body says whether it has ended. It is not asked where its length tells what is to
     /// come.
     #[inline]
     pub(super) fn sent(&mut self, bytes: usize, has_ended: impl FnOnce() -> bool) {
