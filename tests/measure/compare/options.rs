@@ -30,6 +30,12 @@ pub(crate) struct Options {
         default_value = "default"
     )]
     pub(crate) threads: Vec<String>,
+    /// The tunnel is measured as well with each of these: what it costs stands beside.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) with: Vec<Extra>,
+    /// The programs of others are left out.
+    #[arg(long)]
+    pub(crate) alone: bool,
     /// The directory of other builds of gateway and agent, which are measured beside, such as those from before a change.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) before: Option<PathBuf>,
@@ -79,6 +85,17 @@ pub(crate) enum Measure {
     Memory,
     /// Memory of 10,000 idle exchanges.
     Exchanges,
+}
+
+/// What gateway and agent may have besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Extra {
+    /// Exchanges are measured.
+    Metrics,
+    /// Exchanges are measured, and logged to a file as JSON.
+    Log,
+    /// TLS between the two.
+    Tls,
 }
 
 impl Options {

@@ -4,13 +4,14 @@ use std::{
     fs::File,
     path::Path,
     process::{Command as Immediate, Stdio},
+    thread,
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdout, Command},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::proc_fs;
@@ -20,6 +21,9 @@ pub(crate) type Failure = String;
 
 /// How long a program may take to be ready.
 const START: Duration = Duration::from_secs(10);
+
+/// How long it may take to end: a gateway first tells its clients to go elsewhere.
+const END: Duration = Duration::from_secs(10);
 
 /// A program. It is ended when the value is dropped.
 pub(crate) struct Process {
@@ -92,14 +96,11 @@ impl Drop for Process {
         if !self.runs() {
             return;
         }
-        // A master of nginx that is killed leaves its workers behind; one that is asked to end takes them along.
-        if proc_fs::with_descendants(&[self.id]).len() > 1 {
-            let _ = Immediate::new("kill").arg(self.id.to_string()).status();
-            let mut patience = 200;
-            while self.runs() && patience > 0 {
-                std::thread::sleep(Duration::from_millis(5));
-                patience -= 1;
-            }
+        // Asked to end, a master of nginx takes its workers along, and a program that was built to be profiled writes its profile.
+        let _ = Immediate::new("kill").arg(self.id.to_string()).status();
+        let until = Instant::now() + END;
+        while self.runs() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
         }
         let _ = self.child.start_kill();
     }

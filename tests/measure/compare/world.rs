@@ -69,7 +69,8 @@ impl World {
         for flavour in &self.flavours {
             self.ways.push(flavour.start(&self.directory, self.server).await?);
         }
-        for other in Other::ALL {
+        let others = Other::ALL.into_iter().filter(|_| !self.options.alone);
+        for other in others {
             match tools::find(other.program()) {
                 None => eprintln!(
                     "{}: skipped, since {} is not installed",

@@ -22,7 +22,7 @@ impl Fresh {
         let ours = (0..world.flavours.len()).map(Self::Ours);
         let others = Other::ALL
             .into_iter()
-            .filter(|other| others.contains(&other.name()));
+            .filter(|other| !world.options.alone && others.contains(&other.name()));
         let others = others.filter(|other| tools::find(other.program()).is_some());
         ours.chain(others.map(Self::Other)).collect()
     }

@@ -8,10 +8,11 @@ use std::{
 };
 
 use tokio::process::Command;
+use tunnel_tests::pki::Ca;
 
 use super::{Server, TOKEN, TUNNEL, Way, new_directory, write};
 use crate::{
-    options::Options,
+    options::{Extra, Options},
     process::{Failure, Process},
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct Flavour {
     pub(crate) name: String,
     programs: PathBuf,
     threads: Option<String>,
+    extra: Option<Extra>,
 }
 
 impl Flavour {
@@ -33,24 +35,32 @@ impl Flavour {
             Some(programs) => programs.clone(),
             None => beside(options)?,
         };
-        let named = |threads: &String| (threads != "default").then(|| threads.clone());
-        let mut flavours: Vec<_> = options
-            .threads
-            .iter()
-            .enumerate()
-            .map(|(index, threads)| Self {
-                name: match index {
-                    0 => TUNNEL.to_owned(),
-                    _ => format!("{TUNNEL}, threads {threads}"),
-                },
-                programs: programs.clone(),
-                threads: named(threads),
-            })
-            .collect();
+        let threads = |threads: &String| (threads != "default").then(|| threads.clone());
+        let first = Self {
+            name: TUNNEL.to_owned(),
+            programs,
+            threads: options.threads.first().and_then(threads),
+            extra: None,
+        };
+        let mut flavours = vec![first.clone()];
+        flavours.extend(options.threads.iter().skip(1).map(|more| Self {
+            name: format!("{TUNNEL}, threads {more}"),
+            threads: threads(more),
+            ..first.clone()
+        }));
+        flavours.extend(options.with.iter().map(|extra| Self {
+            name: match extra {
+                Extra::Metrics => format!("{TUNNEL}, metrics"),
+                Extra::Log => format!("{TUNNEL}, metrics, log"),
+                Extra::Tls => format!("{TUNNEL}, TLS"),
+            },
+            extra: Some(*extra),
+            ..first.clone()
+        }));
         flavours.extend(options.before.as_ref().map(|before| Self {
             name: format!("{TUNNEL} before"),
             programs: before.clone(),
-            threads: options.threads.first().and_then(named),
+            ..first.clone()
         }));
         match flavours
             .iter()
@@ -78,7 +88,8 @@ impl Flavour {
         between: impl AsyncFnOnce(SocketAddr) -> SocketAddr,
     ) -> Result<Way, Failure> {
         let directory = new_directory(directory, "tunnel")?;
-        let config = write(&directory, "gateway.yaml", &gateway_config())?;
+        let config = self.gateway_config(&directory)?;
+        let config = write(&directory, "gateway.yaml", &config)?;
         let (gateway, line) =
             Process::ready("gateway", &directory, &mut self.command("gateway", &config)).await?;
         let address = |key: &str| {
@@ -87,11 +98,8 @@ impl Flavour {
             address.ok_or_else(|| format!("the gateway says: {line}"))
         };
         let (outside, agents) = (address("listen=")?, address("agents=")?);
-        let config = write(
-            &directory,
-            "agent.yaml",
-            &agent_config(between(agents).await, server),
-        )?;
+        let config = self.agent_config(between(agents).await, server, &directory);
+        let config = write(&directory, "agent.yaml", &config)?;
         let (agent, _) = Process::ready("agent", &directory, &mut self.command("agent", &config)).await?;
         let way = Way {
             name: self.name.clone(),
@@ -110,6 +118,88 @@ impl Flavour {
             command.args(["--threads", threads]);
         }
         command
+    }
+
+    /// The recommended stack. Limits are so high that nothing is refused, and yet everything is counted.
+    fn gateway_config(&self, directory: &Path) -> Result<String, Failure> {
+        let mut rules = String::new();
+        for number in 0..RULES - 3 {
+            rules.push_str(&format!(
+                "  - {{id: other-{number}, path: /app{number:02}, group: bench}}\n"
+            ));
+        }
+        let tls = if self.has_tls() {
+            let ca = Ca::new("bench");
+            let server = ca.server(&["127.0.0.1"]);
+            write(directory, "ca.pem", &ca.pem)?;
+            write(directory, "server.pem", &server.certificate)?;
+            write(directory, "server.key", &server.key)?;
+            "  tls: {certificates: [{cert: server.pem, key: server.key}]}\n"
+        } else {
+            ""
+        };
+        let observed = self.observed(directory, "gateway");
+        Ok(format!(
+            "listen: 127.0.0.1:0
+agents:
+  listen: 127.0.0.1:0
+{tls}  tokens: [{{name: bench, token: {TOKEN}, groups: [bench]}}]
+auth:
+  default: callers
+  principal_header: x-user
+  providers: {{callers: {{bearer: [{{name: bench, token: {TOKEN}}}]}}}}
+rate_limits: [{{key: principal, rate: 100000000/s}}]
+concurrency: {{max: 20000}}
+timeouts: {{whole: 1h, head: 5m, request_idle: 5m, response_idle: 1h}}
+limits: {{max_connections: 15000, send_timeout: 1h, exempt_addresses: [127.0.0.0/8]}}
+lame_duck: 1ms
+drain: 1s
+rules:
+{rules}  - {{id: hold, path: /bench.Hold, group: bench}}
+  - {{id: calls, grpc: {{service: bench.Echo}}, group: bench}}
+  - {{id: bench, path: /bench, group: bench}}
+{observed}"
+        ))
+    }
+
+    fn agent_config(&self, gateway: SocketAddr, server: Server, directory: &Path) -> String {
+        let (plain, calls) = (server.plain, server.calls);
+        let gateway = match self.has_tls() {
+            true => format!("{{url: \"https://{gateway}\", tls: {{ca: ca.pem}}}}"),
+            false => format!("http://{gateway}"),
+        };
+        let observed = self.observed(directory, "agent");
+        format!(
+            "gateway: {gateway}
+id: bench
+groups: [bench]
+token: {TOKEN}
+max_exchanges: 12000
+drain: 1s
+upstream: {{url: \"http://{plain}\", max_connections: 12000}}
+routes:
+  - path: /bench.Echo
+    upstream: {{url: \"http://{calls}\", protocol: h2c}}
+  - path: /bench.Hold
+    upstream: {{url: \"http://{calls}\", protocol: h2c, max_connections: 200}}
+{observed}"
+        )
+    }
+
+    fn has_tls(&self) -> bool {
+        self.extra == Some(Extra::Tls)
+    }
+
+    /// What is to be observed, as it stands in the file of `program`.
+    fn observed(&self, directory: &Path, program: &str) -> String {
+        match self.extra {
+            None | Some(Extra::Tls) => String::new(),
+            Some(Extra::Metrics) => "metrics: {}\n".to_owned(),
+            Some(Extra::Log) => {
+                let log = directory.join(format!("{program}.access.log"));
+                format!("metrics: {{}}\naccess_log: {{file: {log:?}}}\n")
+            }
+        }
     }
 }
 
@@ -145,53 +235,4 @@ fn beside(options: &Options) -> Result<PathBuf, Failure> {
         Ok(status) => Err(format!("gateway and agent cannot be built: {status}")),
         Err(error) => Err(format!("cargo cannot be started: {error}")),
     }
-}
-
-/// The recommended stack. Limits are so high that nothing is refused, and yet everything is counted.
-fn gateway_config() -> String {
-    let mut rules = String::new();
-    for number in 0..RULES - 3 {
-        rules.push_str(&format!(
-            "  - {{id: other-{number}, path: /app{number:02}, group: bench}}\n"
-        ));
-    }
-    format!(
-        "listen: 127.0.0.1:0
-agents:
-  listen: 127.0.0.1:0
-  tokens: [{{name: bench, token: {TOKEN}, groups: [bench]}}]
-auth:
-  default: callers
-  principal_header: x-user
-  providers: {{callers: {{bearer: [{{name: bench, token: {TOKEN}}}]}}}}
-rate_limits: [{{key: principal, rate: 100000000/s}}]
-concurrency: {{max: 20000}}
-timeouts: {{whole: 1h, head: 5m, request_idle: 5m, response_idle: 1h}}
-limits: {{max_connections: 15000, send_timeout: 1h, exempt_addresses: [127.0.0.0/8]}}
-drain: 1s
-rules:
-{rules}  - {{id: hold, path: /bench.Hold, group: bench}}
-  - {{id: calls, grpc: {{service: bench.Echo}}, group: bench}}
-  - {{id: bench, path: /bench, group: bench}}
-"
-    )
-}
-
-fn agent_config(gateway: SocketAddr, server: Server) -> String {
-    let (plain, calls) = (server.plain, server.calls);
-    format!(
-        "gateway: http://{gateway}
-id: bench
-groups: [bench]
-token: {TOKEN}
-max_exchanges: 12000
-drain: 1s
-upstream: {{url: \"http://{plain}\", max_connections: 12000}}
-routes:
-  - path: /bench.Echo
-    upstream: {{url: \"http://{calls}\", protocol: h2c}}
-  - path: /bench.Hold
-    upstream: {{url: \"http://{calls}\", protocol: h2c, max_connections: 200}}
-"
-    )
 }
