@@ -72,6 +72,25 @@ fn credit_is_returned_at_half_and_never_per_message() {
 }
 
 #[test]
+fn what_was_lent_counts_until_it_is_settled() {
+    let budget = CreditBudget::default();
+    let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
+    credit.receive(WINDOW).unwrap();
+    credit.lend(WINDOW);
+    assert_eq!((credit.unread(), credit.claim(start(), None)), (WINDOW, None));
+    credit.settle();
+    assert_eq!(credit.unread(), 0);
+    assert_eq!(credit.claim(start(), None), Some(WINDOW as u32));
+    credit.settle();
+    assert_eq!(credit.claim(start(), None), None, "it was settled before");
+    credit.receive(WINDOW).unwrap();
+    credit.lend(WINDOW);
+    credit.discard();
+    credit.settle();
+    assert_eq!((credit.unread(), credit.window()), (0, WINDOW));
+}
+
+#[test]
 fn a_long_link_has_its_credit_returned_in_eighths() {
     let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
     let (part, trip) = (WINDOW / 8, Some(SHORT_LINK * 2));
