@@ -93,7 +93,7 @@ async fn an_upload_waits_for_credit_and_goes_on_with_more() {
 }
 
 #[tokio::test]
-async fn a_download_returns_credit_at_half_and_not_per_message() {
+async fn a_download_returns_credit_in_parts_and_not_per_message() {
     within_limit(async {
         let stage = Stage::open().await;
         let mut agent = stage.join("a").await;
@@ -106,9 +106,10 @@ async fn a_download_returns_credit_at_half_and_not_per_message() {
         for _ in 0..256 {
             while credit < 16 * 1024 + 64 {
                 let increment = lane.expect_window(&request.id).await;
+                // Half a window; or an eighth, when the machine is so busy that the link looks long.
                 assert!(
-                    increment >= 128 * 1024,
-                    "{increment} bytes are less than half a window"
+                    increment >= 32 * 1024,
+                    "{increment} bytes are less than an eighth of a window"
                 );
                 credit += increment;
                 updates += 1;
@@ -117,7 +118,7 @@ async fn a_download_returns_credit_at_half_and_not_per_message() {
             lane.send(http_chunk(&request.id, vec![1; 16 * 1024])).await;
             body.frame().await.expect("a frame").expect("the body goes on");
         }
-        assert!((1..=32).contains(&updates), "{updates} updates for 4 MiB");
+        assert!((1..=128).contains(&updates), "{updates} updates for 4 MiB");
         lane.send(http_chunk(&request.id, "").end()).await;
         assert!(collect(body).await.expect("the body is whole").is_empty());
         stage.finish().await;
