@@ -2,14 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{fifo::Fifo, message::MESSAGE_COST};
-
-/// Pieces are put together while the whole is not larger, in bytes.
-const MAX_JOINED: usize = 4 * 1024;
+use crate::{fifo::Fifo, lane::SMALL_MESSAGE, message::MESSAGE_COST};
 
 /// The pieces of a body, in their order.
 ///
-/// A small piece that would wait behind another one is added to that. Each by itself would hold all of the frame of HTTP/2 that it
+/// A piece that would wait behind another one is added to that while the whole stays small, as in a lane. Each by itself would hold all of the frame of HTTP/2 that it
 /// came in, and the consumer would be given them one by one.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -42,7 +39,7 @@ impl Backlog {
     /// Adds the piece of a message.
     pub(super) fn push(&mut self, bytes: Bytes) {
         let last = self.pieces.last_mut();
-        match last.filter(|last| last.len() + bytes.len() <= MAX_JOINED) {
+        match last.filter(|last| last.len() + bytes.len() <= SMALL_MESSAGE) {
             Some(last) => last.add(&bytes),
             None => self.pieces.push(Piece::One(bytes)),
         }
@@ -90,7 +87,7 @@ mod tests {
     #[test]
     fn small_pieces_that_wait_become_one_and_large_ones_stay() {
         let mut backlog = Backlog::default();
-        let large = Bytes::from(vec![b'l'; MAX_JOINED]);
+        let large = Bytes::from(vec![b'l'; SMALL_MESSAGE]);
         backlog.push(large.clone());
         for byte in ["a", "b", "c"] {
             backlog.push(byte.into());
@@ -99,7 +96,7 @@ mod tests {
         let (first, cost) = backlog.pop().unwrap();
         assert_eq!(
             (first.as_ptr(), cost),
-            (large.as_ptr(), MAX_JOINED + MESSAGE_COST),
+            (large.as_ptr(), SMALL_MESSAGE + MESSAGE_COST),
             "nothing is copied"
         );
         assert_eq!(backlog.pop(), Some(("abc".into(), 3 + 3 * MESSAGE_COST)));
@@ -129,7 +126,7 @@ mod tests {
             backlog.push(Bytes::from(vec![0; len]));
         }
         while let Some((bytes, cost)) = backlog.pop() {
-            assert!(bytes.len() <= MAX_JOINED);
+            assert!(bytes.len() <= SMALL_MESSAGE);
             popped += cost;
         }
         assert_eq!(popped, pushed);
