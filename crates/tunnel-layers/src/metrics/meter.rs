@@ -63,7 +63,7 @@ impl Meters {
     }
 
     /// Where an exchange counts of which this was found out.
-    fn place(&self, found: &Found, wire: Wire) -> Place {
+    fn place(&self, found: &Found, wire: Wire) -> Arc<Place> {
         self.recent.get(found, wire, || Place {
             series: self.series(found, wire),
             agent: self.agent(found),
@@ -151,14 +151,14 @@ pub(crate) struct Meter {
 /// That it was never looked at them.
 const NEVER: u32 = u32::MAX;
 
+/// Where the exchange counts as open.
 #[derive(Default)]
 struct Open {
-    series: Option<Arc<Series>>,
-    /// Whether the rule was known when the series was chosen.
+    place: Option<Arc<Place>>,
+    /// Whether the rule was known when the place was chosen.
     is_known: bool,
     /// The attempt that the agent was.
     attempt: u32,
-    agent: Option<Arc<AgentSeries>>,
 }
 
 impl Meter {
@@ -174,26 +174,31 @@ impl Meter {
     /// Counts the exchange as open where it belongs, as far as that is known.
     fn settle(&self, open: &mut Open, found: &Found) {
         let is_known = found.rule.is_some();
-        let is_settled = open.series.is_some() && (open.is_known || !is_known);
-        let has_agent = open.agent.is_some() && open.attempt == found.attempts;
+        let is_settled = open.place.is_some() && (open.is_known || !is_known);
+        let has_agent =
+            open.place.as_ref().is_some_and(|place| place.agent.is_some()) && open.attempt == found.attempts;
         if is_settled && has_agent {
             return;
         }
         let place = self.meters.place(found, self.wire);
-        if !is_settled {
+        let before = open.place.as_deref();
+        if before.is_none_or(|before| !Arc::ptr_eq(&before.series, &place.series)) {
             place.series.begin();
-            open.is_known = is_known;
-            if let Some(before) = open.series.replace(place.series) {
-                before.forget();
+            if let Some(before) = before {
+                before.series.forget();
             }
         }
-        if !has_agent && let Some(agent) = place.agent {
+        if !has_agent && let Some(agent) = &place.agent {
             agent.begin();
-            open.attempt = found.attempts;
-            if let Some(before) = open.agent.replace(agent) {
+            if let Some(before) = before.and_then(|before| before.agent.as_ref()) {
                 before.leave();
             }
         }
+        *open = Open {
+            is_known,
+            attempt: found.attempts,
+            place: Some(place),
+        };
     }
 
     /// The same, if there is anything new.
@@ -230,11 +235,11 @@ impl Watch for Meter {
             duration: ended.duration,
         };
         self.meters.common().ended(retries, result.cause);
-        if let Some(series) = open.series.take() {
-            series.end(&result);
-        }
-        if let Some(agent) = open.agent.take() {
-            agent.end(&result);
+        if let Some(place) = open.place.take() {
+            place.series.end(&result);
+            if let Some(agent) = &place.agent {
+                agent.end(&result);
+            }
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::observe::Wire;
 const PLACES: usize = 256;
 
 /// Where an exchange counts.
-#[derive(Clone)]
 pub(super) struct Place {
     pub(super) series: Arc<Series>,
     pub(super) agent: Option<Arc<AgentSeries>>,
@@ -28,12 +27,12 @@ struct Known {
     target: Option<Target>,
     agent: Option<AgentId>,
     wire: Wire,
-    place: Place,
+    place: Arc<Place>,
 }
 
 impl Recent {
     /// The place of what was found; it is made anew where it is not known. Nobody waits here for anybody else.
-    pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Place {
+    pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Arc<Place> {
         let known = self
             .0
             .get_or_init(|| (0..PLACES).map(|_| Mutex::default()).collect());
@@ -42,16 +41,16 @@ impl Recent {
             && let Some(known) = &*slot
             && known.is_of(found, wire)
         {
-            return known.place.clone();
+            return Arc::clone(&known.place);
         }
-        let place = make();
+        let place = Arc::new(make());
         if let Ok(mut slot) = slot.try_lock() {
             *slot = Some(Known {
                 rule: found.rule.clone(),
                 target: found.target.clone(),
                 agent: found.agent.clone(),
                 wire,
-                place: place.clone(),
+                place: Arc::clone(&place),
             });
         }
         place

@@ -203,8 +203,11 @@ impl Shared {
         self.exchange().state.fetch_or(more, AcqRel)
     }
 
-    /// A body has ended, in this way.
+    /// A body has ended, in this way. It matters to a stream alone.
     fn half(&self, which: u8, way: Way) {
+        if !self.exchange().wire.is_upgrade() {
+            return;
+        }
         let broken = if way == Way::Complete { 0 } else { BROKEN };
         let all = self.say(which | broken) | which | broken;
         if all & STREAM != 0 && all & (RECEIVED | SENT) == RECEIVED | SENT {
@@ -213,8 +216,9 @@ impl Shared {
         }
     }
 
+    /// The exchange is over. Where it is no stream, nobody but the [`Guard`] says so, and that once.
     fn end(&self, way: Way) {
-        if self.say(OVER) & OVER != 0 {
+        if self.exchange().wire.is_upgrade() && self.say(OVER) & OVER != 0 {
             return;
         }
         let (exchange, notes) = (self.exchange(), self.notes());
