@@ -63,6 +63,8 @@ pub(crate) enum Measure {
     Small50,
     /// Small GET over 256 connections.
     Small256,
+    /// Small GET through all flavours of the tunnel at once.
+    Cost,
     /// Small GET over one connection.
     One,
     /// 1 GiB down.

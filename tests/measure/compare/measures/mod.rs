@@ -2,6 +2,7 @@
 
 mod beside;
 mod bulk;
+mod cost;
 mod first_byte;
 mod grpc;
 mod link;
@@ -13,8 +14,8 @@ mod websocket;
 
 use crate::{
     options::Measure::{
-        Bulk, Download, Exchanges, FirstByte, Grpc, Link, Memory, One, Small50, Small256, Stalled, Upload,
-        Websocket,
+        Bulk, Cost, Download, Exchanges, FirstByte, Grpc, Link, Memory, One, Small50, Small256, Stalled,
+        Upload, Websocket,
     },
     report::Report,
     world::World,
@@ -28,6 +29,9 @@ pub(crate) async fn all(world: &World, report: &mut Report) {
     }
     if has(Small256) {
         small::many(world, report).await;
+    }
+    if has(Cost) {
+        cost::measure(world, report).await;
     }
     if has(One) {
         one::measure(world, report).await;

@@ -25,6 +25,7 @@ pub(crate) const AUTHORIZATION: &str = "Bearer 0123456789abcdef0123456789abcdef"
 /// The names that ratios are made of.
 pub(crate) const DIRECT: &str = "direct";
 pub(crate) const TUNNEL: &str = "tunnel";
+pub(crate) const TUNNEL_METRICS: &str = "tunnel, metrics";
 pub(crate) const NGINX_ONE: &str = "nginx, one hop";
 pub(crate) const NGINX_TWO: &str = "nginx, two hops";
 pub(crate) const RATHOLE: &str = "rathole";

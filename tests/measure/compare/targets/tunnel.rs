@@ -10,7 +10,7 @@ use std::{
 use tokio::process::Command;
 use tunnel_tests::pki::Ca;
 
-use super::{Server, TOKEN, TUNNEL, Way, new_directory, write};
+use super::{Server, TOKEN, TUNNEL, TUNNEL_METRICS, Way, new_directory, write};
 use crate::{
     options::{Extra, Options},
     process::{Failure, Process},
@@ -50,7 +50,7 @@ impl Flavour {
         }));
         flavours.extend(options.with.iter().map(|extra| Self {
             name: match extra {
-                Extra::Metrics => format!("{TUNNEL}, metrics"),
+                Extra::Metrics => TUNNEL_METRICS.to_owned(),
                 Extra::Log => format!("{TUNNEL}, metrics, log"),
                 Extra::Tls => format!("{TUNNEL}, TLS"),
             },
