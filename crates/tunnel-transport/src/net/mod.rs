@@ -10,6 +10,7 @@ mod maybe_tls;
 mod socket;
 mod turns;
 mod upgraded;
+mod writes;
 
 pub(crate) use self::{
     accept::Acceptor,
@@ -18,6 +19,7 @@ pub(crate) use self::{
     maybe_tls::MaybeTls,
     turns::{InTurns, Turn},
     upgraded::UpgradedIo,
+    writes::writes_inner,
 };
 pub use self::{
     dial::Dialer,

@@ -7,7 +7,7 @@ use std::{
 use pin_project::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::windows::TUNNEL_TURN;
+use crate::net::{windows::TUNNEL_TURN, writes_inner};
 
 /// How much a task may read from a connection before others have their turn.
 ///
@@ -84,31 +84,7 @@ impl<T: AsyncRead> AsyncRead for InTurns<T> {
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for InTurns<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_shutdown(cx)
-    }
-}
+writes_inner!(impl [T: AsyncWrite] for InTurns<T>: |this| this.project().io);
 
 #[cfg(test)]
 mod tests {

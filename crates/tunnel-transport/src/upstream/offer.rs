@@ -12,6 +12,8 @@ use tokio::{
     sync::watch,
 };
 
+use crate::net::writes_inner;
+
 /// The type of a SETTINGS frame (RFC 9113, section 6.5).
 const SETTINGS: u8 = 4;
 
@@ -108,31 +110,7 @@ impl<T: AsyncRead> AsyncRead for Offering<T> {
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for Offering<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_shutdown(cx)
-    }
-}
+writes_inner!(impl [T: AsyncWrite] for Offering<T>: |this| this.project().io);
 
 #[cfg(test)]
 mod tests {
