@@ -11,7 +11,7 @@ use std::{
 };
 
 use pin_project::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
+use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex};
 
 use crate::net::{Socket, writes_inner};
 
