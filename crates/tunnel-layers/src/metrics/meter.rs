@@ -155,8 +155,6 @@ const NEVER: u32 = u32::MAX;
 #[derive(Default)]
 struct Open {
     place: Option<Arc<Place>>,
-    /// Whether the rule was known when the place was chosen.
-    is_known: bool,
     /// The attempt that the agent was.
     attempt: u32,
 }
@@ -173,13 +171,6 @@ impl Meter {
 
     /// Counts the exchange as open where it belongs, as far as that is known.
     fn settle(&self, open: &mut Open, found: &Found) {
-        let is_known = found.rule.is_some();
-        let is_settled = open.place.is_some() && (open.is_known || !is_known);
-        let has_agent =
-            open.place.as_ref().is_some_and(|place| place.agent.is_some()) && open.attempt == found.attempts;
-        if is_settled && has_agent {
-            return;
-        }
         let place = self.meters.place(found, self.wire);
         let before = open.place.as_deref();
         if before.is_none_or(|before| !Arc::ptr_eq(&before.series, &place.series)) {
@@ -188,16 +179,18 @@ impl Meter {
                 before.series.forget();
             }
         }
-        if !has_agent && let Some(agent) = &place.agent {
+        let left = before.and_then(|before| before.agent.as_ref());
+        if let Some(agent) = &place.agent
+            && (left.is_none() || open.attempt != found.attempts)
+        {
             agent.begin();
-            if let Some(before) = before.and_then(|before| before.agent.as_ref()) {
-                before.leave();
+            if let Some(left) = left {
+                left.leave();
             }
         }
         *open = Open {
-            is_known,
-            attempt: found.attempts,
             place: Some(place),
+            attempt: found.attempts,
         };
     }
 
