@@ -53,7 +53,7 @@ pub struct Recorded<T: ?Sized> {
 #[derive(Default)]
 pub struct Notes {
     found: Mutex<Found>,
-    /// How often the rule or the agent was noted.
+    /// How often something was noted that counting needs.
     changes: AtomicU32,
     /// Nobody asks for more than counting needs.
     is_brief: AtomicBool,
@@ -193,7 +193,9 @@ impl Notes {
 
     /// The request goes to an upstream once more.
     pub fn note_retry(&self) {
-        self.lock().retries += 1;
+        let mut found = self.lock();
+        found.retries += 1;
+        self.change();
     }
 
     /// The exchange has this id.
@@ -232,7 +234,11 @@ impl Notes {
 
     /// Why the exchange failed. The first to say so is believed: what follows from a failure is not its reason.
     pub fn note_failure(&self, error: &TunnelError) {
-        self.lock().failure.get_or_insert_with(|| error.clone());
+        let mut found = self.lock();
+        if found.failure.is_none() {
+            found.failure = Some(error.clone());
+            self.change();
+        }
     }
 
     /// The same, for an error in whose chain of sources the tunnel's may stand.
@@ -260,7 +266,7 @@ impl Notes {
         (load(&self.received), load(&self.sent))
     }
 
-    /// How often the rule or the agent was noted: whoever has looked at both need not look again while it stays the same.
+    /// How often the rule, the agent, a retry or a failure was noted: whoever has looked need not look again while it stays the same.
     #[inline]
     #[must_use]
     pub fn changes(&self) -> u32 {

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
-use tunnel_core::{Found, Notes, PeerInfo, Target};
+use tunnel_core::{Cause, Found, PeerInfo, Target};
 
 use super::{Entry, layer::Settings};
-use crate::observe::{Ended, Watch, Wire};
+use crate::observe::{Ended, Wire, failure};
 
 /// What stands in the place of a query.
 const REDACTED: &str = "?redacted";
@@ -59,15 +59,12 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
     request.extensions().get::<PeerInfo>()?.addr
 }
 
-impl Watch for Line {
-    fn progressed(&self, _: &Notes) {}
-
-    fn ended(&self, ended: &Ended<'_>) {
+impl Line {
+    /// The exchange is over.
+    pub(crate) fn ended(&self, ended: &Ended<'_>) {
         ended.notes.look(|found| self.tell(ended, found));
     }
-}
 
-impl Line {
     fn tell(&self, ended: &Ended<'_>, found: &Found) {
         let host = self.uri.authority().map(Authority::as_str);
         let host = host.or_else(|| self.host.as_ref().and_then(|host| host.to_str().ok()));
@@ -99,7 +96,7 @@ impl Line {
             bytes_out: ended.sent,
             first_byte: ended.first_byte,
             duration: ended.duration,
-            cause: ended.cause(found),
+            cause: ended.cause(failure(found)).map(Cause::word),
             headers: &self.headers,
         });
     }

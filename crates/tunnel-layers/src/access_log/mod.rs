@@ -71,6 +71,9 @@ mod text;
 mod time;
 mod writer;
 
+#[cfg(feature = "metrics")]
+pub(crate) use self::layer::Settings;
+pub(crate) use self::lines::Line;
 pub use self::{
     entry::{Entry, MAX_FIELD_BYTES},
     headers::RefusedHeader,
@@ -79,8 +82,6 @@ pub use self::{
     sink::{Events, Sink},
     writer::{DEFAULT_MAX_BYTES, DEFAULT_MAX_LINES, Format, Writer},
 };
-#[cfg(feature = "metrics")]
-pub(crate) use self::{layer::Settings, lines::Line};
 
 #[cfg(all(test, feature = "full"))]
 mod tests;

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use http::Request;
 
 use super::{layer::Settings, lines::Line};
-use crate::observe::{Guard, Half, Wants, Wire, begin};
+use crate::observe::{Guard, Half, Watchers, Wire, begin};
 
 /// The service of [`AccessLogLayer`](super::AccessLogLayer).
 #[derive(Clone)]
@@ -23,7 +23,11 @@ impl<S> AccessLog<S> {
         }
         let wire = Wire::of(request);
         let line = Line::of(request, wire, Arc::clone(&self.settings));
-        begin(request, wire, Wants::All, line)
+        let watchers = Watchers {
+            line: Some(Box::new(line)),
+            ..Watchers::default()
+        };
+        begin(request, wire, watchers)
     }
 }
 

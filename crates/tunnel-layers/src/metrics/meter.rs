@@ -1,9 +1,6 @@
 //! Which series an exchange counts in.
 
-use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::sync::{Arc, OnceLock};
 
 use metrics::Label;
 use tunnel_core::{Cause, Found, GroupName, Notes, Target};
@@ -17,7 +14,7 @@ use super::{
     status::Status,
     table::Table,
 };
-use crate::observe::{Ended, Watch, Wire};
+use crate::observe::{Ended, Wire, failure};
 
 /// What stands for names beyond a bound.
 const OTHER: &str = "other";
@@ -143,36 +140,47 @@ impl Meters {
 pub(crate) struct Meter {
     meters: Arc<Meters>,
     wire: Wire,
-    /// How often rule and agent had been noted when it was last looked at them.
-    seen: AtomicU32,
-    open: Mutex<Open>,
+    /// How often something had been noted when it was last looked at.
+    seen: u32,
+    /// Where the exchange counts as open.
+    place: Option<Arc<Place>>,
+    /// How often the request had been sent into the tunnel then, and how often to an upstream once more.
+    attempts: u32,
+    retries: u32,
+    /// What had failed.
+    failure: Option<Cause>,
 }
 
-/// That it was never looked at them.
+/// That it was never looked at.
 const NEVER: u32 = u32::MAX;
 
-/// Where the exchange counts as open.
-#[derive(Default)]
-struct Open {
-    place: Option<Arc<Place>>,
-    /// The attempt that the agent was.
-    attempt: u32,
-}
-
 impl Meter {
-    pub(crate) fn new(meters: Arc<Meters>, wire: Wire) -> Self {
+    pub(crate) const fn new(meters: Arc<Meters>, wire: Wire) -> Self {
         Self {
             meters,
             wire,
-            seen: AtomicU32::new(NEVER),
-            open: Mutex::default(),
+            seen: NEVER,
+            place: None,
+            attempts: 0,
+            retries: 0,
+            failure: None,
+        }
+    }
+
+    /// More may be known now.
+    #[inline]
+    pub(crate) fn progressed(&mut self, notes: &Notes) {
+        let changes = notes.changes();
+        if changes != self.seen {
+            self.seen = changes;
+            notes.look(|found| self.settle(found));
         }
     }
 
     /// Counts the exchange as open where it belongs, as far as that is known.
-    fn settle(&self, open: &mut Open, found: &Found) {
+    fn settle(&mut self, found: &Found) {
         let place = self.meters.place(found, self.wire);
-        let before = open.place.as_deref();
+        let before = self.place.as_deref();
         if before.is_none_or(|before| !Arc::ptr_eq(&before.series, &place.series)) {
             place.series.begin();
             if let Some(before) = before {
@@ -181,54 +189,33 @@ impl Meter {
         }
         let left = before.and_then(|before| before.agent.as_ref());
         if let Some(agent) = &place.agent
-            && (left.is_none() || open.attempt != found.attempts)
+            && (left.is_none() || self.attempts != found.attempts)
         {
             agent.begin();
             if let Some(left) = left {
                 left.leave();
             }
         }
-        *open = Open {
-            place: Some(place),
-            attempt: found.attempts,
-        };
+        self.place = Some(place);
+        self.attempts = found.attempts;
+        self.retries = found.retries;
+        self.failure = failure(found);
     }
 
-    /// The same, if there is anything new.
-    fn look(&self, open: &mut Open, notes: &Notes) {
-        let changes = notes.changes();
-        if changes != self.seen.load(Relaxed) {
-            notes.look(|found| self.settle(open, found));
-            self.seen.store(changes, Relaxed);
-        }
-    }
-}
-
-impl Watch for Meter {
-    fn progressed(&self, notes: &Notes) {
-        if notes.changes() != self.seen.load(Relaxed) {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            self.look(&mut open, notes);
-        }
-    }
-
-    fn ended(&self, ended: &Ended<'_>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        self.look(&mut open, ended.notes);
-        let (retries, cause) = ended.notes.look(|found| {
-            let retries = found.attempts.saturating_sub(1) + found.retries;
-            (retries, ended.cause(found))
-        });
+    /// The exchange is over.
+    pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
+        self.progressed(ended.notes);
         let result = Result {
             status: Status::of(ended),
-            cause: cause.and_then(Cause::from_word),
+            cause: ended.cause(self.failure),
             received: ended.received,
             sent: ended.sent,
             first_byte: ended.first_byte,
             duration: ended.duration,
         };
+        let retries = self.attempts.saturating_sub(1) + self.retries;
         self.meters.common().ended(retries, result.cause);
-        if let Some(place) = open.place.take() {
+        if let Some(place) = self.place.take() {
             place.series.end(&result);
             if let Some(agent) = &place.agent {
                 agent.end(&result);

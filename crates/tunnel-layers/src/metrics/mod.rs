@@ -94,8 +94,9 @@ pub use self::{
     service::Metrics,
 };
 
+pub(crate) use self::meter::Meter;
 #[cfg(feature = "access_log")]
-pub(crate) use self::meter::{Meter, Meters};
+pub(crate) use self::meter::Meters;
 #[cfg(feature = "balance")]
 pub(crate) use self::names::ejected;
 

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use http::Request;
 
 use super::meter::{Meter, Meters};
-use crate::observe::{Guard, Half, Wants, Wire, begin};
+use crate::observe::{Guard, Half, Watchers, Wire, begin};
 
 /// The service of [`MetricsLayer`](super::MetricsLayer).
 #[derive(Clone)]
@@ -22,8 +22,11 @@ impl<S> Metrics<S> {
             return (Half::none(), Guard::none());
         }
         let wire = Wire::of(request);
-        let meter = Meter::new(Arc::clone(&self.meters), wire);
-        begin(request, wire, Wants::Counts, meter)
+        let watchers = Watchers {
+            meter: Some(Meter::new(Arc::clone(&self.meters), wire)),
+            ..Watchers::default()
+        };
+        begin(request, wire, watchers)
     }
 }
 

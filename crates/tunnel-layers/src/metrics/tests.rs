@@ -185,7 +185,8 @@ async fn a_call_that_is_given_up_is_canceled() {
         .layer(service_fn(|_: Request<_>| {
             std::future::pending::<Result<Response<Scripted>, Infallible>>()
         }));
-    let call = ready(&mut service).await.call(request("/"));
+    let mut call = tokio_test::task::spawn(ready(&mut service).await.call(request("/")));
+    tokio_test::assert_pending!(call.poll());
     assert_eq!(the_row(&overview).open, 1);
     drop(call);
     let row = the_row(&overview);

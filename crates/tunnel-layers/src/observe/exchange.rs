@@ -2,10 +2,10 @@
 
 use std::{
     any::Any,
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -17,36 +17,12 @@ use tunnel_core::{
     upgrade::{Relayed, Switched},
 };
 
-use super::Wire;
+use super::{Watchers, Wire};
 use crate::reject::CAUSE_HEADER;
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// No status, and no length.
-const NONE: u32 = u32::MAX;
-const UNKNOWN: u64 = u64::MAX;
-
-/// It is over.
-const OVER: u8 = 1;
-/// The bodies are a stream, and each of them ends by itself: it is over when both have.
-const STREAM: u8 = 2;
-/// A body of the stream has broken off.
-const BROKEN: u8 = 4;
-/// The request's body has ended, or was dropped.
-const RECEIVED: u8 = 8;
-/// The response's body has ended, or was dropped.
-const SENT: u8 = 16;
-
-/// What a layer makes of an exchange.
-pub(crate) trait Watch: Send + Sync + 'static {
-    /// More may be known now than before: called when the request has gone inward, and when the response's head is there.
-    fn progressed(&self, notes: &Notes);
-
-    /// It is over. Called once, whatever happens.
-    fn ended(&self, ended: &Ended<'_>);
-}
 
 /// An exchange that has ended.
 pub(crate) struct Ended<'a> {
@@ -72,107 +48,140 @@ pub(crate) enum Way {
     Dropped,
 }
 
-impl Ended<'_> {
-    /// The word for what failed, if anything did.
-    pub(crate) fn cause(&self, found: &Found) -> Option<&'static str> {
-        match (&found.failure, self.way) {
-            (Some(failure), _) => Some(failure.cause().word()),
-            (None, Way::Complete) => None,
-            // An error that is not the tunnel's.
-            (None, Way::Failed) if self.first_byte.is_some() => Some(Cause::Upstream.word()),
-            (None, Way::Failed) => Some(Cause::Internal.word()),
-            (None, Way::Dropped) => Some(Cause::Canceled.word()),
+impl Way {
+    /// That of a stream whose directions ended in these ways.
+    fn of_both(self, other: Self) -> Self {
+        if self == Self::Complete && other == Self::Complete {
+            Self::Complete
+        } else {
+            Self::Dropped
         }
     }
 }
 
-/// What is asked of layers further in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wants {
-    /// What counting needs.
-    Counts,
-    /// Everything that they find out.
-    All,
+impl Ended<'_> {
+    /// Why it failed, if anything did; `failure` is what the tunnel noted.
+    pub(crate) fn cause(&self, failure: Option<Cause>) -> Option<Cause> {
+        match (failure, self.way) {
+            (Some(cause), _) => Some(cause),
+            (None, Way::Complete) => None,
+            // An error that is not the tunnel's.
+            (None, Way::Failed) if self.first_byte.is_some() => Some(Cause::Upstream),
+            (None, Way::Failed) => Some(Cause::Internal),
+            (None, Way::Dropped) => Some(Cause::Canceled),
+        }
+    }
 }
 
-/// One exchange.
-pub(crate) struct Exchange<W: Watch + ?Sized = dyn Watch> {
+/// The cause of what the tunnel noted as failed.
+pub(crate) fn failure(found: &Found) -> Option<Cause> {
+    found.failure.as_ref().map(TunnelError::cause)
+}
+
+/// One exchange. It belongs to whoever ends it, so nothing of it is shared.
+struct Exchange {
     started: Instant,
-    /// Nanoseconds until the response's head was there; 0 before.
-    first_byte: AtomicU64,
-    /// Counted by the request's body alone.
-    received: AtomicU64,
-    /// Counted by the response's body alone.
-    sent: AtomicU64,
+    /// How long it took until the response's head was there.
+    first_byte: Option<Duration>,
+    sent: u64,
     /// The length of the response's body, as far as it is known beforehand.
-    length: AtomicU64,
-    grpc: AtomicU32,
-    status: AtomicU16,
-    state: AtomicU8,
-    head_only: bool,
+    length: Option<u64>,
+    grpc: Option<u32>,
+    status: Option<StatusCode>,
     wire: Wire,
-    /// Where the exchange goes if it becomes a stream.
-    lifetime: Mutex<Option<Lifetime>>,
+    head_only: bool,
     /// The record of a layer further out, which is then that of this one as well.
     outer: Option<Record>,
-    watch: W,
+    watchers: Watchers,
 }
 
-/// An exchange, and the notes of it. All clones are one.
-#[derive(Clone)]
-pub(super) struct Shared(Arc<Recorded<Exchange>>);
+/// What both bodies of an exchange know, beside the notes.
+struct Bodies {
+    /// Counted by the request's body alone.
+    received: AtomicU64,
+    /// Whether the exchange may become a stream.
+    is_upgrade: bool,
+    first: Mutex<First>,
+}
+
+/// Which direction of a stream has ended before the other, and how.
+#[derive(Default)]
+enum First {
+    #[default]
+    Neither,
+    Received(Way),
+    /// The exchange waits here for the other direction.
+    Sent(Box<Exchange>, Way),
+}
 
 /// The exchange of this request: what its body tells, and what ends it.
-pub(crate) fn begin<B, W: Watch>(
-    request: &mut Request<B>,
-    wire: Wire,
-    wants: Wants,
-    watch: W,
-) -> (Half, Guard) {
+pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers) -> (Half, Guard) {
     let head_only = request.method() == Method::HEAD;
-    let trace = match wants {
-        Wants::Counts => None,
-        Wants::All => trace_of(request.headers()),
+    let is_full = watchers.want_all();
+    let trace = if is_full {
+        trace_of(request.headers())
+    } else {
+        None
     };
     let extensions = request.extensions_mut();
+    let started = started(extensions);
     let outer = extensions
         .get::<Record>()
         .is_some()
         .then(|| Record::of(extensions));
-    let is_inner = outer.is_some();
-    let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
-    let exchange = Arc::new(Recorded::new(
-        wants == Wants::All,
-        Exchange {
-            started: Instant::now(),
-            first_byte: AtomicU64::new(0),
+    let shared = Arc::new(Recorded::new(
+        is_full,
+        Bodies {
             received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            length: AtomicU64::new(UNKNOWN),
-            grpc: AtomicU32::new(NONE),
-            status: AtomicU16::new(0),
-            state: AtomicU8::new(0),
-            head_only,
-            wire,
-            lifetime: Mutex::new(lifetime),
-            outer,
-            watch,
+            is_upgrade: wire.is_upgrade(),
+            first: Mutex::default(),
         },
     ));
-    if !is_inner {
-        extensions.insert(Record::from(exchange.clone()));
+    let exchange = Exchange {
+        started,
+        first_byte: None,
+        sent: 0,
+        length: None,
+        grpc: None,
+        status: None,
+        wire,
+        head_only,
+        outer,
+        watchers,
+    };
+    if exchange.outer.is_none() {
+        extensions.insert(Record::from(Arc::clone(&shared)));
     }
-    let shared = Shared(exchange);
-    if wants == Wants::All {
+    if is_full {
+        let notes = exchange.notes(&shared);
         // At the agent, both are known before anything else is.
         if let Some(id) = extensions.get::<RequestId>() {
-            shared.notes().note_id(*id);
+            notes.note_id(*id);
         }
         if let Some(trace) = trace {
-            shared.notes().note_trace(trace);
+            notes.note_trace(trace);
         }
     }
-    (Half(Some(shared.clone())), Guard(Some(shared)))
+    let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
+    let half = Half(Some(Arc::clone(&shared)));
+    let watched = Watched {
+        shared,
+        lifetime,
+        is_stream: false,
+        exchange,
+    };
+    (half, Guard(Some(watched)))
+}
+
+/// When the request came: where the time is noted from which deadlines count, the clock need not be asked again.
+fn started(extensions: &mut Extensions) -> Instant {
+    #[cfg(feature = "deadline")]
+    return Instant::from_std(crate::admission::arrival(extensions));
+    #[cfg(not(feature = "deadline"))]
+    {
+        let _ = extensions;
+        Instant::now()
+    }
 }
 
 /// The trace of a request that says so in its head (W3C Trace Context, section 3.2). Further in, `TraceIdLayer` may know better.
@@ -180,61 +189,39 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
     TraceId::from_text(headers.get(&TRACEPARENT)?.as_bytes().get(3..35)?)
 }
 
-impl Shared {
+impl Exchange {
     #[inline]
-    fn exchange(&self) -> &Exchange {
-        self.0.kept()
-    }
-
-    #[inline]
-    fn notes(&self) -> &Notes {
-        match &self.exchange().outer {
+    fn notes<'a>(&'a self, shared: &'a Recorded<Bodies>) -> &'a Notes {
+        match &self.outer {
             Some(outer) => outer,
-            None => self.0.notes(),
+            None => shared.notes(),
         }
     }
 
-    fn progressed(&self) {
-        self.exchange().watch.progressed(self.notes());
+    #[inline]
+    fn progressed(&mut self, shared: &Recorded<Bodies>) {
+        let notes = match &self.outer {
+            Some(outer) => outer,
+            None => shared.notes(),
+        };
+        self.watchers.progressed(notes);
     }
 
-    /// Says this of it as well; with what was said before.
-    fn say(&self, more: u8) -> u8 {
-        self.exchange().state.fetch_or(more, AcqRel)
-    }
-
-    /// A body has ended, in this way. It matters to a stream alone.
-    fn half(&self, which: u8, way: Way) {
-        if !self.exchange().wire.is_upgrade() {
-            return;
-        }
-        let broken = if way == Way::Complete { 0 } else { BROKEN };
-        let all = self.say(which | broken) | which | broken;
-        if all & STREAM != 0 && all & (RECEIVED | SENT) == RECEIVED | SENT {
-            let is_broken = all & BROKEN != 0;
-            self.end(if is_broken { Way::Dropped } else { Way::Complete });
-        }
-    }
-
-    /// The exchange is over. Where it is no stream, nobody but the [`Guard`] says so, and that once.
-    fn end(&self, way: Way) {
-        if self.exchange().wire.is_upgrade() && self.say(OVER) & OVER != 0 {
-            return;
-        }
-        let (exchange, notes) = (self.exchange(), self.notes());
+    /// It is over.
+    fn end(mut self, shared: &Recorded<Bodies>, way: Way) {
+        let mut watchers = mem::take(&mut self.watchers);
+        let notes = self.notes(shared);
         let (received, sent) = notes.stream_bytes();
-        let grpc = Some(exchange.grpc.load(Relaxed)).filter(|code| *code != NONE);
-        let grpc = grpc.or_else(|| {
-            let is_asked = exchange.wire.is_grpc();
+        let grpc = self.grpc.or_else(|| {
+            let is_asked = self.wire.is_grpc();
             is_asked.then(|| notes.look(|found| found.grpc_status)).flatten()
         });
-        let first_byte = exchange.first_byte.load(Relaxed);
-        exchange.watch.ended(&Ended {
-            duration: exchange.started.elapsed(),
-            first_byte: (first_byte > 0).then(|| Duration::from_nanos(first_byte)),
-            received: received + exchange.received.load(Relaxed),
-            sent: sent + exchange.sent.load(Relaxed),
-            status: StatusCode::from_u16(exchange.status.load(Relaxed)).ok(),
+        watchers.ended(&Ended {
+            duration: self.started.elapsed(),
+            first_byte: self.first_byte,
+            received: received + shared.kept().received.load(Relaxed),
+            sent: sent + self.sent,
+            status: self.status,
             grpc,
             notes,
             way,
@@ -242,34 +229,39 @@ impl Shared {
     }
 
     /// The status of a call, and the tunnel's word for what failed, where headers or trailers have them.
-    fn read_status(&self, headers: &HeaderMap) {
-        if !self.exchange().wire.is_grpc() {
+    fn read_status(&mut self, shared: &Recorded<Bodies>, headers: &HeaderMap) {
+        if !self.wire.is_grpc() {
             return;
         }
         let Some(status) = headers.get(&GRPC_STATUS) else {
             return;
         };
         if let Some(code) = status.to_str().ok().and_then(|code| code.parse().ok()) {
-            self.exchange().grpc.store(code, Relaxed);
+            self.grpc = Some(code);
         }
         let word = headers.get(&CAUSE_HEADER).and_then(|word| word.to_str().ok());
         if let Some(cause) = word.and_then(Cause::from_word) {
-            self.notes()
+            self.notes(shared)
                 .note_failure(&TunnelError::new(cause, Initiator::Tunnel, cause.word()));
         }
     }
 }
 
-/// Adds to what nobody else adds to.
-#[inline]
-fn add(count: &AtomicU64, bytes: usize) -> u64 {
-    let sum = count.load(Relaxed) + bytes as u64;
-    count.store(sum, Relaxed);
-    sum
+/// The request's body has ended, in this way. It matters to a stream alone.
+fn received(shared: &Recorded<Bodies>, way: Way) {
+    if !shared.kept().is_upgrade {
+        return;
+    }
+    let mut first = shared.kept().first.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = mem::replace(&mut *first, First::Received(way));
+    drop(first);
+    if let First::Sent(exchange, other) = before {
+        exchange.end(shared, way.of_both(other));
+    }
 }
 
 /// The request's body, as far as the exchange is concerned. Dropping it says that it has ended. None once it has, and if nobody watches.
-pub(crate) struct Half(Option<Shared>);
+pub(crate) struct Half(Option<Arc<Recorded<Bodies>>>);
 
 impl Half {
     /// That of what nobody watches.
@@ -280,13 +272,15 @@ impl Half {
     #[inline]
     pub(super) fn received(&self, bytes: usize) {
         if let Some(shared) = &self.0 {
-            add(&shared.exchange().received, bytes);
+            // Nobody else adds to it.
+            let count = &shared.kept().received;
+            count.store(count.load(Relaxed) + bytes as u64, Relaxed);
         }
     }
 
     pub(super) fn ended(&mut self, way: Way) {
         if let Some(shared) = self.0.take() {
-            shared.half(RECEIVED, way);
+            received(&shared, way);
         }
     }
 }
@@ -303,7 +297,17 @@ impl Drop for Half {
 /// Ends an exchange when it is dropped, as one that was given up, unless it has ended before. None once it is over, and if nobody
 /// watches.
 #[derive(Default)]
-pub(crate) struct Guard(Option<Shared>);
+pub(crate) struct Guard(Option<Watched>);
+
+/// An exchange that has not ended.
+struct Watched {
+    exchange: Exchange,
+    shared: Arc<Recorded<Bodies>>,
+    /// Where the exchange goes if it becomes a stream that nobody sees here.
+    lifetime: Option<Lifetime>,
+    /// The bodies are a stream, and each of them ends by itself: it is over when both have.
+    is_stream: bool,
+}
 
 impl Guard {
     /// That of what nobody watches.
@@ -317,42 +321,40 @@ impl Guard {
 
     /// More may be known now.
     #[inline]
-    pub(crate) fn progressed(&self) {
-        if let Some(shared) = &self.0 {
-            shared.progressed();
+    pub(super) fn progressed(&mut self) {
+        if let Some(Watched { exchange, shared, .. }) = &mut self.0 {
+            exchange.progressed(shared);
         }
     }
 
     /// The response's head is there.
     pub(super) fn answered<RB: http_body::Body>(&mut self, response: &Response<RB>) {
-        let Some(shared) = &self.0 else { return };
-        let exchange = shared.exchange();
-        let elapsed = exchange.started.elapsed();
-        // Enough for 580 years.
-        let nanos = elapsed.as_secs().wrapping_mul(1_000_000_000) + u64::from(elapsed.subsec_nanos());
-        exchange.first_byte.store(nanos.max(1), Relaxed);
-        exchange.status.store(response.status().as_u16(), Relaxed);
+        let Some(Watched { exchange, shared, .. }) = &mut self.0 else {
+            return;
+        };
+        exchange.first_byte = Some(exchange.started.elapsed());
+        exchange.status = Some(response.status());
         // The tunnel's own answers have a bad status, but for those to calls.
         if exchange.wire.is_grpc() || !response.status().is_success() {
-            shared.read_status(response.headers());
+            exchange.read_status(shared, response.headers());
             if let Some(error) = response.extensions().get::<TunnelError>() {
-                shared.notes().note_failure(error);
+                exchange.notes(shared).note_failure(error);
             }
         }
-        shared.progressed();
+        exchange.progressed(shared);
         if exchange.wire.is_upgrade() && self.upgraded(response) {
             return;
         }
-        let Some(shared) = &self.0 else { return };
-        let exchange = shared.exchange();
+        let Some(Watched { exchange, .. }) = &mut self.0 else {
+            return;
+        };
         // Most bodies know. Where one does not, the head may.
-        let length = response.body().size_hint().exact().or_else(|| {
+        exchange.length = response.body().size_hint().exact().or_else(|| {
             let length = response.headers().get(&CONTENT_LENGTH)?;
             length.to_str().ok()?.parse().ok()
         });
-        exchange.length.store(length.unwrap_or(UNKNOWN), Relaxed);
         // A body that has something to come has not ended.
-        let has_more = !exchange.head_only && length.is_some_and(|length| length > 0);
+        let has_more = !exchange.head_only && exchange.length.is_some_and(|length| length > 0);
         if !has_more && response.body().is_end_stream() {
             self.over(Way::Complete);
         }
@@ -360,52 +362,57 @@ impl Guard {
 
     /// Whether the protocol was switched; then the stream ends the exchange, or both bodies.
     fn upgraded<RB>(&mut self, response: &Response<RB>) -> bool {
-        let Some(shared) = &self.0 else { return false };
-        let held = &shared.exchange().lifetime;
-        let Some(lifetime) = held.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return false;
-        };
         let is_switched = is::<Switched>(response.extensions());
-        if is::<Relayed>(response.extensions())
-            || response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_switched
-        {
-            if let Some(shared) = self.0.take() {
-                lifetime.hold(OfStream(shared));
+        let is_stream = is::<Relayed>(response.extensions())
+            || response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_switched;
+        if is_stream {
+            if let Some(Watched {
+                exchange,
+                shared,
+                lifetime: Some(lifetime),
+                ..
+            }) = self.0.take()
+            {
+                lifetime.hold(OfStream(Some((exchange, shared))));
             }
-            return true;
+        } else if is_switched && let Some(watched) = &mut self.0 {
+            watched.lifetime = None;
+            watched.is_stream = true;
         }
-        if is_switched {
-            shared.say(STREAM);
-        }
-        is_switched
+        is_stream || is_switched
     }
 
     /// So many bytes have been taken, behind which the body says whether it has ended. It is not asked where its length tells what is to
     /// come.
     #[inline]
     pub(super) fn sent(&mut self, bytes: usize, has_ended: impl FnOnce() -> bool) {
-        let Some(shared) = &self.0 else { return };
-        let exchange = shared.exchange();
-        let sent = add(&exchange.sent, bytes);
-        let length = exchange.length.load(Relaxed);
-        if sent >= length || length == UNKNOWN {
+        let Some(Watched { exchange, .. }) = &mut self.0 else {
+            return;
+        };
+        exchange.sent += bytes as u64;
+        let left = exchange.length.map(|length| length.checked_sub(exchange.sent));
+        let is_over = match left {
             // Behind the bytes of a call there may be its status.
-            if sent == length && !exchange.wire.is_grpc() || has_ended() {
-                self.complete();
-            }
+            Some(Some(0)) => !exchange.wire.is_grpc() || has_ended(),
+            Some(Some(_)) => false,
+            // More than was announced, or nobody knows.
+            Some(None) | None => has_ended(),
+        };
+        if is_over {
+            self.complete();
         }
     }
 
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(shared) = &self.0 {
-            shared.read_status(trailers);
+        if let Some(Watched { exchange, shared, .. }) = &mut self.0 {
+            exchange.read_status(shared, trailers);
         }
         self.over(Way::Complete);
     }
 
     pub(super) fn failed<E: 'static>(&mut self, error: &E) {
-        if let Some(shared) = &self.0 {
-            note_any(shared.notes(), error);
+        if let Some(Watched { exchange, shared, .. }) = &self.0 {
+            note_any(exchange.notes(shared), error);
         }
         self.over(Way::Failed);
     }
@@ -415,14 +422,31 @@ impl Guard {
     }
 
     fn over(&mut self, way: Way) {
-        if let Some(shared) = self.0.take() {
-            if shared.exchange().state.load(Relaxed) & STREAM != 0 {
-                // The other direction may go on.
-                shared.half(SENT, way);
-            } else {
-                shared.end(way);
-            }
+        let Some(Watched {
+            exchange,
+            shared,
+            is_stream,
+            ..
+        }) = self.0.take()
+        else {
+            return;
+        };
+        if is_stream {
+            sent(exchange, &shared, way);
+        } else {
+            exchange.end(&shared, way);
         }
+    }
+}
+
+/// The response's body has ended, in this way, as one direction of a stream. The other may go on.
+fn sent(exchange: Exchange, shared: &Recorded<Bodies>, way: Way) {
+    let mut first = shared.kept().first.lock().unwrap_or_else(PoisonError::into_inner);
+    if let First::Received(other) = *first {
+        drop(first);
+        exchange.end(shared, way.of_both(other));
+    } else {
+        *first = First::Sent(Box::new(exchange), way);
     }
 }
 
@@ -438,22 +462,22 @@ impl Drop for Guard {
 
 impl Guard {
     fn dropped(&mut self) {
-        if let Some(shared) = &self.0 {
-            let exchange = shared.exchange();
-            let has_answer = exchange.first_byte.load(Relaxed) > 0;
-            let is_all = exchange.length.load(Relaxed) == exchange.sent.load(Relaxed);
-            let is_whole = has_answer && (exchange.head_only || is_all);
+        if let Some(Watched { exchange, .. }) = &self.0 {
+            let is_all = exchange.length == Some(exchange.sent);
+            let is_whole = exchange.first_byte.is_some() && (exchange.head_only || is_all);
             self.over(if is_whole { Way::Complete } else { Way::Dropped });
         }
     }
 }
 
 /// Kept as long as an upgraded stream.
-struct OfStream(Shared);
+struct OfStream(Option<(Exchange, Arc<Recorded<Bodies>>)>);
 
 impl Drop for OfStream {
     fn drop(&mut self) {
-        self.0.end(Way::Complete);
+        if let Some((exchange, shared)) = self.0.take() {
+            exchange.end(&shared, Way::Complete);
+        }
     }
 }
 

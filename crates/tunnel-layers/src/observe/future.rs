@@ -23,8 +23,7 @@ pub struct ResponseFuture<F> {
 
 impl<F> ResponseFuture<F> {
     #[inline]
-    pub(crate) fn new(inner: F, guard: Guard) -> Self {
-        guard.progressed();
+    pub(crate) const fn new(inner: F, guard: Guard) -> Self {
         Self { inner, guard }
     }
 }

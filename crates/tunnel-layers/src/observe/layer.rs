@@ -2,9 +2,8 @@ use std::{fmt, sync::Arc};
 
 use http::Request;
 use tower_layer::Layer;
-use tunnel_core::Notes;
 
-use super::{Ended, Guard, Half, Wants, Watch, Wire, begin};
+use super::{Guard, Half, Watchers, Wire, begin};
 use crate::{
     access_log::{AccessLogLayer, Line, Settings},
     metrics::{Meter, Meters, MetricsLayer},
@@ -57,35 +56,16 @@ impl ObserveLayer {
     }
 
     fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
-        let (meters, log) = match (&self.meters, &self.log) {
-            (None, None) => return (Half::none(), Guard::none()),
-            (meters, log) => (meters.clone(), log.clone()),
-        };
-        let wire = Wire::of(request);
-        let meter = meters.map(|meters| Meter::new(meters, wire));
-        let line = log.map(|log| Line::of(request, wire, log));
-        match (meter, line) {
-            (Some(meter), None) => begin(request, wire, Wants::Counts, meter),
-            (None, Some(line)) => begin(request, wire, Wants::All, line),
-            (Some(meter), Some(line)) => begin(request, wire, Wants::All, Both { meter, line }),
-            (None, None) => (Half::none(), Guard::none()),
+        if !self.is_on() {
+            return (Half::none(), Guard::none());
         }
-    }
-}
-
-struct Both {
-    meter: Meter,
-    line: Line,
-}
-
-impl Watch for Both {
-    fn progressed(&self, notes: &Notes) {
-        self.meter.progressed(notes);
-    }
-
-    fn ended(&self, ended: &Ended<'_>) {
-        self.meter.ended(ended);
-        self.line.ended(ended);
+        let (meters, log) = (self.meters.clone(), self.log.clone());
+        let wire = Wire::of(request);
+        let watchers = Watchers {
+            meter: meters.map(|meters| Meter::new(meters, wire)),
+            line: log.map(|log| Box::new(Line::of(request, wire, log))),
+        };
+        begin(request, wire, watchers)
     }
 }
 

@@ -18,6 +18,7 @@ mod exchange;
 pub mod future;
 #[cfg(all(feature = "access_log", feature = "metrics"))]
 mod layer;
+mod watchers;
 mod wire;
 
 pub use self::{
@@ -26,6 +27,9 @@ pub use self::{
     wire::Wire,
 };
 
-pub(crate) use self::exchange::{Ended, Guard, Half, Wants, Watch, begin};
 #[cfg(all(feature = "access_log", feature = "metrics"))]
 pub use self::layer::{Observe, ObserveLayer};
+pub(crate) use self::{
+    exchange::{Ended, Guard, Half, begin, failure},
+    watchers::Watchers,
+};
