@@ -1,7 +1,7 @@
 //! What the programs measure, in the text format of Prometheus.
 //!
-//! Counting is a relaxed atomic, or two for a histogram: whatever was measured stands in its bucket at once, so that nothing grows
-//! until somebody asks, and nobody has to put it in order.
+//! Whatever was measured stands in its bucket at once, so that nothing grows until somebody asks, and nobody has to put it in order.
+//! Each thread counts in a part of its own, which needs no locked operation, and whoever asks gets the sum.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +13,10 @@ use std::{
 };
 
 use metrics::{
-    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder,
+    SharedString, Unit,
 };
+use thread_local::ThreadLocal;
 
 /// The bounds of what times are sorted into, in seconds: from a fast answer to a long download.
 const BUCKETS: &[f64] = &[
@@ -40,9 +42,8 @@ struct Family {
 }
 
 enum Series {
-    Counter(Arc<AtomicU64>),
-    /// The bits of a number.
-    Gauge(Arc<AtomicU64>),
+    Counter(Arc<Count>),
+    Gauge(Arc<Sum>),
     Histogram(Arc<Buckets>),
 }
 
@@ -56,13 +57,101 @@ impl Series {
     }
 }
 
+/// A count to which each thread adds for itself.
+#[derive(Default)]
+struct Count {
+    /// What it was said to be, less what the threads had counted by then.
+    base: AtomicU64,
+    threads: ThreadLocal<AtomicU64>,
+}
+
+impl Count {
+    fn counted(&self) -> u64 {
+        let counts = self.threads.iter().map(|mine| mine.load(Relaxed));
+        counts.fold(0, u64::wrapping_add)
+    }
+
+    fn get(&self) -> u64 {
+        self.base.load(Relaxed).wrapping_add(self.counted())
+    }
+}
+
+impl CounterFn for Count {
+    fn increment(&self, value: u64) {
+        let mine = self.threads.get_or_default();
+        // Nobody else writes it.
+        mine.store(mine.load(Relaxed).wrapping_add(value), Relaxed);
+    }
+
+    fn absolute(&self, value: u64) {
+        let base = value.saturating_sub(self.counted());
+        self.base.fetch_max(base, Relaxed);
+    }
+}
+
+/// A number to which each thread adds for itself.
+#[derive(Default)]
+struct Sum {
+    /// What was set, less what the threads had added by then.
+    base: Bits,
+    threads: ThreadLocal<Bits>,
+}
+
+/// A number by its bits.
+#[derive(Default)]
+struct Bits(AtomicU64);
+
+impl Bits {
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+
+    fn set(&self, value: f64) {
+        self.0.store(value.to_bits(), Relaxed);
+    }
+}
+
+impl Sum {
+    fn add(&self, value: f64) {
+        let mine = self.threads.get_or_default();
+        // Nobody else writes it.
+        mine.set(mine.get() + value);
+    }
+
+    fn added(&self) -> f64 {
+        self.threads.iter().fold(0.0, |sum, mine| sum + mine.get())
+    }
+
+    fn get(&self) -> f64 {
+        self.base.get() + self.added()
+    }
+}
+
+impl GaugeFn for Sum {
+    fn increment(&self, value: f64) {
+        self.add(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.add(-value);
+    }
+
+    fn set(&self, value: f64) {
+        self.base.set(value - self.added());
+    }
+}
+
 /// How often something was measured, by what it was.
 struct Buckets {
     bounds: &'static [f64],
+    threads: ThreadLocal<Counted>,
+}
+
+/// What one thread has measured.
+struct Counted {
     /// One for each bound, for what is not above it and above the one before, and one for what is above all.
     counts: Box<[AtomicU64]>,
-    /// The bits of a number.
-    sum: AtomicU64,
+    sum: Bits,
 }
 
 impl Buckets {
@@ -73,19 +162,33 @@ impl Buckets {
         };
         Self {
             bounds,
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0),
+            threads: ThreadLocal::new(),
         }
+    }
+
+    fn count(&self, place: usize) -> u64 {
+        let counts = self.threads.iter().map(|thread| &thread.counts[place]);
+        counts.map(|count| count.load(Relaxed)).sum()
+    }
+
+    fn sum(&self) -> f64 {
+        self.threads
+            .iter()
+            .fold(0.0, |sum, thread| sum + thread.sum.get())
     }
 }
 
 impl HistogramFn for Buckets {
     fn record(&self, value: f64) {
+        let mine = self.threads.get_or(|| Counted {
+            counts: (0..=self.bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum: Bits::default(),
+        });
         let place = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[place].fetch_add(1, Relaxed);
-        let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-        // It never says no.
-        let _ = self.sum.fetch_update(Relaxed, Relaxed, add);
+        // Nobody else writes them.
+        let count = &mine.counts[place];
+        count.store(count.load(Relaxed) + 1, Relaxed);
+        mine.sum.set(mine.sum.get() + value);
     }
 }
 
@@ -213,25 +316,17 @@ impl Series {
             _ => format!("{{{labels}{more}}}"),
         };
         match self {
-            Self::Counter(count) => writeln!(text, "{name}{} {}", braced(""), count.load(Relaxed)),
-            Self::Gauge(bits) => {
-                writeln!(
-                    text,
-                    "{name}{} {}",
-                    braced(""),
-                    f64::from_bits(bits.load(Relaxed))
-                )
-            }
+            Self::Counter(count) => writeln!(text, "{name}{} {}", braced(""), count.get()),
+            Self::Gauge(sum) => writeln!(text, "{name}{} {}", braced(""), sum.get()),
             Self::Histogram(buckets) => {
                 let bounds = buckets.bounds.iter().map(f64::to_string);
                 let mut count = 0;
-                for (bound, more) in bounds.chain(["+Inf".into()]).zip(&buckets.counts) {
-                    count += more.load(Relaxed);
+                for (place, bound) in bounds.chain(["+Inf".into()]).enumerate() {
+                    count += buckets.count(place);
                     let labels = braced(&format!("le=\"{bound}\""));
                     writeln!(text, "{name}_bucket{labels} {count}")?;
                 }
-                let sum = f64::from_bits(buckets.sum.load(Relaxed));
-                writeln!(text, "{name}_sum{} {sum}", braced(""))?;
+                writeln!(text, "{name}_sum{} {}", braced(""), buckets.sum())?;
                 writeln!(text, "{name}_count{} {count}", braced(""))
             }
         }
@@ -272,6 +367,8 @@ impl fmt::Debug for Prometheus {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use metrics::{counter, describe_counter, gauge, histogram, with_local_recorder};
 
     use super::*;
@@ -315,6 +412,35 @@ mod tests {
             text.matches("tunnel_agent_d_bucket").count(),
             AGENT_BUCKETS.len() + 1
         );
+    }
+
+    #[test]
+    fn threads_count_together() {
+        let recorder = Prometheus::new();
+        let (count, gauge) = with_local_recorder(&recorder, || (counter!("a"), gauge!("b")));
+        let histogram = with_local_recorder(&recorder, || histogram!("c"));
+        count.absolute(7);
+        gauge.increment(3.0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    count.increment(2);
+                    gauge.decrement(1.5);
+                    histogram.record(0.25);
+                });
+            }
+        });
+        count.absolute(9);
+        let text = recorder.render();
+        for line in ["a 15", "b -3", "c_count 4", "c_sum 1"] {
+            assert!(text.lines().any(|other| other == line), "{line}: {text}");
+        }
+        gauge.set(5.0);
+        count.absolute(20);
+        let text = recorder.render();
+        for line in ["a 20", "b 5"] {
+            assert!(text.lines().any(|other| other == line), "{line}: {text}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn admit_new(parts: &mut Parts) -> Result<(), TunnelError> {
     #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
     #[cfg(feature = "deadline")]
-    arrival(&mut parts.extensions);
+    note_arrival(&mut parts.extensions);
     #[cfg(feature = "upgrade")]
     if parts.method == http::Method::CONNECT {
         find_protocol(&mut parts.extensions);
@@ -91,12 +91,12 @@ fn find_peer(extensions: &mut http::Extensions) {
 
 /// Times are counted from here, so that what the layers outside `DeadlineLayer` wait for is not given away.
 #[cfg(feature = "deadline")]
-pub(crate) fn arrival(extensions: &mut http::Extensions) -> std::time::Instant {
+fn note_arrival(extensions: &mut http::Extensions) {
     use tunnel_core::route::Arrival;
 
-    extensions
-        .get_or_insert_with(|| Arrival(tokio::time::Instant::now().into_std()))
-        .0
+    if extensions.get::<Arrival>().is_none() {
+        extensions.insert(Arrival(tokio::time::Instant::now().into_std()));
+    }
 }
 
 /// Behind a server of hyper, such as `axum::serve`, an extended CONNECT is known by hyper's `Protocol`.

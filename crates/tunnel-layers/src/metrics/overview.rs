@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use thread_local::ThreadLocal;
 use tunnel_core::Cause;
 
 /// The buckets of a [`Row`]'s latencies.
@@ -16,7 +17,7 @@ pub const LATENCY_BUCKETS: usize = 32;
 /// What went through [`MetricsLayer`](super::MetricsLayer)s, in numbers that the process itself can read: for a status page, an
 /// admin interface, or a test. Clones are the same one.
 ///
-/// Counting costs a few relaxed atomics for each exchange. Rates, and latencies of the last seconds, come from the difference of
+/// Each thread counts for itself, without a lock or a locked operation, and whoever asks gets the sums. Rates, and latencies of the last seconds, come from the difference of
 /// two snapshots.
 ///
 /// ```
@@ -217,17 +218,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The counters behind a row.
+/// The counters behind a row: each thread counts in its own, for which it needs no locked operation.
 #[derive(Default)]
-pub(super) struct Cell {
-    requests: AtomicU64,
-    ended: AtomicU64,
-    statuses: [AtomicU64; 6],
-    failures: [AtomicU64; Cause::ALL.len()],
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
-    latencies: [AtomicU64; LATENCY_BUCKETS],
-    latency_nanos: AtomicU64,
+pub(super) struct Cell(ThreadLocal<Share>);
+
+/// What one thread has counted. An exchange may begin in one thread and end in another, so that numbers may be below zero here, which the
+/// sums make good.
+#[derive(Default)]
+struct Share {
+    requests: Count,
+    ended: Count,
+    statuses: [Count; 6],
+    failures: [Count; Cause::ALL.len()],
+    bytes_in: Count,
+    bytes_out: Count,
+    latencies: [Count; LATENCY_BUCKETS],
+    latency_nanos: Count,
+}
+
+/// A number that one thread alone changes, and all may read.
+#[derive(Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    fn add(&self, more: u64) {
+        self.0.store(self.get().wrapping_add(more), Relaxed);
+    }
+
+    #[inline]
+    fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
 }
 
 /// What one exchange adds when it ends.
@@ -243,52 +265,58 @@ pub(super) struct Sample {
 }
 
 impl Cell {
+    #[inline]
+    fn mine(&self) -> &Share {
+        self.0.get_or_default()
+    }
+
     pub(super) fn begin(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.mine().requests.add(1);
     }
 
     /// One that has begun counts elsewhere.
     pub(super) fn forget(&self) {
-        self.requests.fetch_sub(1, Relaxed);
+        self.mine().requests.add(u64::MAX);
     }
 
     pub(super) fn end(&self, sample: &Sample) {
-        self.ended.fetch_add(1, Relaxed);
-        self.statuses[sample.class].fetch_add(1, Relaxed);
+        let mine = self.mine();
+        mine.ended.add(1);
+        mine.statuses[sample.class].add(1);
         if let Some(cause) = sample.cause {
-            self.failures[cause].fetch_add(1, Relaxed);
+            mine.failures[cause].add(1);
         }
-        if sample.received > 0 {
-            self.bytes_in.fetch_add(sample.received, Relaxed);
-        }
-        if sample.sent > 0 {
-            self.bytes_out.fetch_add(sample.sent, Relaxed);
-        }
+        mine.bytes_in.add(sample.received);
+        mine.bytes_out.add(sample.sent);
         if let Some(time) = sample.first_byte {
-            self.latencies[bucket(time)].fetch_add(1, Relaxed);
+            mine.latencies[bucket(time)].add(1);
             let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            self.latency_nanos.fetch_add(nanos, Relaxed);
+            mine.latency_nanos.add(nanos);
         }
     }
 
+    fn sum(&self, of: impl Fn(&Share) -> &Count) -> u64 {
+        let counts = self.0.iter().map(|share| of(share).get());
+        counts.fold(0, u64::wrapping_add)
+    }
+
     fn counts(&self) -> Counts {
-        let load = |count: &AtomicU64| count.load(Relaxed);
         // Ends first, so that there are never more of them than beginnings.
-        let ended = load(&self.ended);
-        let requests = load(&self.requests);
-        let failures = self.failures.iter().zip(Cause::ALL);
+        let ended = self.sum(|share| &share.ended);
+        let requests = self.sum(|share| &share.requests);
+        let failures = Cause::ALL.iter().enumerate();
         Counts {
             requests,
             open: requests.saturating_sub(ended),
-            statuses: std::array::from_fn(|at| load(&self.statuses[at])),
+            statuses: std::array::from_fn(|at| self.sum(|share| &share.statuses[at])),
             failures: failures
-                .map(|(count, cause)| (cause.word(), load(count)))
+                .map(|(at, cause)| (cause.word(), self.sum(|share| &share.failures[at])))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            bytes_in: load(&self.bytes_in),
-            bytes_out: load(&self.bytes_out),
-            latencies: std::array::from_fn(|at| load(&self.latencies[at])),
-            latency_sum: Duration::from_nanos(load(&self.latency_nanos)),
+            bytes_in: self.sum(|share| &share.bytes_in),
+            bytes_out: self.sum(|share| &share.bytes_out),
+            latencies: std::array::from_fn(|at| self.sum(|share| &share.latencies[at])),
+            latency_sum: Duration::from_nanos(self.sum(|share| &share.latency_nanos)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     fmt, mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -124,7 +124,6 @@ pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers)
         None
     };
     let extensions = request.extensions_mut();
-    let started = started(extensions);
     let outer = extensions
         .get::<Record>()
         .is_some()
@@ -138,7 +137,7 @@ pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers)
         },
     ));
     let exchange = Exchange {
-        started,
+        started: Instant::now(),
         first_byte: None,
         sent: 0,
         length: None,
@@ -170,18 +169,7 @@ pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers)
         is_stream: false,
         exchange,
     };
-    (half, Guard(Some(watched)))
-}
-
-/// When the request came: where the time is noted from which deadlines count, the clock need not be asked again.
-fn started(extensions: &mut Extensions) -> Instant {
-    #[cfg(feature = "deadline")]
-    return Instant::from_std(crate::admission::arrival(extensions));
-    #[cfg(not(feature = "deadline"))]
-    {
-        let _ = extensions;
-        Instant::now()
-    }
+    (half, Guard(Some(Box::new(watched))))
 }
 
 /// The trace of a request that says so in its head (W3C Trace Context, section 3.2). Further in, `TraceIdLayer` may know better.
@@ -208,7 +196,7 @@ impl Exchange {
     }
 
     /// It is over.
-    fn end(mut self, shared: &Recorded<Bodies>, way: Way) {
+    fn end(&mut self, shared: &Recorded<Bodies>, way: Way) {
         let mut watchers = mem::take(&mut self.watchers);
         let notes = self.notes(shared);
         let (received, sent) = notes.stream_bytes();
@@ -255,7 +243,7 @@ fn received(shared: &Recorded<Bodies>, way: Way) {
     let mut first = shared.kept().first.lock().unwrap_or_else(PoisonError::into_inner);
     let before = mem::replace(&mut *first, First::Received(way));
     drop(first);
-    if let First::Sent(exchange, other) = before {
+    if let First::Sent(mut exchange, other) = before {
         exchange.end(shared, way.of_both(other));
     }
 }
@@ -297,9 +285,9 @@ impl Drop for Half {
 /// Ends an exchange when it is dropped, as one that was given up, unless it has ended before. None once it is over, and if nobody
 /// watches.
 #[derive(Default)]
-pub(crate) struct Guard(Option<Watched>);
+pub(crate) struct Guard(Option<Box<Watched>>);
 
-/// An exchange that has not ended.
+/// An exchange that has not ended. Boxed, because futures and bodies are moved again and again.
 struct Watched {
     exchange: Exchange,
     shared: Arc<Recorded<Bodies>>,
@@ -322,14 +310,14 @@ impl Guard {
     /// More may be known now.
     #[inline]
     pub(super) fn progressed(&mut self) {
-        if let Some(Watched { exchange, shared, .. }) = &mut self.0 {
+        if let Some(Watched { exchange, shared, .. }) = self.0.as_deref_mut() {
             exchange.progressed(shared);
         }
     }
 
     /// The response's head is there.
     pub(super) fn answered<RB: http_body::Body>(&mut self, response: &Response<RB>) {
-        let Some(Watched { exchange, shared, .. }) = &mut self.0 else {
+        let Some(Watched { exchange, shared, .. }) = self.0.as_deref_mut() else {
             return;
         };
         exchange.first_byte = Some(exchange.started.elapsed());
@@ -345,7 +333,7 @@ impl Guard {
         if exchange.wire.is_upgrade() && self.upgraded(response) {
             return;
         }
-        let Some(Watched { exchange, .. }) = &mut self.0 else {
+        let Some(Watched { exchange, .. }) = self.0.as_deref_mut() else {
             return;
         };
         // Most bodies know. Where one does not, the head may.
@@ -366,14 +354,10 @@ impl Guard {
         let is_stream = is::<Relayed>(response.extensions())
             || response.status() == StatusCode::SWITCHING_PROTOCOLS && !is_switched;
         if is_stream {
-            if let Some(Watched {
-                exchange,
-                shared,
-                lifetime: Some(lifetime),
-                ..
-            }) = self.0.take()
+            if let Some(mut watched) = self.0.take()
+                && let Some(lifetime) = watched.lifetime.take()
             {
-                lifetime.hold(OfStream(Some((exchange, shared))));
+                lifetime.hold(OfStream(watched));
             }
         } else if is_switched && let Some(watched) = &mut self.0 {
             watched.lifetime = None;
@@ -386,7 +370,7 @@ impl Guard {
     /// come.
     #[inline]
     pub(super) fn sent(&mut self, bytes: usize, has_ended: impl FnOnce() -> bool) {
-        let Some(Watched { exchange, .. }) = &mut self.0 else {
+        let Some(Watched { exchange, .. }) = self.0.as_deref_mut() else {
             return;
         };
         exchange.sent += bytes as u64;
@@ -404,14 +388,14 @@ impl Guard {
     }
 
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(Watched { exchange, shared, .. }) = &mut self.0 {
+        if let Some(Watched { exchange, shared, .. }) = self.0.as_deref_mut() {
             exchange.read_status(shared, trailers);
         }
         self.over(Way::Complete);
     }
 
     pub(super) fn failed<E: 'static>(&mut self, error: &E) {
-        if let Some(Watched { exchange, shared, .. }) = &self.0 {
+        if let Some(Watched { exchange, shared, .. }) = self.0.as_deref() {
             note_any(exchange.notes(shared), error);
         }
         self.over(Way::Failed);
@@ -422,32 +406,36 @@ impl Guard {
     }
 
     fn over(&mut self, way: Way) {
-        let Some(Watched {
-            exchange,
-            shared,
-            is_stream,
-            ..
-        }) = self.0.take()
-        else {
+        let Some(mut watched) = self.0.take() else {
             return;
         };
-        if is_stream {
-            sent(exchange, &shared, way);
+        if watched.is_stream {
+            watched.sent(way);
         } else {
-            exchange.end(&shared, way);
+            watched.exchange.end(&watched.shared, way);
         }
     }
 }
 
-/// The response's body has ended, in this way, as one direction of a stream. The other may go on.
-fn sent(exchange: Exchange, shared: &Recorded<Bodies>, way: Way) {
-    let mut first = shared.kept().first.lock().unwrap_or_else(PoisonError::into_inner);
-    if let First::Received(other) = *first {
-        drop(first);
-        exchange.end(shared, way.of_both(other));
-    } else {
-        *first = First::Sent(Box::new(exchange), way);
+impl Watched {
+    /// The response's body has ended, in this way, as one direction of a stream. The other may go on.
+    fn sent(self, way: Way) {
+        let Self {
+            mut exchange, shared, ..
+        } = self;
+        let mut first = lock(&shared);
+        if let First::Received(other) = *first {
+            drop(first);
+            exchange.end(&shared, way.of_both(other));
+        } else {
+            *first = First::Sent(Box::new(exchange), way);
+        }
     }
+}
+
+fn lock(shared: &Recorded<Bodies>) -> MutexGuard<'_, First> {
+    let first = &shared.kept().first;
+    first.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A body may be left alone when all of it has been taken: hyper does so at the end of the announced length, and after a HEAD.
@@ -462,7 +450,7 @@ impl Drop for Guard {
 
 impl Guard {
     fn dropped(&mut self) {
-        if let Some(Watched { exchange, .. }) = &self.0 {
+        if let Some(Watched { exchange, .. }) = self.0.as_deref() {
             let is_all = exchange.length == Some(exchange.sent);
             let is_whole = exchange.first_byte.is_some() && (exchange.head_only || is_all);
             self.over(if is_whole { Way::Complete } else { Way::Dropped });
@@ -471,13 +459,12 @@ impl Guard {
 }
 
 /// Kept as long as an upgraded stream.
-struct OfStream(Option<(Exchange, Arc<Recorded<Bodies>>)>);
+struct OfStream(Box<Watched>);
 
 impl Drop for OfStream {
     fn drop(&mut self) {
-        if let Some((exchange, shared)) = self.0.take() {
-            exchange.end(&shared, Way::Complete);
-        }
+        let Watched { exchange, shared, .. } = &mut *self.0;
+        exchange.end(shared, Way::Complete);
     }
 }
 
