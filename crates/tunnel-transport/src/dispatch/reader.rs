@@ -20,8 +20,18 @@ use super::LaneStream;
 use crate::{
     heartbeat::{Beat, Heartbeat, Pulse},
     metrics,
+    net::windows::{TUNNEL_SMALLEST_FRAME, TUNNEL_TURN},
     pb::{DecodeError, Encoded, Limits, decode},
 };
+
+/// How many messages one unit of a task's budget is worth. What a turn of the connection has read has to be taken within the budget, or
+/// small messages would pile up in the memory of HTTP/2's codec, whose windows know nothing of what each of them takes there.
+const AT_ONCE: usize = 32;
+
+/// The budget of a task (`tokio::task::coop`).
+const BUDGET: usize = 128;
+
+const _: () = assert!(BUDGET * AT_ONCE * TUNNEL_SMALLEST_FRAME as usize >= TUNNEL_TURN);
 
 /// What is done with an exchange that the other end opens. It must not wait.
 pub(crate) type OnAccept = Arc<dyn Fn(Accepted) + Send + Sync>;
@@ -44,8 +54,7 @@ impl LaneReader {
         poll_fn(|cx| self.poll(cx, &limits, &mut pulse)).await
     }
 
-    /// All that has come, before anything else is looked at; decoded messages come out of one buffer, so that only the budget of
-    /// the task makes this yield.
+    /// All that has come, before anything else is looked at. Only the budget of the task makes this yield.
     fn poll(&mut self, cx: &mut Context<'_>, limits: &Limits, pulse: &mut Pulse) -> Poll<TunnelError> {
         if let Poll::Ready(error) = self.poll_messages(cx, limits, pulse) {
             return Poll::Ready(self.lose(error));
@@ -69,10 +78,14 @@ impl LaneReader {
         limits: &Limits,
         pulse: &mut Pulse,
     ) -> Poll<TunnelError> {
+        let mut left = 0;
         loop {
-            let budget = ready!(coop::poll_proceed(cx));
+            if left == 0 {
+                ready!(coop::poll_proceed(cx)).made_progress();
+                left = AT_ONCE;
+            }
+            left -= 1;
             let message = ready!(Pin::new(&mut self.stream).poll_next(cx));
-            budget.made_progress();
             if pulse.heard() {
                 self.session.suspect_lane(self.guard.lane(), false);
             }
@@ -160,4 +173,77 @@ fn signal(payload: Payload) -> TunnelMessage {
 
 fn lost(what: &'static str) -> TunnelError {
     TunnelError::new(Cause::AgentLost, Initiator::Peer, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use prost::Message as _;
+    use tunnel_core::{CreditBudget, Features, InstanceId, SessionConfig, SessionId, Settings};
+
+    use super::*;
+    use crate::{
+        generated::{self as pb, tunnel_message::Payload as Sent},
+        runtime::{TokioRuntime, random},
+    };
+
+    fn session() -> Session {
+        Session::new(SessionConfig {
+            id: SessionId::from_random(random()),
+            agent: "a".parse().unwrap(),
+            instance: InstanceId::from_random([1; 16]),
+            opens: Direction::ServerToClient,
+            local: Settings::default(),
+            remote: Settings::default(),
+            features: Features::ALL,
+            budget: CreditBudget::new(1 << 20),
+            runtime: Arc::new(TokioRuntime::current()),
+        })
+    }
+
+    /// A message of gRPC that says nothing to this end.
+    fn small() -> Bytes {
+        let message = pb::TunnelMessage {
+            payload: Some(Sent::Pong(pb::Pong { nonce: 7 })),
+            ..pb::TunnelMessage::default()
+        };
+        let body = message.encode_to_vec();
+        let mut framed = vec![0];
+        framed.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+        framed.extend(body);
+        framed.into()
+    }
+
+    #[tokio::test]
+    async fn all_that_a_turn_of_the_connection_brings_is_taken_at_once() {
+        let most = TUNNEL_TURN / TUNNEL_SMALLEST_FRAME as usize;
+        let taken = Arc::new(AtomicUsize::new(0));
+        let frames = stream::repeat(small()).take(most).map({
+            let taken = Arc::clone(&taken);
+            move |message| {
+                taken.fetch_add(1, Relaxed);
+                Ok::<_, TunnelError>(Frame::data(message))
+            }
+        });
+        let session = session();
+        let guard = session.guard(session.add_lane(0).unwrap());
+        let heartbeat = Heartbeat::default();
+        let mut reader = LaneReader {
+            session: session.clone(),
+            guard,
+            stream: LaneStream::new(StreamBody::new(frames.chain(stream::pending()))),
+            heartbeat,
+            on_accept: Arc::new(|_| {}),
+        };
+        let limits = Limits::from(session.local_settings());
+        let mut pulse = Pulse::new(heartbeat);
+        let polled = poll_fn(|cx| Poll::Ready(reader.poll(cx, &limits, &mut pulse))).await;
+        assert!(polled.is_pending());
+        assert_eq!(taken.load(Relaxed), most);
+    }
 }
