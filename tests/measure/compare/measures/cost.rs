@@ -1,10 +1,9 @@
-//! What one flavour of the tunnel costs beside another: small GETs through all of them at the same time.
-
-use futures_util::future::try_join_all;
+//! What one flavour of the tunnel costs beside another: small GETs through one after the other, in turns of a second.
 
 use super::small::{load, warm_up};
 use crate::{
     grid::{Column, Grid, column},
+    process::Failure,
     report::{Bound::AtMost, Report},
     targets::{TUNNEL, TUNNEL_METRICS, Way},
     tools::wrk::Wrk,
@@ -16,35 +15,27 @@ const RATIO: &str = "of the first";
 
 const COLUMNS: &[Column] = &[column(TIME, 2), column(RATIO, 3), column("requests/s", 0)];
 
-/// Connections of all flavours together.
 const CONNECTIONS: usize = 50;
 
-/// Nothing, if there is only one flavour. A machine whose mood changes is in the same mood for all of them here, so that differences of
-/// a few percent are seen, which rounds one after the other do not show.
+/// Nothing, if there is only one flavour. Each has its turn in any few seconds, in which the mood of a machine seldom changes, and alone,
+/// so that they do not drive each other out of the processors' caches: differences of a percent are seen, which longer samples do not
+/// show.
 pub(crate) async fn measure(world: &World, report: &mut Report) {
     let ways = world.ways(|way| way.name.starts_with(TUNNEL));
     if ways.len() < 2 {
         eprintln!("cost: skipped, since there is one flavour: --with, --threads and --before make more");
         return;
     }
-    let each = CONNECTIONS / ways.len();
     let title = format!(
-        "Small GET through {} flavours at once, {each} connections each",
+        "Small GET through {} flavours in turn, {CONNECTIONS} connections",
         ways.len()
     );
     let begun = report.begin(&title);
     let mut grid = Grid::new(COLUMNS);
-    warm_up(&ways, each).await;
-    for _ in 0..world.options.rounds {
-        let loads = ways.iter().map(|way| load(way, each, world.options.seconds));
-        match try_join_all(loads).await {
-            Ok(samples) => push(&mut grid, &ways, &samples),
-            Err(failure) => {
-                for way in &ways {
-                    grid.push_failure(&way.name);
-                }
-                report.remark(failure);
-            }
+    warm_up(&ways, CONNECTIONS).await;
+    for turn in 0..world.options.rounds * world.options.seconds as usize {
+        if let Err(failure) = take_turns(&ways, turn, &mut grid).await {
+            report.remark(failure);
         }
     }
     report.grid(&begun, &grid);
@@ -55,9 +46,19 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     }
 }
 
-fn push(grid: &mut Grid, ways: &[&Way], samples: &[(Wrk, f64)]) {
-    let first = samples[0].1;
-    for (way, (wrk, time)) in ways.iter().zip(samples) {
-        grid.push(&way.name, &[*time, time / first, wrk.per_second]);
+/// A second of each way, each time beginning with another one.
+async fn take_turns(ways: &[&Way], turn: usize, grid: &mut Grid) -> Result<(), Failure> {
+    let mut samples: Vec<Option<(Wrk, f64)>> = vec![None; ways.len()];
+    for index in 0..ways.len() {
+        let at = (turn + index) % ways.len();
+        samples[at] = Some(load(ways[at], CONNECTIONS, 1).await?);
     }
+    let first = samples[0].map_or(f64::NAN, |(_, time)| time);
+    for (way, sample) in ways.iter().zip(samples) {
+        match sample {
+            Some((wrk, time)) => grid.push(&way.name, &[time, time / first, wrk.per_second]),
+            None => grid.push_failure(&way.name),
+        }
+    }
+    Ok(())
 }
