@@ -70,7 +70,7 @@
 //!
 //! # Cost
 //!
-//! Two allocations for an exchange, and for each of its rule and its agent a handful of atomics and what the recorder does with two times
+//! Three allocations for an exchange, and for each of its rule and its agent what the recorder does with a few counts and two times
 //! (`benches/observe.rs`); handles are made once for each set of labels, and those of exchanges like the last ones are found without a
 //! look at any name. The recorder has to be installed before the first exchange, since handles are never made anew.
 //! Where exchanges are logged as well, `ObserveLayer` does both for the price of one; where nothing is

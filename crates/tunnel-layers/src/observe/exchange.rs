@@ -240,9 +240,7 @@ fn received(shared: &Recorded<Bodies>, way: Way) {
     if !shared.kept().is_upgrade {
         return;
     }
-    let mut first = shared.kept().first.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = mem::replace(&mut *first, First::Received(way));
-    drop(first);
+    let before = mem::replace(&mut *lock(shared), First::Received(way));
     if let First::Sent(mut exchange, other) = before {
         exchange.end(shared, way.of_both(other));
     }

@@ -19,6 +19,12 @@ use crate::{
 /// The rules of the gateway; those that match are the last.
 const RULES: usize = 100;
 
+/// What the files in `deploy` set for the programs.
+const ENVIRONMENT: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.tcache_count=64:glibc.malloc.tcache_max=16384",
+);
+
 /// How the programs run.
 #[derive(Clone, Debug)]
 pub(crate) struct Flavour {
@@ -113,7 +119,12 @@ impl Flavour {
 
     fn command(&self, program: &str, config: &Path) -> Command {
         let mut command = Command::new(self.programs.join(program));
-        command.arg("--config").arg(config).env_remove("RUST_LOG");
+        let (name, value) = ENVIRONMENT;
+        command
+            .arg("--config")
+            .arg(config)
+            .env_remove("RUST_LOG")
+            .env(name, value);
         if let Some(threads) = &self.threads {
             command.args(["--threads", threads]);
         }
