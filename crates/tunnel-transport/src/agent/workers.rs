@@ -5,6 +5,7 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Poll, Waker},
 };
@@ -26,7 +27,8 @@ struct Idle<J>(Mutex<Option<Vec<Arc<Desk<J>>>>>);
 struct Desk<J>(Mutex<State<J>>);
 
 struct State<J> {
-    next: Option<J>,
+    /// Boxed, because it is handed over from place to place until the work begins.
+    next: Option<Box<J>>,
     waker: Option<Waker>,
     is_closed: bool,
 }
@@ -45,7 +47,8 @@ where
     }
 
     /// Has a job done, by a task that waits or by a new one. Never waits itself.
-    pub(crate) fn serve(&self, mut job: J) {
+    pub(crate) fn serve(&self, job: J) {
+        let mut job = Box::new(job);
         while let Some(desk) = self.idle.pop() {
             match desk.put(job) {
                 None => return,
@@ -67,7 +70,7 @@ impl<W, J> Drop for Workers<W, J> {
 }
 
 /// A panic of the service ends this task, and the exchange with it, and nothing else.
-async fn work<W, J, F>(work: W, first: J, idle: Weak<Idle<J>>)
+async fn work<W, J, F>(work: W, first: Box<J>, idle: Weak<Idle<J>>)
 where
     W: Fn(J) -> F,
     F: Future<Output = ()>,
@@ -75,7 +78,8 @@ where
     let seat = Seat::default();
     let mut next = Some(first);
     while let Some(job) = next.take() {
-        work(job).await;
+        // Pinned where it is made: it is large, and to wait for it as it is would move it.
+        pin!(work(*job)).await;
         next = seat.next(&idle).await;
     }
 }
@@ -96,7 +100,7 @@ impl<J> Default for Seat<J> {
 
 impl<J> Seat<J> {
     /// The next job; `None` if enough others wait for one, or none will come.
-    async fn next(&self, idle: &Weak<Idle<J>>) -> Option<J> {
+    async fn next(&self, idle: &Weak<Idle<J>>) -> Option<Box<J>> {
         let waits = idle.upgrade().is_some_and(|idle| idle.push(&self.0));
         if !waits {
             return None;
@@ -140,7 +144,7 @@ impl<J> Idle<J> {
 
 impl<J> Desk<J> {
     /// Gives the job back if nobody sits here any more.
-    fn put(&self, job: J) -> Option<J> {
+    fn put(&self, job: Box<J>) -> Option<Box<J>> {
         let mut state = lock(&self.0);
         if state.is_closed {
             return Some(job);
