@@ -53,7 +53,7 @@ pub struct Recorded<T: ?Sized> {
 #[derive(Default)]
 pub struct Notes {
     found: Mutex<Found>,
-    /// How often something was noted that counting needs.
+    /// How often the rule, the agent, a retry or a failure was noted.
     changes: AtomicU32,
     /// Nobody asks for more than counting needs.
     is_brief: AtomicBool,

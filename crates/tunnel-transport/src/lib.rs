@@ -33,6 +33,8 @@ mod pb;
 mod runtime;
 mod service_name;
 mod srv;
+#[cfg(test)]
+mod test_session;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]

@@ -99,7 +99,19 @@ impl World {
         grid: &mut Grid,
         sample: impl AsyncFn(&Way) -> Result<[f64; N], Failure>,
     ) {
-        for round in 0..self.options.rounds {
+        self.turns(self.options.rounds, report, ways, grid, sample).await;
+    }
+
+    /// The same in so many rounds.
+    pub(crate) async fn turns<const N: usize>(
+        &self,
+        rounds: usize,
+        report: &mut Report,
+        ways: &[&Way],
+        grid: &mut Grid,
+        sample: impl AsyncFn(&Way) -> Result<[f64; N], Failure>,
+    ) {
+        for round in 0..rounds {
             for index in 0..ways.len() {
                 // Rows are in the order of the first round.
                 let way = ways[(round + index) % ways.len()];

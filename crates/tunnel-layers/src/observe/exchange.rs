@@ -180,31 +180,23 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
 impl Exchange {
     #[inline]
     fn notes<'a>(&'a self, shared: &'a Recorded<Bodies>) -> &'a Notes {
-        match &self.outer {
-            Some(outer) => outer,
-            None => shared.notes(),
-        }
+        notes(self.outer.as_ref(), shared)
     }
 
     #[inline]
     fn progressed(&mut self, shared: &Recorded<Bodies>) {
-        let notes = match &self.outer {
-            Some(outer) => outer,
-            None => shared.notes(),
-        };
-        self.watchers.progressed(notes);
+        self.watchers.progressed(notes(self.outer.as_ref(), shared));
     }
 
     /// It is over.
     fn end(&mut self, shared: &Recorded<Bodies>, way: Way) {
-        let mut watchers = mem::take(&mut self.watchers);
-        let notes = self.notes(shared);
+        let notes = notes(self.outer.as_ref(), shared);
         let (received, sent) = notes.stream_bytes();
         let grpc = self.grpc.or_else(|| {
             let is_asked = self.wire.is_grpc();
             is_asked.then(|| notes.look(|found| found.grpc_status)).flatten()
         });
-        watchers.ended(&Ended {
+        self.watchers.ended(&Ended {
             duration: self.started.elapsed(),
             first_byte: self.first_byte,
             received: received + shared.kept().received.load(Relaxed),
@@ -233,6 +225,12 @@ impl Exchange {
                 .note_failure(&TunnelError::new(cause, Initiator::Tunnel, cause.word()));
         }
     }
+}
+
+/// Where an exchange is noted.
+#[inline]
+fn notes<'a>(outer: Option<&'a Record>, shared: &'a Recorded<Bodies>) -> &'a Notes {
+    outer.map_or(shared.notes(), |outer| outer)
 }
 
 /// The request's body has ended, in this way. It matters to a stream alone.

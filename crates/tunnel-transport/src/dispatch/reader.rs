@@ -16,22 +16,26 @@ use tunnel_core::{
     TunnelMessage,
 };
 
-use super::LaneStream;
+use super::{LaneStream, stream::PREFIX};
 use crate::{
     heartbeat::{Beat, Heartbeat, Pulse},
     metrics,
-    net::windows::{TUNNEL_SMALLEST_FRAME, TUNNEL_TURN},
+    net::windows::TUNNEL_TURN,
     pb::{DecodeError, Encoded, Limits, decode},
 };
 
 /// How many messages one unit of a task's budget is worth. What a turn of the connection has read has to be taken within the budget, or
 /// small messages would pile up in the memory of HTTP/2's codec, whose windows know nothing of what each of them takes there.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 80;
 
 /// The budget of a task (`tokio::task::coop`).
 const BUDGET: usize = 128;
 
-const _: () = assert!(BUDGET * AT_ONCE * TUNNEL_SMALLEST_FRAME as usize >= TUNNEL_TURN);
+/// The least that a message can be on the connection, in bytes: the head of a DATA frame (RFC 9113, section 4.1), and the prefix of a
+/// message of gRPC.
+const LEAST: usize = 9 + PREFIX;
+
+const _: () = assert!(BUDGET * AT_ONCE * LEAST >= TUNNEL_TURN);
 
 /// What is done with an exchange that the other end opens. It must not wait.
 pub(crate) type OnAccept = Arc<dyn Fn(Accepted) + Send + Sync>;
@@ -184,44 +188,26 @@ mod tests {
     use http_body::Frame;
     use http_body_util::StreamBody;
     use prost::Message as _;
-    use tunnel_core::{CreditBudget, Features, InstanceId, SessionConfig, SessionId, Settings};
 
     use super::*;
     use crate::{
+        dispatch::stream::tests::framed,
         generated::{self as pb, tunnel_message::Payload as Sent},
-        runtime::{TokioRuntime, random},
+        test_session::session,
     };
 
-    fn session() -> Session {
-        Session::new(SessionConfig {
-            id: SessionId::from_random(random()),
-            agent: "a".parse().unwrap(),
-            instance: InstanceId::from_random([1; 16]),
-            opens: Direction::ServerToClient,
-            local: Settings::default(),
-            remote: Settings::default(),
-            features: Features::ALL,
-            budget: CreditBudget::new(1 << 20),
-            runtime: Arc::new(TokioRuntime::current()),
-        })
-    }
-
-    /// A message of gRPC that says nothing to this end.
+    /// A message that says nothing to this end.
     fn small() -> Bytes {
         let message = pb::TunnelMessage {
             payload: Some(Sent::Pong(pb::Pong { nonce: 7 })),
             ..pb::TunnelMessage::default()
         };
-        let body = message.encode_to_vec();
-        let mut framed = vec![0];
-        framed.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
-        framed.extend(body);
-        framed.into()
+        framed(message.encode_to_vec()).into()
     }
 
     #[tokio::test]
     async fn all_that_a_turn_of_the_connection_brings_is_taken_at_once() {
-        let most = TUNNEL_TURN / TUNNEL_SMALLEST_FRAME as usize;
+        let most = TUNNEL_TURN / LEAST;
         let taken = Arc::new(AtomicUsize::new(0));
         let frames = stream::repeat(small()).take(most).map({
             let taken = Arc::clone(&taken);
@@ -230,7 +216,7 @@ mod tests {
                 Ok::<_, TunnelError>(Frame::data(message))
             }
         });
-        let session = session();
+        let session = session("a");
         let guard = session.guard(session.add_lane(0).unwrap());
         let heartbeat = Heartbeat::default();
         let mut reader = LaneReader {

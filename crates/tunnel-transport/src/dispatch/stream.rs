@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body, codegen::StdError};
 use crate::{codec::MAX_MESSAGE_BYTES, pb::Encoded};
 
 /// What stands before a message of gRPC, in bytes: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
 /// The messages of one direction of a `Proxy` call.
 ///
@@ -165,18 +165,21 @@ impl fmt::Debug for LaneStream {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use futures_util::stream;
     use http_body_util::StreamBody;
 
     use super::*;
 
-    /// A message as it travels; its bytes count up.
-    fn framed(len: usize) -> Vec<u8> {
-        let mut bytes = vec![0];
-        bytes.extend_from_slice(&u32::try_from(len).unwrap().to_be_bytes());
-        bytes.extend((0..len).map(|at| at as u8));
-        bytes
+    /// A message as it travels.
+    pub(in crate::dispatch) fn framed(message: Vec<u8>) -> Vec<u8> {
+        let len = u32::try_from(message.len()).unwrap();
+        [vec![0], len.to_be_bytes().to_vec(), message].concat()
+    }
+
+    /// One whose bytes count up.
+    fn counting(len: usize) -> Vec<u8> {
+        framed((0..len).map(|at| at as u8).collect())
     }
 
     fn stream_of(frames: Vec<Result<Frame<Bytes>, Status>>) -> LaneStream {
@@ -191,12 +194,12 @@ mod tests {
     #[tokio::test]
     async fn messages_come_out_however_they_were_cut() {
         let lens = [0, 1, 70_000, 3, 0, 20_000, MAX_MESSAGE_BYTES];
-        let bytes: Vec<u8> = lens.iter().flat_map(|len| framed(*len)).collect();
+        let bytes: Vec<u8> = lens.iter().flat_map(|len| counting(*len)).collect();
         for size in [1, 4, 5, 6, 1_000, 65_536, bytes.len()] {
             let mut stream = stream_of(cut(&bytes, size));
             for len in lens {
                 let message = stream.message().await.unwrap().unwrap();
-                assert_eq!(message.bytes()[..], framed(len)[PREFIX..], "{len} in {size}");
+                assert_eq!(message.bytes()[..], counting(len)[PREFIX..], "{len} in {size}");
             }
             assert!(stream.message().await.unwrap().is_none());
         }
@@ -204,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_message_of_one_frame_is_not_copied() {
-        let bytes = Bytes::from(framed(40_000));
+        let bytes = Bytes::from(counting(40_000));
         let at = bytes[PREFIX..].as_ptr();
         let mut stream = stream_of(vec![Ok(Frame::data(bytes))]);
         let message = stream.message().await.unwrap().unwrap();
@@ -216,7 +219,7 @@ mod tests {
         let compressed = vec![1, 0, 0, 0, 0];
         let mut too_large = vec![0];
         too_large.extend_from_slice(&u32::MAX.to_be_bytes());
-        let broken = framed(10)[..12].to_vec();
+        let broken = counting(10)[..12].to_vec();
         for (bytes, code) in [
             (compressed, Code::Internal),
             (too_large, Code::OutOfRange),
@@ -236,7 +239,7 @@ mod tests {
             let mut fields = HeaderMap::new();
             fields.insert("grpc-status", http::HeaderValue::from_static(number));
             let mut stream = stream_of(vec![
-                Ok(Frame::data(framed(1).into())),
+                Ok(Frame::data(counting(1).into())),
                 Ok(Frame::trailers(fields)),
             ]);
             assert!(stream.message().await.unwrap().is_some());

@@ -2,18 +2,15 @@
 
 use super::small::{load, warm_up};
 use crate::{
-    grid::{Column, Grid, column},
-    process::Failure,
+    grid::{Column, Grid, column, figure},
     report::{Bound::AtMost, Report},
     targets::{TUNNEL, TUNNEL_METRICS, Way},
-    tools::wrk::Wrk,
     world::World,
 };
 
 const TIME: &str = "CPU µs/request";
-const RATIO: &str = "of the first";
 
-const COLUMNS: &[Column] = &[column(TIME, 2), column(RATIO, 3), column("requests/s", 0)];
+const COLUMNS: &[Column] = &[column(TIME, 2), column("requests/s", 0)];
 
 const CONNECTIONS: usize = 50;
 
@@ -33,32 +30,21 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     let begun = report.begin(&title);
     let mut grid = Grid::new(COLUMNS);
     warm_up(&ways, CONNECTIONS).await;
-    for turn in 0..world.options.rounds * world.options.seconds as usize {
-        if let Err(failure) = take_turns(&ways, turn, &mut grid).await {
-            report.remark(failure);
-        }
+    let turns = world.options.rounds * world.options.seconds as usize;
+    let sample = async |way: &Way| {
+        let (wrk, time) = load(way, CONNECTIONS, 1).await?;
+        Ok([time, wrk.per_second])
+    };
+    world.turns(turns, report, &ways, &mut grid, sample).await;
+    let of_first = |way| grid.pairs((way, TIME), (TUNNEL, TIME));
+    for way in &ways[1..] {
+        let ratio = figure(of_first(&way.name), 3);
+        report.remark(format!("{}: {ratio} of the CPU of the first", way.name));
     }
     report.grid(&begun, &grid);
-    let ratio = grid.median(TUNNEL_METRICS, RATIO);
+    let ratio = of_first(TUNNEL_METRICS);
     if ratio.is_some() {
         let row = "CPU per small GET with metrics / without";
         report.ratio(row, ratio, AtMost(1.03), AtMost(1.01));
     }
-}
-
-/// A second of each way, each time beginning with another one.
-async fn take_turns(ways: &[&Way], turn: usize, grid: &mut Grid) -> Result<(), Failure> {
-    let mut samples: Vec<Option<(Wrk, f64)>> = vec![None; ways.len()];
-    for index in 0..ways.len() {
-        let at = (turn + index) % ways.len();
-        samples[at] = Some(load(ways[at], CONNECTIONS, 1).await?);
-    }
-    let first = samples[0].map_or(f64::NAN, |(_, time)| time);
-    for (way, sample) in ways.iter().zip(samples) {
-        match sample {
-            Some((wrk, time)) => grid.push(&way.name, &[time, time / first, wrk.per_second]),
-            None => grid.push_failure(&way.name),
-        }
-    }
-    Ok(())
 }

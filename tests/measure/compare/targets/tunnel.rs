@@ -19,11 +19,8 @@ use crate::{
 /// The rules of the gateway; those that match are the last.
 const RULES: usize = 100;
 
-/// What the files in `deploy` set for the programs.
-const ENVIRONMENT: (&str, &str) = (
-    "GLIBC_TUNABLES",
-    "glibc.malloc.tcache_count=64:glibc.malloc.tcache_max=16384",
-);
+/// What sets the programs' environment where they are deployed.
+const UNIT: &str = include_str!("../../../../deploy/systemd/tunnel-gateway.service");
 
 /// How the programs run.
 #[derive(Clone, Debug)]
@@ -119,12 +116,12 @@ impl Flavour {
 
     fn command(&self, program: &str, config: &Path) -> Command {
         let mut command = Command::new(self.programs.join(program));
-        let (name, value) = ENVIRONMENT;
+        let set = UNIT.lines().filter_map(|line| line.strip_prefix("Environment="));
         command
             .arg("--config")
             .arg(config)
             .env_remove("RUST_LOG")
-            .env(name, value);
+            .envs(set.filter_map(|set| set.split_once('=')));
         if let Some(threads) = &self.threads {
             command.args(["--threads", threads]);
         }

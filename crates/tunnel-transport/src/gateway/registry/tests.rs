@@ -1,27 +1,16 @@
 //! Groups, services and hosts as sessions come and go.
 
-use tunnel_core::{AgentId, CreditBudget, Direction, Features, InstanceId, Lane, SessionConfig, Settings};
+use tunnel_core::Lane;
 
 use super::*;
-use crate::runtime::{TokioRuntime, random};
+use crate::{runtime::random, test_session::session};
 
 fn group(name: &str) -> GroupName {
     name.parse().unwrap()
 }
 
 fn entry(agent: &str, groups: &[&str], services: &[&str]) -> Entry {
-    let agent: AgentId = agent.parse().unwrap();
-    let session = Session::new(SessionConfig {
-        id: SessionId::from_random(random()),
-        agent,
-        instance: InstanceId::from_random([1; 16]),
-        opens: Direction::ServerToClient,
-        local: Settings::default(),
-        remote: Settings::default(),
-        features: Features::ALL,
-        budget: CreditBudget::new(1 << 20),
-        runtime: Arc::new(TokioRuntime::current()),
-    });
+    let session = session(agent);
     Entry {
         zone: None,
         stats: Member::new(session.clone(), 1).stats,
