@@ -154,6 +154,22 @@ fn there_is_time_to_leave() {
 }
 
 /// Whatever file a program is told to read is put there.
+/// Containers, of compose and Kubernetes alike, have the image's.
+#[test]
+fn memory_is_managed_alike_wherever_the_programs_run() {
+    let of = |name| {
+        let text = read(name);
+        let value = text
+            .split_once("GLIBC_TUNABLES=")
+            .and_then(|(_, behind)| behind.lines().next());
+        value.unwrap_or_else(|| panic!("{name} has none")).to_owned()
+    };
+    let image = of("Dockerfile");
+    for unit in ["systemd/tunnel-gateway.service", "systemd/tunnel-agent.service"] {
+        assert_eq!(of(unit), image, "{unit}");
+    }
+}
+
 #[test]
 fn secrets_are_mounted() {
     for (config, around) in Deployment::all().iter().flat_map(Deployment::sides) {
