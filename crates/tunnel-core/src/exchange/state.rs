@@ -106,7 +106,14 @@ pub(crate) struct State {
 impl State {
     // Large, and made once for each exchange: where it is made, it need not be moved.
     #[inline(always)]
-    pub(crate) fn new(opener: bool, send_credit: SendCredit, recv_credit: RecvCredit, place: Place) -> Self {
+    pub(crate) fn new(
+        opener: bool,
+        (protocol, is_framed): (Protocol, bool),
+        send_credit: SendCredit,
+        recv_credit: RecvCredit,
+        place: Place,
+    ) -> Self {
+        let is_upgrade = protocol == Protocol::WebSocket;
         Self {
             opener,
             sending: Sending::Open,
@@ -116,8 +123,11 @@ impl State {
             receiving: if opener { Receiving::Head } else { Receiving::Open },
             head: None,
             queue: Backlog::default(),
-            frames: None,
-            upgrade: Upgrade::NotAsked,
+            frames: (is_upgrade && is_framed && !opener).then(Box::default),
+            upgrade: match is_upgrade {
+                true => Upgrade::Asked { is_framed },
+                false => Upgrade::NotAsked,
+            },
             end: None,
             recv_credit,
             recv_waker: None,
@@ -127,16 +137,6 @@ impl State {
             finished: false,
             place: Some(place),
         }
-    }
-
-    /// The state of an exchange of this protocol.
-    #[inline(always)]
-    pub(crate) fn carrying(mut self, protocol: Protocol, is_framed: bool) -> Self {
-        if protocol == Protocol::WebSocket {
-            self.upgrade = Upgrade::Asked { is_framed };
-            self.frames = (is_framed && !self.opener).then(Box::default);
-        }
-        self
     }
 
     /// Takes the head of the response.

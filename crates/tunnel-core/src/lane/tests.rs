@@ -50,20 +50,21 @@ fn exchange(lane: &Lane, number: u8) -> Arc<Exchange> {
 fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     let budget = CreditBudget::default();
     let place = Place::take(&Arc::default(), 1).unwrap();
+    let carries = (Protocol::Http, false);
     let state = State::new(
         opener,
+        carries,
         SendCredit::new(0, 0),
         RecvCredit::grant(&budget, 0),
         place,
     );
     let id = RequestId::from_parts(1, [number; 10]);
-    let (direction, protocol) = (Direction::ServerToClient, Protocol::Http);
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other source")]
     let since = std::time::Instant::now();
     Arc::new(Exchange::new(
         id,
-        direction,
-        (protocol, false),
+        Direction::ServerToClient,
+        carries,
         opener,
         lane.clone(),
         since,

@@ -166,8 +166,6 @@ impl Session {
         let granted = recv_credit.outstanding();
         let credit = start.credit.min(crate::flow::MAX_CREDIT);
         let is_framed = self.is_framed(protocol, start.head.upgrade.as_deref());
-        let state = State::new(false, SendCredit::new(credit, credit), recv_credit, place)
-            .carrying(protocol, is_framed);
         let carries = (protocol, is_framed);
         let exchange = Arc::new(Exchange::new(
             id,
@@ -176,7 +174,13 @@ impl Session {
             false,
             lane.clone(),
             self.now(),
-            state,
+            State::new(
+                false,
+                carries,
+                SendCredit::new(credit, credit),
+                recv_credit,
+                place,
+            ),
         ));
         {
             let mut table = lock(&self.0.table);

@@ -348,7 +348,7 @@ impl Session {
             if is_eager { remote.initial_credit } else { 0 },
             remote.initial_credit,
         );
-        let state = State::new(true, send_credit, recv_credit, place).carrying(protocol, is_framed);
+        let carries = (protocol, is_framed);
         let id = runtime.request_id();
 
         let mut table = lock(&self.0.table);
@@ -361,11 +361,11 @@ impl Session {
         let exchange = Arc::new(Exchange::new(
             id,
             *opens,
-            (protocol, is_framed),
+            carries,
             true,
             lane,
             runtime.now(),
-            state,
+            State::new(true, carries, send_credit, recv_credit, place),
         ));
         table.exchanges.insert(id, exchange.clone());
         drop(table);

@@ -141,9 +141,13 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Called(call) => {
-                    if let Poll::Ready(answer) = call.poll(cx) {
-                        let end = this.end.as_ref().map(|end| end.deadline());
-                        return Poll::Ready(answer.map(|answer| wrap(answer, end, *this.caller)));
+                    match call.poll(cx) {
+                        Poll::Ready(Ok(response)) => {
+                            let end = this.end.as_ref().map(|end| end.deadline());
+                            return Poll::Ready(Ok(wrap(response, end, *this.caller)));
+                        }
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Pending => {}
                     }
                     let Some(end) = this.end else {
                         return Poll::Pending;

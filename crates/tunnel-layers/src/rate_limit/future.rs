@@ -86,15 +86,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match this.state.project() {
-            StateProj::Called(future) => ready!(future.poll(cx))?.map(ResponseBody::inner),
-            StateProj::Refused(error, caller) => caller.reject(error),
-        };
-        if let Some(told) = this.told.take() {
-            told.put(response.headers_mut());
-        }
-        Poll::Ready(Ok(response))
+        let told = this.told;
+        Poll::Ready(match this.state.project() {
+            StateProj::Called(future) => {
+                ready!(future.poll(cx)).map(|response| tell(response, told).map(ResponseBody::inner))
+            }
+            StateProj::Refused(error, caller) => Ok(tell(caller.reject(error), told)),
+        })
     }
+}
+
+/// The response, with what it tells about the limit.
+#[inline(always)]
+fn tell<B>(mut response: Response<B>, told: &mut Option<Box<Told>>) -> Response<B> {
+    if let Some(told) = told.take() {
+        told.put(response.headers_mut());
+    }
+    response
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

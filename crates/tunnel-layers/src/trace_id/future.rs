@@ -65,38 +65,36 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let entered = this.span.as_ref().map(|span| span.enter());
-        let polled = match this.state.project() {
-            StateProj::Called(future, id) => future.poll(cx).map_ok(|mut response| {
-                response.headers_mut().insert(TRACE_ID_HEADER, id.to_header());
-                response
-            }),
+        match this.state.project() {
+            StateProj::Called(future, id) => {
+                let polled = future.poll(cx);
+                drop(entered);
+                match ready!(polled) {
+                    Ok(mut response) => {
+                        response.headers_mut().insert(TRACE_ID_HEADER, id.to_header());
+                        let watch = this.watch.take().and_then(|watch| watch.answered(&response));
+                        // The body keeps it open from here on.
+                        let span = this.span.take();
+                        record(span.as_deref(), &response);
+                        Poll::Ready(Ok(
+                            response.map(|body| TracedBody::new(ResponseBody::inner(body), span, watch))
+                        ))
+                    }
+                    Err(error) => {
+                        if let Some(mut watch) = this.watch.take() {
+                            watch.failed(&());
+                        }
+                        Poll::Ready(Err(error))
+                    }
+                }
+            }
             StateProj::Refused(error, caller) => {
                 let response = caller.reject(error);
                 if let Some(mut watch) = this.watch.take() {
                     watch.refused(error, response.status());
                 }
                 record(this.span.as_deref(), &response);
-                return Poll::Ready(Ok(response.map(|body| TracedBody::new(body, None, None))));
-            }
-        };
-        drop(entered);
-        let answer = ready!(polled);
-        let watch = this.watch.take();
-        match answer {
-            Ok(response) => {
-                let watch = watch.and_then(|watch| watch.answered(&response));
-                // The body keeps it open from here on.
-                let span = this.span.take();
-                record(span.as_deref(), &response);
-                Poll::Ready(Ok(
-                    response.map(|body| TracedBody::new(ResponseBody::inner(body), span, watch))
-                ))
-            }
-            Err(error) => {
-                if let Some(mut watch) = watch {
-                    watch.failed(&());
-                }
-                Poll::Ready(Err(error))
+                Poll::Ready(Ok(response.map(|body| TracedBody::new(body, None, None))))
             }
         }
     }

@@ -193,12 +193,16 @@ where
                 StateProjection::Called(future) => {
                     let polled = future.poll(cx);
                     Mark::of(&polled).leave();
-                    let mut response = ready!(polled).map_err(Into::into)?;
-                    if let Some(http1) = this.http1 {
-                        http1.answered(&mut response);
-                    }
-                    let abort = this.abort.take();
-                    return Poll::Ready(Ok(response.map(|body| EntryBody::new(body, abort))));
+                    return Poll::Ready(match ready!(polled) {
+                        Ok(mut response) => {
+                            if let Some(http1) = this.http1 {
+                                http1.answered(&mut response);
+                            }
+                            let abort = this.abort.take();
+                            Ok(response.map(|body| EntryBody::new(body, abort)))
+                        }
+                        Err(error) => Err(error.into()),
+                    });
                 }
             }
         }
