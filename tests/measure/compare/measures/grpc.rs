@@ -4,7 +4,7 @@ use crate::{
     grid::{Column, Grid, column},
     process::Failure,
     report::{Bound::AtLeast, Report},
-    targets::{NGINX_ONE, TUNNEL, Way},
+    targets::{DIRECT, NGINX_ONE, NGINX_UNKEPT, Other, Server, TUNNEL, Way},
     tools::h2load::h2load,
     world::World,
 };
@@ -35,7 +35,15 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
         Ok([calls.per_second, calls.mean, each])
     };
     let mut grid = Grid::new(COLUMNS);
-    let ways = world.ways(|_| true);
+    let unkept = match unkept(world).await {
+        Ok(unkept) => unkept,
+        Err(error) => {
+            report.remark(error);
+            None
+        }
+    };
+    let mut ways = world.ways(|_| true);
+    ways.extend(&unkept);
     for way in &ways {
         let _ = sample(way).await;
     }
@@ -44,4 +52,22 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     let row = "gRPC unary, 4 connections x 25 streams / nginx grpc_pass one hop";
     let ratio = grid.pairs((TUNNEL, RATE), (NGINX_ONE, RATE));
     report.ratio(row, ratio, AtLeast(3.0), AtLeast(5.0));
+    let ratio = grid.pairs((TUNNEL, RATE), (NGINX_UNKEPT, RATE));
+    let row = "gRPC unary, 4 connections x 25 streams / nginx grpc_pass one hop, no keepalive";
+    report.ratio(row, ratio, AtLeast(3.0), AtLeast(5.0));
+}
+
+/// nginx as it is without a word about keepalive, if nginx is there at all.
+async fn unkept(world: &World) -> Result<Option<Way>, Failure> {
+    let Some(direct) = world.ways(|way| way.name == DIRECT).pop() else {
+        return Ok(None);
+    };
+    if world.ways(|way| way.name == NGINX_ONE).is_empty() {
+        return Ok(None);
+    }
+    let server = Server {
+        plain: direct.plain,
+        calls: direct.calls,
+    };
+    Other::NginxUnkept.start(&world.directory, server).await.map(Some)
 }

@@ -29,6 +29,7 @@ pub(crate) const TUNNEL_METRICS: &str = "tunnel, metrics";
 pub(crate) const NGINX_ONE: &str = "nginx, one hop";
 pub(crate) const NGINX_TWO: &str = "nginx, two hops";
 pub(crate) const RATHOLE: &str = "rathole";
+pub(crate) const NGINX_UNKEPT: &str = "nginx, one hop, no keepalive";
 const HAPROXY: &str = "haproxy, one hop";
 
 /// The addresses of the server.
@@ -58,14 +59,17 @@ pub(crate) enum Other {
     NginxTwo,
     Haproxy,
     Rathole,
+    /// nginx with a connection to the server for each call, as its documentation writes `grpc_pass`.
+    NginxUnkept,
 }
 
 impl Other {
+    /// Those that are there for every measure.
     pub(crate) const ALL: [Self; 4] = [Self::NginxTwo, Self::NginxOne, Self::Haproxy, Self::Rathole];
 
     pub(crate) fn program(self) -> &'static str {
         match self {
-            Self::NginxOne | Self::NginxTwo => "nginx",
+            Self::NginxOne | Self::NginxTwo | Self::NginxUnkept => "nginx",
             Self::Haproxy => "haproxy",
             Self::Rathole => "rathole",
         }
@@ -77,6 +81,7 @@ impl Other {
             Self::NginxTwo => NGINX_TWO,
             Self::Haproxy => HAPROXY,
             Self::Rathole => RATHOLE,
+            Self::NginxUnkept => NGINX_UNKEPT,
         }
     }
 
@@ -84,10 +89,11 @@ impl Other {
     pub(crate) async fn start(self, directory: &Path, server: Server) -> Result<Way, Failure> {
         let directory = new_directory(directory, self.program())?;
         let (to, processes) = match self {
-            Self::NginxOne => nginx::hops(&directory, server, 1).await?,
-            Self::NginxTwo => nginx::hops(&directory, server, 2).await?,
+            Self::NginxOne => nginx::hops(&directory, server, 1, nginx::KEPT).await?,
+            Self::NginxTwo => nginx::hops(&directory, server, 2, nginx::KEPT).await?,
             Self::Haproxy => haproxy::start(&directory, server).await?,
             Self::Rathole => rathole::start(&directory, server).await?,
+            Self::NginxUnkept => nginx::hops(&directory, server, 1, 0).await?,
         };
         let way = Way {
             name: self.name().to_owned(),

@@ -11,10 +11,14 @@ use crate::{
     tools,
 };
 
+/// Connections to the server that each worker keeps.
+pub(super) const KEPT: usize = 512;
+
 pub(super) async fn hops(
     directory: &Path,
     mut to: Server,
     hops: usize,
+    kept: usize,
 ) -> Result<(Server, Vec<Process>), Failure> {
     let mut processes = Vec::new();
     for hop in 1..=hops {
@@ -22,15 +26,15 @@ pub(super) async fn hops(
             plain: addr::free().await,
             calls: addr::free().await,
         };
-        processes.push(start(&directory.join(format!("hop-{hop}")), at, to)?);
+        processes.push(start(&directory.join(format!("hop-{hop}")), at, to, kept)?);
         to = at;
     }
     Ok((to, processes))
 }
 
-fn start(directory: &Path, at: Server, to: Server) -> Result<Process, Failure> {
+fn start(directory: &Path, at: Server, to: Server, kept: usize) -> Result<Process, Failure> {
     std::fs::create_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let config = write(directory, "nginx.conf", &config(at, to))?;
+    let config = write(directory, "nginx.conf", &config(at, to, kept))?;
     let program = tools::find("nginx").ok_or("nginx is not installed")?;
     let mut command = Command::new(program);
     command
@@ -42,8 +46,12 @@ fn start(directory: &Path, at: Server, to: Server) -> Result<Process, Failure> {
     Process::start("nginx", directory, &mut command)
 }
 
-/// Connections are kept for any number of requests on both sides, and no body is written into a file.
-fn config(at: Server, to: Server) -> String {
+/// Connections are kept for any number of requests on both sides, unless `kept` is 0, and no body is written into a file.
+fn config(at: Server, to: Server, kept: usize) -> String {
+    let keeps = match kept {
+        0 => String::new(),
+        _ => format!("keepalive {kept}; keepalive_requests 1000000000; keepalive_timeout 1h;"),
+    };
     format!(
         "daemon off; worker_processes 2; pid nginx.pid; error_log stderr crit; worker_rlimit_nofile 20000;
 events {{ worker_connections 16000; }}
@@ -53,8 +61,8 @@ http {{
     keepalive_requests 1000000000; keepalive_timeout 1h; send_timeout 1h;
     proxy_read_timeout 1h; proxy_send_timeout 1h; proxy_max_temp_file_size 0; proxy_request_buffering off;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-    upstream plain {{ server {}; keepalive 512; keepalive_requests 1000000000; keepalive_timeout 1h; }}
-    upstream calls {{ server {}; keepalive 512; keepalive_requests 1000000000; keepalive_timeout 1h; }}
+    upstream plain {{ server {}; {keeps} }}
+    upstream calls {{ server {}; {keeps} }}
     server {{
         listen {} backlog=4096;
         location / {{
