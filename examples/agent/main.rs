@@ -60,7 +60,11 @@ async fn run(config: AgentConfig, file: PathBuf, files: Files, log: LogFilter) -
     let id = agent.id().as_str().to_owned();
     let traces = Traces::start(config.traces.as_ref(), "tunnel-agent", &id)?;
     let overview = Overview::new();
-    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let telemetry = Telemetry::start(
+        &config.observe,
+        config.admin.is_some().then(|| overview.clone()),
+        &traces,
+    )?;
     // What those who are with the agent ask goes to its gateways.
     let (locals, closed) = Locals::open(
         &agent,

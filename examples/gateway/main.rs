@@ -71,7 +71,11 @@ async fn run(
     )?;
     let trace = trace_ids(&config, &traces);
     let overview = Overview::new();
-    let telemetry = Telemetry::start(&config.observe, config.admin.is_some().then(|| overview.clone()))?;
+    let telemetry = Telemetry::start(
+        &config.observe,
+        config.admin.is_some().then(|| overview.clone()),
+        &traces,
+    )?;
     let program = Parts {
         shutdown,
         traces,

@@ -19,6 +19,7 @@ use tunnel_layers::{
 use tunnel_transport::{Agent, metrics::Reporter};
 
 use crate::{
+    Traces,
     config::{AccessLogSettings, LogTo, MetricsSettings, Observe},
     prometheus::Prometheus,
 };
@@ -28,6 +29,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 const LINES: &str = "tunnel_access_log_lines_total";
 
+const SPANS: &str = "tunnel_spans_total";
+
 /// The layers that measure and log, and what is made of it.
 pub struct Telemetry {
     metrics: MetricsLayer,
@@ -36,15 +39,17 @@ pub struct Telemetry {
     access_log: AccessLogLayer,
     prometheus: Option<Prometheus>,
     writer: Option<Writer>,
+    traces: Traces,
 }
 
 impl Telemetry {
-    /// Starts what the file asks for. Exchanges are counted in `overview`, if there is one, whatever the file says.
+    /// Starts what the file asks for. Exchanges are counted in `overview`, if there is one, whatever the file says; of `traces` it is
+    /// measured what becomes of them.
     ///
     /// # Errors
     ///
     /// The file of the access log cannot be opened, there is no thread for it, or the process has a recorder already.
-    pub fn start(observe: &Observe, overview: Option<Overview>) -> Result<Self, BoxError> {
+    pub fn start(observe: &Observe, overview: Option<Overview>, traces: &Traces) -> Result<Self, BoxError> {
         let prometheus = observe.metrics.map(|_| install()).transpose()?;
         let bounded = bounded(observe.metrics.unwrap_or_default());
         let alone = bounded.clone().enabled(observe.metrics.is_some());
@@ -58,6 +63,11 @@ impl Telemetry {
         };
         if prometheus.is_some() {
             describe_counter!(LINES, Unit::Count, "Lines of the access log, written or dropped.");
+            describe_counter!(
+                SPANS,
+                Unit::Count,
+                "Spans of traces, sent to the collector or dropped."
+            );
         }
         Ok(Self {
             metrics,
@@ -65,6 +75,7 @@ impl Telemetry {
             access_log,
             prometheus,
             writer,
+            traces: traces.clone(),
         })
     }
 
@@ -102,11 +113,16 @@ impl Telemetry {
     #[must_use]
     pub fn renderer(&self, reporter: Reporter) -> Option<impl Fn() -> String + Send + Sync + use<>> {
         let (prometheus, writer) = (self.prometheus.clone()?, self.writer.clone());
+        let traces = self.traces.clone();
         Some(move || {
             reporter.report();
             if let Some(writer) = &writer {
                 counter!(LINES, "outcome" => "written").absolute(writer.written());
                 counter!(LINES, "outcome" => "dropped").absolute(writer.dropped());
+            }
+            if let Some((sent, dropped)) = traces.spans() {
+                counter!(SPANS, "outcome" => "sent").absolute(sent);
+                counter!(SPANS, "outcome" => "dropped").absolute(dropped);
             }
             prometheus.render()
         })

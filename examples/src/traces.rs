@@ -12,8 +12,8 @@ use crate::config;
 /// How long the end of a program waits for a collector to take the last spans.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// Tells the traces of a program, as its file says.
-#[derive(Debug, Default)]
+/// Tells the traces of a program, as its file says. Clones are the same ones.
+#[derive(Clone, Debug, Default)]
 pub struct Traces {
     tracer: Option<Tracer>,
     #[cfg(feature = "otel")]
@@ -62,6 +62,15 @@ impl Traces {
     #[must_use]
     pub fn tracer(&self) -> Option<Tracer> {
         self.tracer.clone()
+    }
+
+    /// How many spans the collector has taken, and how many were lost; none if nothing is told.
+    #[must_use]
+    pub fn spans(&self) -> Option<(u64, u64)> {
+        #[cfg(feature = "otel")]
+        return self.otlp.as_ref().map(|otlp| (otlp.sent(), otlp.dropped()));
+        #[cfg(not(feature = "otel"))]
+        None
     }
 
     /// Has the last ones sent, for a few seconds at most.

@@ -7,6 +7,7 @@ use tunnel_tests::{
     wait::within_limit,
 };
 
+use super::counted;
 use crate::{
     program::{Running, program},
     world::{Files, RunningGateway, TO_WEB, agent_file, gateway_file, get},
@@ -40,6 +41,28 @@ async fn nobody_notices(collector: &str) {
 async fn a_collector_that_is_not_there_disturbs_nobody() {
     let (_kept, addr) = closed_port();
     nobody_notices(&format!("http://{addr}")).await;
+}
+
+#[tokio::test]
+async fn what_no_collector_takes_is_counted() {
+    let (_kept, addr) = closed_port();
+    let origin = Origin::http1(Router::new().fallback(async || "ok")).await;
+    let files = Files::new();
+    let observed = "admin: {listen: 127.0.0.1:0}\nmetrics: {}\n";
+    let text = gateway_file(TO_WEB) + &format!("traces: {{otlp: \"http://{addr}\"}}\n") + observed;
+    let gateway = RunningGateway::start("gateway", &["--config", &files.write("gateway.yaml", &text)]).await;
+    let text = agent_file(gateway.agents, &format!("{{url: \"{}\"}}", origin.uri()));
+    let mut agent = Running::start(program("agent", &["--config", &files.write("agent.yaml", &text)]));
+    agent.line("ready ").await;
+    let admin = gateway.admin.expect("it is in the file");
+    within_limit(async {
+        assert_eq!(get(gateway.listen, "/").await, (200, "ok".to_owned()));
+        assert_eq!(
+            counted(admin, "tunnel_spans_total{outcome=\"dropped\"}").await,
+            "tunnel_spans_total{outcome=\"dropped\"} 5"
+        );
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 mod collector;
 mod dead;
 
+use std::net::SocketAddr;
+
 use axum::{Router, body::Body, extract::ws::WebSocketUpgrade, routing::get as on_get};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
@@ -36,8 +38,13 @@ struct World {
 impl World {
     /// With more keys of `traces` for both.
     async fn start(upstream: &str, more: &str) -> Self {
+        Self::start_with(upstream, more, "").await
+    }
+
+    /// The same, with more in the gateway's file.
+    async fn start_with(upstream: &str, more: &str, of_gateway: &str) -> Self {
         let (files, collector) = (Files::new(), Collector::start().await);
-        let text = gateway_file(TO_WEB) + &collector.traces(more);
+        let text = gateway_file(TO_WEB) + &collector.traces(more) + of_gateway;
         let gateway =
             RunningGateway::start("gateway", &["--config", &files.write("gateway.yaml", &text)]).await;
         let text = agent_file(gateway.agents, upstream) + &collector.traces(more);
@@ -297,6 +304,39 @@ async fn what_is_not_sampled_is_not_told_by_either() {
     })
     .await;
     assert_eq!(tree(&world.end().await), "");
+}
+
+/// The line of the metrics that begins with `name` and has another value than 0, once there is one.
+async fn counted(admin: SocketAddr, name: &str) -> String {
+    loop {
+        let (_, text) = get(admin, "/metrics").await;
+        let mut lines = text.lines().filter(|line| line.starts_with(name));
+        match lines.find(|line| !line.ends_with(" 0")) {
+            Some(line) => return line.to_owned(),
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn metrics_tell_what_becomes_of_spans() {
+    let origin = Origin::http1(Router::new().fallback(seen)).await;
+    let observed = "admin: {listen: 127.0.0.1:0}\nmetrics: {}\n";
+    let world = World::start_with(&format!("{{url: \"{}\"}}", origin.uri()), "", observed).await;
+    let admin = world.gateway.admin.expect("it is in the file");
+    within_limit(async {
+        send(&world, None).await;
+        assert_eq!(
+            counted(admin, "tunnel_spans_total{outcome=\"sent\"}").await,
+            "tunnel_spans_total{outcome=\"sent\"} 5"
+        );
+        let (_, text) = get(admin, "/metrics").await;
+        assert!(
+            text.contains("tunnel_spans_total{outcome=\"dropped\"} 0\n"),
+            "{text}"
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
