@@ -153,7 +153,6 @@ fn there_is_time_to_leave() {
     }
 }
 
-/// Whatever file a program is told to read is put there.
 /// Containers, of compose and Kubernetes alike, have the image's.
 #[test]
 fn memory_is_managed_alike_wherever_the_programs_run() {
@@ -170,6 +169,7 @@ fn memory_is_managed_alike_wherever_the_programs_run() {
     }
 }
 
+/// Whatever file a program is told to read is put there.
 #[test]
 fn secrets_are_mounted() {
     for (config, around) in Deployment::all().iter().flat_map(Deployment::sides) {

@@ -306,6 +306,9 @@ async fn what_is_not_sampled_is_not_told_by_either() {
     assert_eq!(tree(&world.end().await), "");
 }
 
+/// Has a program tell its metrics.
+const OBSERVED: &str = "admin: {listen: 127.0.0.1:0}\nmetrics: {}\n";
+
 /// Waits until the metrics have this line.
 async fn measured(admin: SocketAddr, line: &str) {
     loop {
@@ -320,8 +323,7 @@ async fn measured(admin: SocketAddr, line: &str) {
 #[tokio::test]
 async fn metrics_tell_what_becomes_of_spans() {
     let origin = Origin::http1(Router::new().fallback(seen)).await;
-    let observed = "admin: {listen: 127.0.0.1:0}\nmetrics: {}\n";
-    let world = World::start_with(&format!("{{url: \"{}\"}}", origin.uri()), "", observed).await;
+    let world = World::start_with(&format!("{{url: \"{}\"}}", origin.uri()), "", OBSERVED).await;
     let admin = world.gateway.admin.expect("it is in the file");
     within_limit(async {
         send(&world, None).await;

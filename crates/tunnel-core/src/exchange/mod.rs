@@ -41,6 +41,7 @@ pub use self::{
 };
 use crate::{
     error::{Sent, TunnelError},
+    flow::{RecvCredit, SendCredit},
     head::Protocol,
     id::RequestId,
     lane::Lane,
@@ -94,17 +95,18 @@ pub(crate) enum Action {
 }
 
 impl Exchange {
+    // Large, and made once for each exchange: where it is made, it need not be moved.
     #[inline(always)]
     pub(crate) fn new(
-        id: RequestId,
-        direction: Direction,
+        (id, direction): (RequestId, Direction),
         (protocol, is_framed): (Protocol, bool),
         opener: bool,
         lane: Lane,
         since: Instant,
-        state: State,
+        credit: (SendCredit, RecvCredit),
+        place: Place,
     ) -> Self {
-        let state = Mutex::new(state);
+        let state = State::new(opener, (protocol, is_framed), credit, place);
         let (written, queue_closed) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
             id,
@@ -118,7 +120,7 @@ impl Exchange {
             answered: AtomicU8::new(0),
             written,
             queue_closed,
-            state,
+            state: Mutex::new(state),
         }
     }
 

@@ -106,11 +106,10 @@ pub(crate) struct State {
 impl State {
     // Large, and made once for each exchange: where it is made, it need not be moved.
     #[inline(always)]
-    pub(crate) fn new(
+    pub(super) fn new(
         opener: bool,
         (protocol, is_framed): (Protocol, bool),
-        send_credit: SendCredit,
-        recv_credit: RecvCredit,
+        (send_credit, recv_credit): (SendCredit, RecvCredit),
         place: Place,
     ) -> Self {
         let is_upgrade = protocol == Protocol::WebSocket;

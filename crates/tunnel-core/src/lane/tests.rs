@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Cause, TunnelError},
-    exchange::{Exchange, Place, Places, State},
+    exchange::{Exchange, Place, Places},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::RequestId,
@@ -50,25 +50,17 @@ fn exchange(lane: &Lane, number: u8) -> Arc<Exchange> {
 fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     let budget = CreditBudget::default();
     let place = Place::take(&Arc::default(), 1).unwrap();
-    let carries = (Protocol::Http, false);
-    let state = State::new(
-        opener,
-        carries,
-        SendCredit::new(0, 0),
-        RecvCredit::grant(&budget, 0),
-        place,
-    );
     let id = RequestId::from_parts(1, [number; 10]);
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other source")]
     let since = std::time::Instant::now();
     Arc::new(Exchange::new(
-        id,
-        Direction::ServerToClient,
-        carries,
+        (id, Direction::ServerToClient),
+        (Protocol::Http, false),
         opener,
         lane.clone(),
         since,
-        state,
+        (SendCredit::new(0, 0), RecvCredit::grant(&budget, 0)),
+        place,
     ))
 }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{Phase, Session};
 use crate::{
     error::{Cause, Initiator, TunnelError},
-    exchange::{Exchange, Place, RecvHalf, SendHalf, State, Violation},
+    exchange::{Exchange, Place, RecvHalf, SendHalf, Violation},
     flow::{RecvCredit, SendCredit},
     head::{Protocol, RequestHead},
     id::{RequestId, TraceId},
@@ -166,21 +166,14 @@ impl Session {
         let granted = recv_credit.outstanding();
         let credit = start.credit.min(crate::flow::MAX_CREDIT);
         let is_framed = self.is_framed(protocol, start.head.upgrade.as_deref());
-        let carries = (protocol, is_framed);
         let exchange = Arc::new(Exchange::new(
-            id,
-            direction,
-            carries,
+            (id, direction),
+            (protocol, is_framed),
             false,
             lane.clone(),
             self.now(),
-            State::new(
-                false,
-                carries,
-                SendCredit::new(credit, credit),
-                recv_credit,
-                place,
-            ),
+            (SendCredit::new(credit, credit), recv_credit),
+            place,
         ));
         {
             let mut table = lock(&self.0.table);

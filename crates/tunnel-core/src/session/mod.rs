@@ -37,7 +37,7 @@ use self::{
 use crate::{
     admit::HostMemo,
     error::{Cause, Initiator, Sent, TunnelError},
-    exchange::{Exchange, Place, Places, RecvHalf, SendHalf, State},
+    exchange::{Exchange, Place, Places, RecvHalf, SendHalf},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::{AgentId, InstanceId, RequestId, SessionId},
@@ -348,7 +348,6 @@ impl Session {
             if is_eager { remote.initial_credit } else { 0 },
             remote.initial_credit,
         );
-        let carries = (protocol, is_framed);
         let id = runtime.request_id();
 
         let mut table = lock(&self.0.table);
@@ -359,13 +358,13 @@ impl Session {
         }
         let lane = table.least_loaded().ok_or_else(|| no_lane(*opens))?;
         let exchange = Arc::new(Exchange::new(
-            id,
-            *opens,
-            carries,
+            (id, *opens),
+            (protocol, is_framed),
             true,
             lane,
             runtime.now(),
-            State::new(true, carries, send_credit, recv_credit, place),
+            (send_credit, recv_credit),
+            place,
         ));
         table.exchanges.insert(id, exchange.clone());
         drop(table);
