@@ -64,7 +64,7 @@ pub use crate::{
     reason::ResetReason,
     record::{Found, Notes, Record, Recorded},
     retry::{RetryBudget, RetryPolicy},
-    route::{Access, Routed, Target, Timeouts},
+    route::{Access, MatchedRule, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},
     session::{Accepted, LaneGuard, Session, SessionConfig},
     settings::{Features, Settings},

@@ -1,6 +1,7 @@
 //! Where a request goes: what the routing layer found out, for the layers below it.
 
 use std::{
+    ops::{Deref, DerefMut},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,8 +16,24 @@ use crate::{
 };
 
 /// The rule that a request matched. The routing layer puts it into the request's extensions.
+///
+/// All requests of a rule share what it says, so that a clone costs next to nothing. Writing to a field makes what it says this one's own.
+///
+/// ```
+/// use tunnel_core::{Access, Routed, Target};
+///
+/// let mut routed = Routed::new("shop", Target::Upstream("billing".into()));
+/// let before = routed.clone();
+/// routed.access = Access::Public;
+/// assert_eq!((&*routed.rule, &before.access), ("shop", &Access::Default));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routed {
+pub struct Routed(Arc<MatchedRule>);
+
+/// What the rule of a [`Routed`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MatchedRule {
     /// The rule's id: the label for logs and metrics.
     pub rule: Arc<str>,
     /// Who serves it.
@@ -38,7 +55,7 @@ impl Routed {
     /// A rule that asks for nothing beyond its target: the layers' defaults hold.
     #[must_use]
     pub fn new(rule: impl Into<Arc<str>>, target: Target) -> Self {
-        Self {
+        Self(Arc::new(MatchedRule {
             rule: rule.into(),
             target,
             timeouts: Timeouts::default(),
@@ -46,7 +63,22 @@ impl Routed {
             access: Access::Default,
             registered_host: false,
             retry: None,
-        }
+        }))
+    }
+}
+
+impl Deref for Routed {
+    type Target = MatchedRule;
+
+    #[inline]
+    fn deref(&self) -> &MatchedRule {
+        &self.0
+    }
+}
+
+impl DerefMut for Routed {
+    fn deref_mut(&mut self) -> &mut MatchedRule {
+        Arc::make_mut(&mut self.0)
     }
 }
 

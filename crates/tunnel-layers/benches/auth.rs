@@ -56,10 +56,9 @@ fn request(token: &str, access: Access) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
     admit::ensure(&mut parts).expect("it is admitted");
     let target = Target::Group("app".parse().expect("a name"));
-    parts.extensions.insert(Routed {
-        access,
-        ..Routed::new("rule", target)
-    });
+    let mut routed = Routed::new("rule", target);
+    routed.access = access;
+    parts.extensions.insert(routed);
     Request::from_parts(parts, body)
 }
 

@@ -53,10 +53,9 @@ fn request(limits: Option<Limits>) -> Request<Body> {
     parts.extensions.insert(PeerInfo::plaintext(peer));
     admit::ensure(&mut parts).expect("it is admitted");
     let target = Target::Group("app".parse().expect("a name"));
-    parts.extensions.insert(Routed {
-        limits: limits.map(Arc::new),
-        ..Routed::new("rule", target)
-    });
+    let mut routed = Routed::new("rule", target);
+    routed.limits = limits.map(Arc::new);
+    parts.extensions.insert(routed);
     Request::from_parts(parts, body)
 }
 

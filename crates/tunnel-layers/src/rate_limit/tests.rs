@@ -45,10 +45,9 @@ fn of_rule(rule: &str, limits: &Arc<Limits>) -> Request<Scripted> {
     let mut request = request("/");
     let limits = Some(limits.clone());
     let target = Target::Group("g".parse().unwrap());
-    request.extensions_mut().insert(Routed {
-        limits,
-        ..Routed::new(rule, target)
-    });
+    let mut routed = Routed::new(rule, target);
+    routed.limits = limits;
+    request.extensions_mut().insert(routed);
     request
 }
 

@@ -139,13 +139,14 @@ impl Compiled {
                 "agents register hosts for their groups: only a rule that goes to a group can ask for them";
             return Err(Fault::new("registered_hosts", problem));
         }
-        let routed = |target| Routed {
-            timeouts: rule.timeouts,
-            limits: (!rule.limits.is_empty()).then(|| Arc::new(rule.limits)),
-            access: rule.access,
-            registered_host: rule.registered_hosts,
-            retry: rule.retry.map(Arc::new),
-            ..Routed::new(id.clone(), target)
+        let routed = |target| {
+            let mut routed = Routed::new(id.clone(), target);
+            routed.timeouts = rule.timeouts;
+            routed.limits = (!rule.limits.is_empty()).then(|| Arc::new(rule.limits));
+            routed.access = rule.access;
+            routed.registered_host = rule.registered_hosts;
+            routed.retry = rule.retry.map(Arc::new);
+            routed
         };
         Ok(Self {
             answer: Answer::of(rule.action, routed)?,
@@ -184,14 +185,10 @@ impl Compiled {
     /// it is noticed.
     fn serves_host(&self, ask: &Ask<'_>) -> bool {
         match (&self.answer, ask.hosts) {
-            (
-                Answer::Routed(Routed {
-                    registered_host: true,
-                    target: Target::Group(group),
-                    ..
-                }),
-                Some(has_host),
-            ) => has_host(group, ask.host),
+            (Answer::Routed(routed), Some(has_host)) if routed.registered_host => match &routed.target {
+                Target::Group(group) => has_host(group, ask.host),
+                Target::Upstream(_) => true,
+            },
             _ => true,
         }
     }
@@ -206,23 +203,20 @@ impl Compiled {
 
     /// The upstream that this goes to.
     pub(super) fn upstream(&self) -> Option<&str> {
-        match &self.answer {
-            Answer::Routed(Routed {
-                target: Target::Upstream(name),
-                ..
-            }) => Some(name),
-            _ => None,
+        match self.target()? {
+            Target::Upstream(name) => Some(name),
+            Target::Group(_) => None,
         }
     }
 
     /// The policy that this asks for.
     pub(super) fn policy(&self) -> Option<&str> {
         match &self.answer {
-            Answer::Routed(Routed {
-                access: Access::Policy(name),
-                ..
-            }) => Some(name),
-            _ => None,
+            Answer::Routed(routed) => match &routed.access {
+                Access::Policy(name) => Some(name),
+                Access::Default | Access::Public => None,
+            },
+            Answer::Direct(_) => None,
         }
     }
 }

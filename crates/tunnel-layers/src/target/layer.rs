@@ -35,7 +35,7 @@ impl TargetLayer {
     /// The most time from the request's head to the end of the response's body.
     /// [`DeadlineLayer`](crate::deadline) sees to it; a gRPC caller can shorten it.
     #[must_use]
-    pub const fn timeout(mut self, whole: Duration) -> Self {
+    pub fn timeout(mut self, whole: Duration) -> Self {
         self.routed.timeouts.whole = Some(Limit::To(whole));
         self
     }

@@ -56,16 +56,10 @@ fn call(origin: &str) -> Request<Scripted> {
 #[tokio::test]
 async fn every_request_goes_to_the_group() {
     let layer = TargetLayer::group(group());
-    let Routed {
-        rule,
-        target,
-        timeouts,
-        access,
-        ..
-    } = seen(layer.clone(), call("")).await.routed;
-    assert_eq!((&*rule, timeouts.whole), ("billing", None));
-    assert_eq!(access, tunnel_core::Access::Default);
-    assert_eq!(target, Target::Group(group()));
+    let routed = seen(layer.clone(), call("")).await.routed;
+    assert_eq!((&*routed.rule, routed.timeouts.whole), ("billing", None));
+    assert_eq!(routed.access, tunnel_core::Access::Default);
+    assert_eq!(routed.target, Target::Group(group()));
 
     let layer = layer.rule("invoices").timeout(Duration::from_secs(3));
     let routed = seen(layer, call("")).await.routed;

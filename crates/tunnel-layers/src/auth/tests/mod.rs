@@ -36,10 +36,9 @@ fn with_token(mut request: Request<Scripted>, token: &str) -> Request<Scripted> 
 }
 
 fn by_rule(mut request: Request<Scripted>, access: Access) -> Request<Scripted> {
-    request.extensions_mut().insert(Routed {
-        access,
-        ..Routed::new("r", Target::Upstream("u".into()))
-    });
+    let mut routed = Routed::new("r", Target::Upstream("u".into()));
+    routed.access = access;
+    request.extensions_mut().insert(routed);
     request
 }
 

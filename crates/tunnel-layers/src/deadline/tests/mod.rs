@@ -23,10 +23,9 @@ fn layer() -> DeadlineLayer {
 
 /// What a rule with these timeouts says.
 fn of_rule(timeouts: Timeouts) -> Routed {
-    Routed {
-        timeouts,
-        ..Routed::new("r", Target::Upstream("u".into()))
-    }
+    let mut routed = Routed::new("r", Target::Upstream("u".into()));
+    routed.timeouts = timeouts;
+    routed
 }
 
 /// A service that never answers, and holds `guard` meanwhile.

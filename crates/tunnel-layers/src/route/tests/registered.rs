@@ -47,7 +47,10 @@ async fn a_call_that_no_rule_matches_goes_to_the_services_group() {
 async fn a_rule_comes_first() {
     let rules = rules([rule("r").grpc_service("pkg.Service")]);
     let found = routed(rules, service(), grpc_request()).await.unwrap();
-    assert_eq!((&*found.rule, found.target), ("r", Target::Group(group())));
+    assert_eq!(
+        (&*found.rule, found.target.clone()),
+        ("r", Target::Group(group()))
+    );
 }
 
 #[tokio::test]
