@@ -1,7 +1,8 @@
 //! What the programs measure, in the text format of Prometheus.
 //!
 //! Whatever was measured stands in its bucket at once, so that nothing grows until somebody asks, and nobody has to put it in order.
-//! Each thread counts in a part of its own, which needs no locked operation, and whoever asks gets the sum.
+//! Each thread counts in a part of its own, which needs no locked operation, and whoever asks gets the sum. What is counted elsewhere
+//! already, as exchanges are, is asked for there.
 
 use std::{
     collections::BTreeMap,
@@ -17,25 +18,18 @@ use metrics::{
     SharedString, Unit,
 };
 use thread_local::ThreadLocal;
-
-/// The bounds of what times are sorted into, in seconds: from a fast answer to a long download.
-const BUCKETS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
-];
-
-/// The same for each agent: fewer, since there may be many of them.
-const AGENT_BUCKETS: &[f64] = &[0.01, 0.1, 1.0, 10.0];
+use tunnel_layers::metrics::{AGENT_TIME_BOUNDS, Family, Sample, TIME_BOUNDS};
 
 /// The names of what is measured for each agent begin with it.
 const OF_AGENTS: &str = "tunnel_agent_";
 
 /// A recorder of the crate `metrics`. Clones are the same one.
 #[derive(Clone, Default)]
-pub struct Prometheus(Arc<Mutex<BTreeMap<String, Family>>>);
+pub struct Prometheus(Arc<Mutex<BTreeMap<String, Metric>>>);
 
 /// All series of one name.
 #[derive(Default)]
-struct Family {
+struct Metric {
     help: Option<SharedString>,
     /// By their labels, as they stand in the text.
     series: BTreeMap<String, Series>,
@@ -50,12 +44,17 @@ enum Series {
 impl Series {
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Counter(_) => "counter",
-            Self::Gauge(_) => "gauge",
-            Self::Histogram(_) => "histogram",
+            Self::Counter(_) => COUNTER,
+            Self::Gauge(_) => GAUGE,
+            Self::Histogram(_) => HISTOGRAM,
         }
     }
 }
+
+// The words for what a metric is.
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+const HISTOGRAM: &str = "histogram";
 
 /// A count to which each thread adds for itself.
 #[derive(Default)]
@@ -157,8 +156,8 @@ struct Counted {
 impl Buckets {
     fn of(name: &str) -> Self {
         let bounds = match name.starts_with(OF_AGENTS) {
-            true => AGENT_BUCKETS,
-            false => BUCKETS,
+            true => AGENT_TIME_BOUNDS,
+            false => TIME_BOUNDS,
         };
         Self {
             bounds,
@@ -171,10 +170,21 @@ impl Buckets {
         counts.map(|count| count.load(Relaxed)).sum()
     }
 
-    fn sum(&self) -> f64 {
-        self.threads
-            .iter()
-            .fold(0.0, |sum, thread| sum + thread.sum.get())
+    fn sample(&self) -> Sample {
+        let mut count = 0;
+        let mut up_to = |place| {
+            count += self.count(place);
+            count
+        };
+        let bounds = self.bounds.iter().enumerate();
+        Sample::Histogram {
+            below: bounds.map(|(place, bound)| (*bound, up_to(place))).collect(),
+            count: up_to(self.bounds.len()),
+            sum: self
+                .threads
+                .iter()
+                .fold(0.0, |sum, thread| sum + thread.sum.get()),
+        }
     }
 }
 
@@ -199,23 +209,32 @@ impl Prometheus {
         Self::default()
     }
 
-    /// Everything, by name and labels.
+    /// Everything that was recorded, by name and labels, and with it what was counted elsewhere.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, counted: impl IntoIterator<Item = Family>) -> String {
         let mut text = String::new();
-        for (name, family) in &*self.families() {
+        let recorded = self.metrics();
+        let mut all: BTreeMap<&str, Shown<'_>> = BTreeMap::new();
+        for (name, metric) in &*recorded {
+            all.entry(name).or_default().recorded = Some(metric);
+        }
+        let counted: Vec<_> = counted.into_iter().collect();
+        for family in &counted {
+            all.entry(family.name).or_default().counted.push(family);
+        }
+        for (name, shown) in all {
             // Writing to a string never fails.
-            let _ = family.write(name, &mut text);
+            let _ = shown.write(name, &mut text);
         }
         text
     }
 
-    fn families(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
+    fn metrics(&self) -> MutexGuard<'_, BTreeMap<String, Metric>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn describe(&self, name: &KeyName, help: SharedString) {
-        self.families().entry(named(name.as_str())).or_default().help = Some(help);
+        self.metrics().entry(named(name.as_str())).or_default().help = Some(help);
     }
 
     /// The series of this key, which `make` makes, and in which `find` finds what is asked for: nothing if there is something else
@@ -227,15 +246,15 @@ impl Prometheus {
         find: impl FnOnce(&Series) -> Option<Arc<T>>,
     ) -> Option<Arc<T>> {
         let name = named(key.name());
-        let mut families = self.families();
-        let family = families.entry(name.clone()).or_default();
+        let mut metrics = self.metrics();
+        let metric = metrics.entry(name.clone()).or_default();
         let labels = labeled(key.labels());
         let fits = |other: &Series, new: &Series| other.kind() == new.kind();
-        match family.series.get(&labels) {
+        match metric.series.get(&labels) {
             Some(series) => find(series),
             None => {
                 let new = make(&name);
-                if family
+                if metric
                     .series
                     .values()
                     .next()
@@ -243,7 +262,7 @@ impl Prometheus {
                 {
                     return None;
                 }
-                find(family.series.entry(labels).or_insert(new))
+                find(metric.series.entry(labels).or_insert(new))
             }
         }
     }
@@ -291,44 +310,76 @@ impl Recorder for Prometheus {
     }
 }
 
-impl Family {
+/// What there is of a name.
+#[derive(Default)]
+struct Shown<'a> {
+    recorded: Option<&'a Metric>,
+    counted: Vec<&'a Family>,
+}
+
+impl Shown<'_> {
     fn write(&self, name: &str, text: &mut String) -> fmt::Result {
-        let Some(first) = self.series.values().next() else {
+        let recorded = self.recorded.into_iter().flat_map(|metric| &metric.series);
+        let counted = self.counted.iter().flat_map(|family| &family.samples);
+        let first = recorded.clone().next().map(|(_, series)| series.kind());
+        let Some(kind) = first.or_else(|| counted.clone().next().map(|(_, sample)| kind(sample))) else {
             return Ok(());
         };
-        if let Some(help) = &self.help {
+        let help = self.recorded.and_then(|metric| metric.help.as_deref());
+        if let Some(help) = help.or_else(|| self.counted.first().map(|family| family.help)) {
             let help = help.replace('\\', "\\\\").replace('\n', "\\n");
             writeln!(text, "# HELP {name} {help}")?;
         }
-        writeln!(text, "# TYPE {name} {}", first.kind())?;
-        for (labels, series) in &self.series {
-            series.write(name, labels, text)?;
+        writeln!(text, "# TYPE {name} {kind}")?;
+        for (labels, series) in recorded {
+            write(text, name, labels, &series.sample())?;
+        }
+        for (labels, sample) in counted.filter(|(_, sample)| self::kind(sample) == kind) {
+            write(text, name, &labeled(labels.iter()), sample)?;
         }
         text.write_char('\n')
     }
 }
 
-impl Series {
-    fn write(&self, name: &str, labels: &str, text: &mut String) -> fmt::Result {
-        let braced = |more: &str| match (labels.is_empty(), more.is_empty()) {
-            (true, true) => String::new(),
-            (false, false) => format!("{{{labels},{more}}}"),
-            _ => format!("{{{labels}{more}}}"),
-        };
-        match self {
-            Self::Counter(count) => writeln!(text, "{name}{} {}", braced(""), count.get()),
-            Self::Gauge(sum) => writeln!(text, "{name}{} {}", braced(""), sum.get()),
-            Self::Histogram(buckets) => {
-                let bounds = buckets.bounds.iter().map(f64::to_string);
-                let mut count = 0;
-                for (place, bound) in bounds.chain(["+Inf".into()]).enumerate() {
-                    count += buckets.count(place);
-                    let labels = braced(&format!("le=\"{bound}\""));
-                    writeln!(text, "{name}_bucket{labels} {count}")?;
-                }
-                writeln!(text, "{name}_sum{} {}", braced(""), buckets.sum())?;
-                writeln!(text, "{name}_count{} {count}", braced(""))
+const fn kind(sample: &Sample) -> &'static str {
+    match sample {
+        Sample::Counter(_) => COUNTER,
+        Sample::Gauge(_) => GAUGE,
+        Sample::Histogram { .. } => HISTOGRAM,
+    }
+}
+
+/// The lines of a sample.
+fn write(text: &mut String, name: &str, labels: &str, sample: &Sample) -> fmt::Result {
+    let braced = |more: &str| match (labels.is_empty(), more.is_empty()) {
+        (true, true) => String::new(),
+        (false, false) => format!("{{{labels},{more}}}"),
+        _ => format!("{{{labels}{more}}}"),
+    };
+    match sample {
+        Sample::Counter(count) => writeln!(text, "{name}{} {count}", braced("")),
+        Sample::Gauge(value) => writeln!(text, "{name}{} {value}", braced("")),
+        Sample::Histogram { below, count, sum } => {
+            for (bound, count) in below {
+                writeln!(
+                    text,
+                    "{name}_bucket{} {count}",
+                    braced(&format!("le=\"{bound}\""))
+                )?;
             }
+            writeln!(text, "{name}_bucket{} {count}", braced("le=\"+Inf\""))?;
+            writeln!(text, "{name}_sum{} {sum}", braced(""))?;
+            writeln!(text, "{name}_count{} {count}", braced(""))
+        }
+    }
+}
+
+impl Series {
+    fn sample(&self) -> Sample {
+        match self {
+            Self::Counter(count) => Sample::Counter(count.get()),
+            Self::Gauge(sum) => Sample::Gauge(sum.get()),
+            Self::Histogram(buckets) => buckets.sample(),
         }
     }
 }
@@ -360,16 +411,23 @@ fn labeled<'a>(labels: impl Iterator<Item = &'a Label>) -> String {
 impl fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prometheus")
-            .field("names", &self.families().len())
+            .field("names", &self.metrics().len())
             .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{convert::Infallible, future::ready, thread};
 
+    use futures_util::FutureExt as _;
+    use http::{Request, Response};
     use metrics::{counter, describe_counter, gauge, histogram, with_local_recorder};
+    use tower::{Layer, Service, service_fn};
+    use tunnel_layers::{
+        metrics::{MetricsLayer, Overview},
+        observe::RequestBody,
+    };
 
     use super::*;
 
@@ -388,7 +446,7 @@ mod tests {
             // There is a counter with this name.
             gauge!("a_total").set(9.0);
         });
-        let text = recorder.render();
+        let text = recorder.render([]);
         let expected = "# HELP a_total Lines.\\nAnd \\\\ more.\n# TYPE a_total counter\n\
                         a_total{x=\"say \\\"hi\\\"\\n\\\\\"} 4\n\n# TYPE b gauge\nb 1.5\n\n";
         assert!(text.starts_with(expected), "{text}");
@@ -410,7 +468,7 @@ mod tests {
         }
         assert_eq!(
             text.matches("tunnel_agent_d_bucket").count(),
-            AGENT_BUCKETS.len() + 1
+            AGENT_TIME_BOUNDS.len() + 1
         );
     }
 
@@ -431,16 +489,63 @@ mod tests {
             }
         });
         count.absolute(9);
-        let text = recorder.render();
+        let text = recorder.render([]);
         for line in ["a 15", "b -3", "c_count 4", "c_sum 1"] {
             assert!(text.lines().any(|other| other == line), "{line}: {text}");
         }
         gauge.set(5.0);
         count.absolute(20);
-        let text = recorder.render();
+        let text = recorder.render([]);
         for line in ["a 20", "b 5"] {
             assert!(text.lines().any(|other| other == line), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_elsewhere_stands_beside() {
+        let overview = Overview::new();
+        let recorder = Prometheus::new();
+        let _of_this_thread = metrics::set_default_local_recorder(&recorder);
+        let answer =
+            |_: Request<RequestBody<String>>| ready(Ok::<_, Infallible>(Response::new(String::new())));
+        let layers = [
+            MetricsLayer::new()
+                .role("counted")
+                .overview(overview.clone())
+                .recorded(false),
+            MetricsLayer::new().role("recorded"),
+        ];
+        for layer in &layers {
+            let call = layer.layer(service_fn(answer)).call(Request::new(String::new()));
+            drop(call.now_or_never().unwrap().unwrap());
+        }
+        let all = recorder.render(overview.families());
+        // They say it in the same words, and in one place.
+        for role in ["counted", "recorded"] {
+            let labels = format!(r#"role="{role}",rule="",group="",upstream="",protocol="http""#);
+            for line in [
+                format!(r#"tunnel_exchanges_total{{{labels},status="2xx"}} 1"#),
+                format!("tunnel_exchanges_open{{{labels}}} 0"),
+                format!("tunnel_exchange_sent_bytes_total{{{labels}}} 0"),
+                format!(r#"tunnel_exchange_duration_seconds_bucket{{{labels},le="120"}} 1"#),
+                format!("tunnel_exchange_first_byte_seconds_count{{{labels}}} 1"),
+            ] {
+                assert_eq!(
+                    all.lines().filter(|other| **other == line).count(),
+                    1,
+                    "{line}\n{all}"
+                );
+            }
+        }
+        for word in ["TYPE", "HELP"] {
+            let line = format!("# {word} tunnel_exchanges_total ");
+            assert_eq!(all.matches(&line).count(), 1, "{all}");
+        }
+        let recorded = recorder.render([]);
+        assert!(
+            !recorded.contains(r#"tunnel_exchanges_total{role="counted""#),
+            "{recorded}"
+        );
     }
 
     #[test]

@@ -34,8 +34,10 @@ const SPANS: &str = "tunnel_spans_total";
 /// The layers that measure and log, and what is made of it.
 pub struct Telemetry {
     metrics: MetricsLayer,
-    /// The same without the overview, which is of what the program serves.
-    alone: MetricsLayer,
+    /// The same for what is not in the overview, which is of what the program serves.
+    local: MetricsLayer,
+    /// Where exchanges are counted, so that nobody else has to.
+    counted: [Overview; 2],
     access_log: AccessLogLayer,
     prometheus: Option<Prometheus>,
     writer: Option<Writer>,
@@ -51,12 +53,11 @@ impl Telemetry {
     /// The file of the access log cannot be opened, there is no thread for it, or the process has a recorder already.
     pub fn start(observe: &Observe, overview: Option<Overview>, traces: &Traces) -> Result<Self, BoxError> {
         let prometheus = observe.metrics.map(|_| install()).transpose()?;
-        let bounded = bounded(observe.metrics.unwrap_or_default());
-        let alone = bounded.clone().enabled(observe.metrics.is_some());
-        let metrics = match overview {
-            Some(overview) => bounded.overview(overview),
-            None => alone.clone(),
-        };
+        let is_on = observe.metrics.is_some();
+        let bounded = bounded(observe.metrics.unwrap_or_default()).recorded(false);
+        let is_asked = is_on || overview.is_some();
+        let counted = [overview.unwrap_or_default(), Overview::new()];
+        let [metrics, local] = counted.clone().map(|counted| bounded.clone().overview(counted));
         let (access_log, writer) = match &observe.access_log {
             Some(settings) => access_log(settings)?,
             None => (AccessLogLayer::new().enabled(false), None),
@@ -70,8 +71,9 @@ impl Telemetry {
             );
         }
         Ok(Self {
-            metrics,
-            alone,
+            metrics: metrics.enabled(is_asked),
+            local: local.enabled(is_on),
+            counted,
             access_log,
             prometheus,
             writer,
@@ -104,7 +106,7 @@ impl Telemetry {
     /// The one of an agent's own ports: its `role` is `local`.
     #[must_use]
     pub fn at_locals(&self) -> ObserveLayer {
-        let metrics = self.alone.clone().role("local");
+        let metrics = self.local.clone().role("local");
         let access_log = self.access_log.clone();
         ObserveLayer::new().metrics(metrics).access_log(access_log)
     }
@@ -113,7 +115,7 @@ impl Telemetry {
     #[must_use]
     pub fn renderer(&self, reporter: Reporter) -> Option<impl Fn() -> String + Send + Sync + use<>> {
         let (prometheus, writer) = (self.prometheus.clone()?, self.writer.clone());
-        let traces = self.traces.clone();
+        let (traces, counted) = (self.traces.clone(), self.counted.clone());
         Some(move || {
             reporter.report();
             if let Some(writer) = &writer {
@@ -124,7 +126,7 @@ impl Telemetry {
                 counter!(SPANS, "outcome" => "sent").absolute(sent);
                 counter!(SPANS, "outcome" => "dropped").absolute(dropped);
             }
-            prometheus.render()
+            prometheus.render(counted.iter().flat_map(Overview::families))
         })
     }
 

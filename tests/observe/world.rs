@@ -92,7 +92,7 @@ impl Recorder {
 
     /// The text of a scrape.
     pub(crate) fn text(&self) -> String {
-        self.prometheus.render()
+        self.prometheus.render([])
     }
 }
 

@@ -43,7 +43,9 @@ use crate::{
 #[derive(Clone)]
 pub struct Record(Arc<Recorded<dyn Send + Sync>>);
 
-/// [`Notes`], and in the same place of the memory what somebody keeps of the same exchange: a [`Record`] is made of it.
+/// [`Notes`], and in the same place of the memory what somebody keeps of the same exchange: a [`Record`] is made of it. Nothing is found
+/// yet in a new one.
+#[derive(Default)]
 pub struct Recorded<T: ?Sized> {
     notes: Notes,
     kept: T,
@@ -101,10 +103,7 @@ impl Record {
 /// A record that nobody else has.
 impl Default for Record {
     fn default() -> Self {
-        Self(Arc::new(Recorded {
-            notes: Notes::default(),
-            kept: (),
-        }))
+        Self(Arc::new(Recorded::<()>::default()))
     }
 }
 
@@ -121,19 +120,6 @@ impl Deref for Record {
     #[inline]
     fn deref(&self) -> &Notes {
         &self.0.notes
-    }
-}
-
-impl<T> Recorded<T> {
-    /// Nothing is found yet. What is noted is [full](Notes::is_full), or no more than counting needs until somebody asks for the
-    /// [record](Record::of): the rule, its target, the agent, attempts, ends and bytes.
-    #[inline]
-    pub fn new(is_full: bool, kept: T) -> Self {
-        let notes = Notes {
-            is_brief: AtomicBool::new(!is_full),
-            ..Notes::default()
-        };
-        Self { notes, kept }
     }
 }
 
@@ -210,6 +196,13 @@ impl Notes {
         }
         let endpoint = Arc::clone(endpoint);
         self.lock().upstream = Some(endpoint);
+    }
+
+    /// From here on no more is noted than counting needs, which is the rule, its target, the agent, attempts, ends and bytes, until
+    /// somebody asks for the [record](Record::of).
+    #[inline]
+    pub fn be_brief(&self) {
+        self.is_brief.store(true, Relaxed);
     }
 
     /// Whether more is noted than counting needs.

@@ -38,6 +38,7 @@ macro_rules! watches {
                     Response = http::Response<RB>,
                 >,
             S::Error: 'static,
+            B: http_body::Body,
             RB: http_body::Body,
             RB::Error: 'static,
         {

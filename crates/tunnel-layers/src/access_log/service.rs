@@ -17,7 +17,7 @@ impl<S> AccessLog<S> {
         Self { inner, settings }
     }
 
-    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+    fn begin<B: http_body::Body>(&self, request: &mut Request<B>) -> (Half, Guard) {
         if !self.settings.is_on {
             return (Half::none(), Guard::none());
         }

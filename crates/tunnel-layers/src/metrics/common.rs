@@ -22,8 +22,8 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(role: &'static str) -> Self {
         Self {
-            retries: counter!(names::RETRIES, "role" => role),
-            limits: LIMITS.map(|(_, limit)| counter!(names::LIMITS, "role" => role, "limit" => limit)),
+            retries: counter!(names::RETRIES.name, "role" => role),
+            limits: LIMITS.map(|(_, limit)| counter!(names::LIMITS.name, "role" => role, "limit" => limit)),
         }
     }
 

@@ -21,6 +21,7 @@ pub struct MetricsLayer {
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) is_on: bool,
+    pub(super) is_recorded: bool,
     pub(super) role: &'static str,
     pub(super) agent: Option<Arc<str>>,
     pub(super) group: Arc<str>,
@@ -36,6 +37,7 @@ impl MetricsLayer {
     pub fn new() -> Self {
         Self::with(Settings {
             is_on: true,
+            is_recorded: true,
             role: "gateway",
             agent: None,
             group: "".into(),
@@ -57,6 +59,17 @@ impl MetricsLayer {
     pub fn enabled(self, is_on: bool) -> Self {
         Self::with(Settings {
             is_on,
+            ..self.settings
+        })
+    }
+
+    /// Whether the recorder is told of each exchange, which it is unless this says otherwise. Where there is an
+    /// [overview](Self::overview) that an endpoint [asks](Overview::families) for the same numbers, they need not be counted a second
+    /// time. What is rare, retries and limits, the recorder is told in any case.
+    #[must_use]
+    pub fn recorded(self, is_recorded: bool) -> Self {
+        Self::with(Settings {
+            is_recorded,
             ..self.settings
         })
     }

@@ -2,15 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use metrics::Label;
 use tunnel_core::{Cause, Found, GroupName, Notes, Target};
 
 use super::{
+    cell::Ending,
     common::Common,
+    families::{agent_labels, labels},
     layer::Settings,
     names,
+    overview::{AgentName, Name},
     recent::{Place, Recent},
-    series::{AgentSeries, Result, Series},
+    series::{AgentSeries, AgentTold, Series, Told},
     status::Status,
     table::Table,
 };
@@ -56,7 +58,7 @@ impl Meters {
 
     /// Whether anything is measured.
     pub(crate) const fn is_on(&self) -> bool {
-        self.settings.is_on
+        self.settings.is_on && (self.settings.is_recorded || self.settings.overview.is_some())
     }
 
     /// Where an exchange counts of which this was found out.
@@ -100,22 +102,25 @@ impl Meters {
             To::Group(group) => (Arc::clone(group.as_shared()), none),
             To::Upstream(name) => (none, Arc::clone(name)),
         };
-        let labels = vec![
-            Label::from_static_parts("role", self.settings.role),
-            Label::new("rule", Arc::clone(&rule)),
-            Label::new("group", Arc::clone(&group)),
-            Label::new("upstream", Arc::clone(&upstream)),
-            Label::from_static_parts("protocol", key.wire.word()),
-        ];
-        let overview = &self.settings.overview;
-        let cell = overview
-            .as_ref()
-            .map(|overview| overview.cell((rule, group, upstream)));
-        Series::new(labels, cell)
+        let name = Name {
+            rule,
+            group,
+            upstream,
+            role: self.settings.role,
+            protocol: key.wire.word(),
+            own: self.settings.agent.clone(),
+        };
+        let overview = self.settings.overview.as_ref();
+        Series {
+            cell: overview.map(|overview| overview.row(name.clone())),
+            told: self.settings.is_recorded.then(|| Told::new(labels(name))),
+        }
     }
 
     fn agent(&self, found: &Found) -> Option<Arc<AgentSeries>> {
         let name = match (&self.settings.agent, &found.agent) {
+            // Its numbers are the sums of the others.
+            (Some(_), _) if !self.settings.is_recorded => return None,
             (Some(own), _) => Arc::clone(own),
             (None, Some(agent)) => Arc::clone(agent.as_shared()),
             (None, None) => return None,
@@ -124,13 +129,19 @@ impl Meters {
             &name,
             || OTHER.into(),
             |name| {
-                let labels = vec![
-                    Label::from_static_parts("role", self.settings.role),
-                    Label::new("agent", Arc::clone(name)),
-                ];
-                let overview = &self.settings.overview;
-                let cell = overview.as_ref().map(|overview| overview.agent(Arc::clone(name)));
-                AgentSeries::new(labels, cell)
+                let name = AgentName {
+                    agent: Arc::clone(name),
+                    role: self.settings.role,
+                };
+                let overview = self.settings.overview.as_ref();
+                let overview = overview.filter(|_| self.settings.agent.is_none());
+                AgentSeries {
+                    cell: overview.map(|overview| overview.agent_row(name.clone())),
+                    told: self
+                        .settings
+                        .is_recorded
+                        .then(|| AgentTold::new(agent_labels(name))),
+                }
             },
         ))
     }
@@ -205,7 +216,7 @@ impl Meter {
     /// The exchange is over.
     pub(crate) fn ended(&mut self, ended: &Ended<'_>) {
         self.progressed(ended.notes);
-        let result = Result {
+        let ending = Ending {
             status: Status::of(ended),
             cause: ended.cause(self.failure),
             received: ended.received,
@@ -214,11 +225,13 @@ impl Meter {
             duration: ended.duration,
         };
         let retries = self.attempts.saturating_sub(1) + self.retries;
-        self.meters.common().ended(retries, result.cause);
+        if retries > 0 || ending.cause.is_some() {
+            self.meters.common().ended(retries, ending.cause);
+        }
         if let Some(place) = self.place.take() {
-            place.series.end(&result);
+            place.series.end(&ending);
             if let Some(agent) = &place.agent {
-                agent.end(&result);
+                agent.end(&ending);
             }
         }
     }

@@ -1,15 +1,11 @@
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use thread_local::ThreadLocal;
-use tunnel_core::Cause;
+use super::cell::{Cell, Sums};
 
 /// The buckets of a [`Row`]'s latencies.
 pub const LATENCY_BUCKETS: usize = 32;
@@ -17,8 +13,9 @@ pub const LATENCY_BUCKETS: usize = 32;
 /// What went through [`MetricsLayer`](super::MetricsLayer)s, in numbers that the process itself can read: for a status page, an
 /// admin interface, or a test. Clones are the same one.
 ///
-/// Each thread counts for itself, without a lock or a locked operation, and whoever asks gets the sums. Rates, and latencies of the last seconds, come from the difference of
-/// two snapshots.
+/// Each thread counts for itself, without a lock or a locked operation, and whoever asks gets the sums. Rates, and latencies of the last
+/// seconds, come from the difference of two snapshots. An endpoint for Prometheus may ask for everything as [families](Self::families),
+/// so that nobody else has to [count](super::MetricsLayer::recorded).
 ///
 /// ```
 /// use tunnel_layers::metrics::{MetricsLayer, Overview};
@@ -36,12 +33,28 @@ pub struct Overview(Arc<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    rows: Mutex<HashMap<Name, Arc<Cell>>>,
-    agents: Mutex<HashMap<Arc<str>, Arc<Cell>>>,
+    rows: Mutex<BTreeMap<Name, Arc<Cell>>>,
+    agents: Mutex<BTreeMap<AgentName, Arc<Cell>>>,
 }
 
-/// The rule, the group and the upstream.
-pub(super) type Name = (Arc<str>, Arc<str>, Arc<str>);
+/// The labels of a row.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) rule: Arc<str>,
+    pub(super) group: Arc<str>,
+    pub(super) upstream: Arc<str>,
+    pub(super) role: &'static str,
+    pub(super) protocol: &'static str,
+    /// The agent that serves all of it, where the layer is an agent's: no label, but its row is the sum of these.
+    pub(super) own: Option<Arc<str>>,
+}
+
+/// The labels of an agent's row.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AgentName {
+    pub(super) agent: Arc<str>,
+    pub(super) role: &'static str,
+}
 
 /// The exchanges of one rule and target. All counts are since the start of the process, but for `open`.
 #[derive(Clone, Debug, Default)]
@@ -160,47 +173,64 @@ impl Overview {
         Self::default()
     }
 
-    /// The numbers of now, by rule, group and upstream in this order. Each is exact; they need not be of the very same moment.
+    /// The numbers of now, by rule, group and upstream in this order, whatever the protocol and the role. Each is exact; they need not
+    /// be of the very same moment.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Row> {
-        let cells: Vec<_> = lock(&self.0.rows)
-            .iter()
-            .map(|(name, cell)| (name.clone(), Arc::clone(cell)))
-            .collect();
-        let rows = cells.into_iter().map(|((rule, group, upstream), cell)| Row {
-            rule,
-            group,
-            upstream,
-            counts: cell.counts(),
-        });
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by(|a, b| (&a.rule, &a.group, &a.upstream).cmp(&(&b.rule, &b.group, &b.upstream)));
-        rows
+        let rows = all(&self.0.rows).into_iter();
+        let rows = rows.map(|(name, cell)| ((name.rule, name.group, name.upstream), cell));
+        summed(rows)
+            .into_iter()
+            .map(|((rule, group, upstream), sums)| Row {
+                rule,
+                group,
+                upstream,
+                counts: (&sums).into(),
+            })
+            .collect()
     }
 
     /// The same for agents, by name.
     #[must_use]
     pub fn agents(&self) -> Vec<AgentRow> {
-        let cells: Vec<_> = lock(&self.0.agents)
-            .iter()
-            .map(|(name, cell)| (Arc::clone(name), Arc::clone(cell)))
-            .collect();
-        let mut rows: Vec<_> = cells
+        let cells = self.of_agents().into_iter();
+        summed(cells.map(|(name, cell)| (name.agent, cell)))
             .into_iter()
-            .map(|(agent, cell)| AgentRow {
+            .map(|(agent, sums)| AgentRow {
                 agent,
-                counts: cell.counts(),
+                counts: (&sums).into(),
             })
-            .collect();
-        rows.sort_by(|a, b| a.agent.cmp(&b.agent));
-        rows
+            .collect()
     }
 
-    pub(super) fn cell(&self, name: Name) -> Arc<Cell> {
+    /// The rows by their labels.
+    pub(super) fn rows(&self) -> Vec<(Name, Sums)> {
+        let rows = all(&self.0.rows).into_iter();
+        summed(rows.map(|(name, cell)| (Name { own: None, ..name }, cell)))
+    }
+
+    /// The rows of agents by their labels.
+    pub(super) fn agent_rows(&self) -> Vec<(AgentName, Sums)> {
+        summed(self.of_agents())
+    }
+
+    /// What was counted for agents, by their names.
+    fn of_agents(&self) -> Vec<(AgentName, Arc<Cell>)> {
+        let own = all(&self.0.rows).into_iter().filter_map(|(name, cell)| {
+            let role = name.role;
+            name.own.map(|agent| (AgentName { agent, role }, cell))
+        });
+        let mut cells = all(&self.0.agents);
+        cells.extend(own);
+        cells.sort_by(|(a, _), (b, _)| a.cmp(b));
+        cells
+    }
+
+    pub(super) fn row(&self, name: Name) -> Arc<Cell> {
         Arc::clone(lock(&self.0.rows).entry(name).or_default())
     }
 
-    pub(super) fn agent(&self, name: Arc<str>) -> Arc<Cell> {
+    pub(super) fn agent_row(&self, name: AgentName) -> Arc<Cell> {
         Arc::clone(lock(&self.0.agents).entry(name).or_default())
     }
 }
@@ -218,152 +248,70 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The counters behind a row: each thread counts in its own, for which it needs no locked operation.
-#[derive(Default)]
-pub(super) struct Cell(ThreadLocal<Share>);
-
-/// What one thread has counted. An exchange may begin in one thread and end in another, so that numbers may be below zero here, which the
-/// sums make good.
-#[derive(Default)]
-struct Share {
-    requests: Count,
-    ended: Count,
-    statuses: [Count; 6],
-    failures: [Count; Cause::ALL.len()],
-    bytes_in: Count,
-    bytes_out: Count,
-    latencies: [Count; LATENCY_BUCKETS],
-    latency_nanos: Count,
-}
-
-/// A number that one thread alone changes, and all may read.
-#[derive(Default)]
-struct Count(AtomicU64);
-
-impl Count {
-    #[inline]
-    fn add(&self, more: u64) {
-        self.0.store(self.get().wrapping_add(more), Relaxed);
-    }
-
-    #[inline]
-    fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// What one exchange adds when it ends.
-#[derive(Default)]
-pub(super) struct Sample {
-    /// A place in [`Counts::statuses`].
-    pub(super) class: usize,
-    /// A place in [`Cause::ALL`].
-    pub(super) cause: Option<usize>,
-    pub(super) received: u64,
-    pub(super) sent: u64,
-    pub(super) first_byte: Option<Duration>,
-}
-
-impl Cell {
-    #[inline]
-    fn mine(&self) -> &Share {
-        self.0.get_or_default()
-    }
-
-    pub(super) fn begin(&self) {
-        self.mine().requests.add(1);
-    }
-
-    /// One that has begun counts elsewhere.
-    pub(super) fn forget(&self) {
-        self.mine().requests.add(u64::MAX);
-    }
-
-    pub(super) fn end(&self, sample: &Sample) {
-        let mine = self.mine();
-        mine.ended.add(1);
-        mine.statuses[sample.class].add(1);
-        if let Some(cause) = sample.cause {
-            mine.failures[cause].add(1);
-        }
-        mine.bytes_in.add(sample.received);
-        mine.bytes_out.add(sample.sent);
-        if let Some(time) = sample.first_byte {
-            mine.latencies[bucket(time)].add(1);
-            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            mine.latency_nanos.add(nanos);
+/// Those that have the same name, which stand together, in one.
+fn summed<K: PartialEq>(cells: impl IntoIterator<Item = (K, Arc<Cell>)>) -> Vec<(K, Sums)> {
+    let mut rows: Vec<(K, Sums)> = Vec::new();
+    for (name, cell) in cells {
+        match rows.last_mut() {
+            Some((last, sums)) if *last == name => cell.add_to(sums),
+            _ => rows.push((name, cell.sums())),
         }
     }
-
-    fn sum(&self, of: impl Fn(&Share) -> &Count) -> u64 {
-        let counts = self.0.iter().map(|share| of(share).get());
-        counts.fold(0, u64::wrapping_add)
-    }
-
-    fn counts(&self) -> Counts {
-        // Ends first, so that there are never more of them than beginnings.
-        let ended = self.sum(|share| &share.ended);
-        let requests = self.sum(|share| &share.requests);
-        let failures = Cause::ALL.iter().enumerate();
-        Counts {
-            requests,
-            open: requests.saturating_sub(ended),
-            statuses: std::array::from_fn(|at| self.sum(|share| &share.statuses[at])),
-            failures: failures
-                .map(|(at, cause)| (cause.word(), self.sum(|share| &share.failures[at])))
-                .filter(|(_, count)| *count > 0)
-                .collect(),
-            bytes_in: self.sum(|share| &share.bytes_in),
-            bytes_out: self.sum(|share| &share.bytes_out),
-            latencies: std::array::from_fn(|at| self.sum(|share| &share.latencies[at])),
-            latency_sum: Duration::from_nanos(self.sum(|share| &share.latency_nanos)),
-        }
-    }
+    rows
 }
 
-fn bucket(time: Duration) -> usize {
-    let micros = time.as_micros().max(1);
-    (micros.ilog2() as usize).min(LATENCY_BUCKETS - 1)
+/// By name.
+fn all<K: Clone, V>(table: &Mutex<BTreeMap<K, Arc<V>>>) -> Vec<(K, Arc<V>)> {
+    let table = lock(table);
+    let rows = table.iter().map(|(name, row)| (name.clone(), Arc::clone(row)));
+    rows.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tunnel_core::Cause;
 
-    fn sample(first_byte: Duration) -> Sample {
-        Sample {
-            class: 2,
-            cause: None,
-            received: 1,
-            sent: 2,
-            first_byte: Some(first_byte),
+    use super::*;
+    use crate::metrics::{cell::Ending, status::Status};
+
+    fn name(role: &'static str, protocol: &'static str) -> Name {
+        Name {
+            rule: "a".into(),
+            group: "g".into(),
+            upstream: "".into(),
+            role,
+            protocol,
+            own: None,
         }
     }
 
-    #[test]
-    fn latencies_fall_into_powers_of_two() {
-        for (micros, place) in [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (1_000, 9), (1_024, 10)] {
-            assert_eq!(bucket(Duration::from_micros(micros)), place, "{micros}");
+    fn ending(millis: u64) -> Ending {
+        Ending {
+            status: Status::of_http(200),
+            cause: None,
+            received: 1,
+            sent: 2,
+            first_byte: Some(Duration::from_millis(millis)),
+            duration: Duration::from_millis(millis),
         }
-        assert_eq!(bucket(Duration::MAX), LATENCY_BUCKETS - 1);
     }
 
     #[test]
     fn two_snapshots_make_a_rate() {
         let overview = Overview::new();
-        let cell = overview.cell(("a".into(), "g".into(), "".into()));
+        let cell = overview.row(name("gateway", "http"));
         for _ in 0..3 {
             cell.begin();
         }
-        cell.end(&sample(Duration::from_millis(1)));
+        cell.end(&ending(1));
         let first = overview.snapshot().remove(0);
         assert_eq!((first.requests, first.open, first.bytes_out), (3, 2, 2));
-        cell.end(&sample(Duration::from_millis(9)));
-        cell.end(&Sample {
-            class: 0,
-            cause: Some(0),
+        cell.end(&ending(9));
+        cell.end(&Ending {
+            status: Status::NONE,
+            cause: Some(Cause::ALL[0]),
             first_byte: None,
-            ..sample(Duration::ZERO)
+            ..ending(9)
         });
         let second = overview.snapshot().remove(0);
         let since = second.since(&first);
@@ -374,5 +322,54 @@ mod tests {
         assert_eq!(since.latency_sum, Duration::from_millis(9));
         assert_eq!(since.latency_quantile(0.5), Some(Duration::from_micros(1 << 14)));
         assert_eq!(since.since(&since).latency_quantile(0.5), None);
+    }
+
+    #[test]
+    fn a_row_is_of_all_protocols_and_roles() {
+        let overview = Overview::new();
+        for (role, protocol) in [("gateway", "http"), ("gateway", "grpc"), ("local", "http")] {
+            let cell = overview.row(name(role, protocol));
+            cell.begin();
+            cell.end(&ending(1));
+            let agent = "x".into();
+            overview.agent_row(AgentName { agent, role }).begin();
+        }
+        overview
+            .row(Name {
+                group: "".into(),
+                ..name("local", "http")
+            })
+            .begin();
+        let rows = overview.snapshot();
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| (&*row.group, row.requests, row.open))
+            .collect();
+        assert_eq!(rows, [("", 1, 1), ("g", 3, 0)]);
+        let agents = overview.agents();
+        let agents: Vec<_> = agents.iter().map(|row| (&*row.agent, row.open)).collect();
+        assert_eq!(agents, [("x", 3)]);
+    }
+
+    #[test]
+    fn the_row_of_an_agent_that_counts_for_itself_is_the_sum_of_its_rows() {
+        let overview = Overview::new();
+        for (own, protocol) in [("a", "http"), ("a", "grpc"), ("b", "http")] {
+            let own = Some(own.into());
+            let name = name("agent", protocol);
+            let cell = overview.row(Name { own, ..name });
+            cell.begin();
+            cell.end(&ending(1));
+        }
+        let agents = overview.agents();
+        let agents: Vec<_> = agents.iter().map(|row| (&*row.agent, row.requests)).collect();
+        assert_eq!(agents, [("a", 2), ("b", 1)]);
+        // The agent is none of their labels.
+        let rows = overview.rows();
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(name, sums)| (name.protocol, sums.bytes_out))
+            .collect();
+        assert_eq!(rows, [("grpc", 2), ("http", 4)]);
     }
 }

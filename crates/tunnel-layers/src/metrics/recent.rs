@@ -1,7 +1,8 @@
 //! Which series exchanges have counted in lately, found without a look at any name.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::{cell::RefCell, sync::Arc};
 
+use thread_local::ThreadLocal;
 use tunnel_core::{AgentId, Found, Target};
 
 use super::series::{AgentSeries, Series};
@@ -16,10 +17,12 @@ pub(super) struct Place {
     pub(super) agent: Option<Arc<AgentSeries>>,
 }
 
-/// The places of the latest exchanges. All exchanges of a rule share its name, and all those of a session that of its agent: whether two are
-/// the same is seen by where they are.
+/// The places of the latest exchanges, which each thread knows for itself. All exchanges of a rule share its name, and all those of a session
+/// that of its agent: whether two are the same is seen by where they are.
 #[derive(Default)]
-pub(super) struct Recent(OnceLock<Box<[Mutex<Option<Known>>]>>);
+pub(super) struct Recent(ThreadLocal<Box<[Slot]>>);
+
+type Slot = RefCell<Option<Known>>;
 
 /// The names are kept, so that nothing else can be where they are.
 struct Known {
@@ -31,28 +34,26 @@ struct Known {
 }
 
 impl Recent {
-    /// The place of what was found; it is made anew where it is not known. Nobody waits here for anybody else.
+    /// The place of what was found; it is made anew where it is not known.
     pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Arc<Place> {
-        let known = self
+        let slots = self
             .0
-            .get_or_init(|| (0..PLACES).map(|_| Mutex::default()).collect());
-        let slot = &known[number(found, wire)];
-        if let Ok(slot) = slot.try_lock()
-            && let Some(known) = &*slot
+            .get_or(|| (0..PLACES).map(|_| RefCell::default()).collect());
+        let slot = &slots[number(found, wire)];
+        if let Some(known) = &*slot.borrow()
             && known.is_of(found, wire)
         {
             return Arc::clone(&known.place);
         }
         let place = Arc::new(make());
-        if let Ok(mut slot) = slot.try_lock() {
-            *slot = Some(Known {
-                rule: found.rule.clone(),
-                target: found.target.clone(),
-                agent: found.agent.clone(),
-                wire,
-                place: Arc::clone(&place),
-            });
-        }
+        let known = Known {
+            rule: found.rule.clone(),
+            target: found.target.clone(),
+            agent: found.agent.clone(),
+            wire,
+            place: Arc::clone(&place),
+        };
+        slot.replace(Some(known));
         place
     }
 }
@@ -103,7 +104,10 @@ mod tests {
     fn a_place_is_known_by_the_names_and_the_protocol() {
         let recent = Recent::default();
         let place = || Place {
-            series: Arc::new(Series::new(Vec::new(), None)),
+            series: Arc::new(Series {
+                cell: None,
+                told: None,
+            }),
             agent: None,
         };
         let (rule, same): (Arc<str>, Arc<str>) = ("a".into(), "a".into());

@@ -17,7 +17,7 @@ impl<S> Metrics<S> {
         Self { inner, meters }
     }
 
-    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+    fn begin<B: http_body::Body>(&self, request: &mut Request<B>) -> (Half, Guard) {
         if !self.meters.is_on() {
             return (Half::none(), Guard::none());
         }

@@ -1,17 +1,16 @@
 //! What an exchange came to, in a word of which there are few.
 
-use http::StatusCode;
 use tunnel_core::{Cause, grpc::CODES};
 
 use crate::observe::Ended;
 
 /// The places of statuses: no answer, five classes of HTTP, and seventeen codes of gRPC.
-pub(super) const STATUSES: usize = 6 + CODES.len();
+pub(super) const STATUSES: usize = Status::CLASSES + CODES.len();
 
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+const CLASSES: [&str; Status::CLASSES] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Which codes are the server's doing; UNKNOWN stands for those that nobody knows, too.
-const SERVERS: [u32; 6] = [2, 4, 12, 13, 14, 15];
+const SERVERS: [usize; 6] = [2, 4, 12, 13, 14, 15];
 
 const UNKNOWN: u32 = 2;
 
@@ -25,15 +24,27 @@ pub(super) struct Status {
 }
 
 impl Status {
+    /// No answer, and those of HTTP.
+    pub(super) const CLASSES: usize = 6;
+
+    /// No answer.
+    pub(super) const NONE: Self = Self { place: 0, class: 0 };
+
     pub(super) fn of(ended: &Ended<'_>) -> Self {
         match (ended.grpc, ended.status) {
             (Some(code), _) => Self::of_grpc(code),
-            (None, Some(status)) => {
-                let class = class(status);
-                Self { place: class, class }
-            }
-            (None, None) => Self { place: 0, class: 0 },
+            (None, Some(status)) => Self::of_http(status.as_u16()),
+            (None, None) => Self::NONE,
         }
+    }
+
+    pub(super) const fn of_http(status: u16) -> Self {
+        let class = match status / 100 {
+            class @ 1..=5 => class as usize,
+            // Nothing that HTTP knows.
+            _ => 5,
+        };
+        Self { place: class, class }
     }
 
     fn of_grpc(code: u32) -> Self {
@@ -42,14 +53,18 @@ impl Status {
         } else {
             UNKNOWN
         };
-        let class = match code {
-            0 => 2,
-            code if SERVERS.contains(&code) => 5,
-            _ => 4,
-        };
-        Self {
-            place: CLASSES.len() + code as usize,
-            class,
+        let place = CLASSES.len() + code as usize;
+        let class = Self::class(place);
+        Self { place, class }
+    }
+
+    /// The class of HTTP that a place counts as.
+    pub(super) fn class(place: usize) -> usize {
+        match place.checked_sub(CLASSES.len()) {
+            None => place,
+            Some(0) => 2,
+            Some(code) if SERVERS.contains(&code) => 5,
+            Some(_) => 4,
         }
     }
 
@@ -60,14 +75,6 @@ impl Status {
         } else {
             CODES[place - CLASSES.len()]
         }
-    }
-}
-
-fn class(status: StatusCode) -> usize {
-    match status.as_u16() / 100 {
-        class @ 1..=5 => usize::from(class),
-        // Nothing that HTTP knows.
-        _ => 5,
     }
 }
 
@@ -84,7 +91,16 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) const COUNT: usize = 6;
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    pub(super) const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::ClientError,
+        Self::ServerError,
+        Self::Canceled,
+        Self::Failed,
+        Self::Retried,
+    ];
 
     pub(super) fn of(class: usize, cause: Option<Cause>) -> Self {
         match (cause, class) {
@@ -131,7 +147,7 @@ mod tests {
     #[test]
     fn statuses_that_nobody_knows_have_a_class() {
         for (status, expected) in [(101, 1), (204, 2), (404, 4), (503, 5), (799, 5)] {
-            assert_eq!(class(StatusCode::from_u16(status).unwrap()), expected);
+            assert_eq!(Status::of_http(status).class, expected);
         }
     }
 }

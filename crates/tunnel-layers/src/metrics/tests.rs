@@ -289,6 +289,77 @@ async fn rules_are_labels_and_what_outsiders_choose_is_not() {
     assert_eq!(rules, [("", 1_000), ("hello", 1_000), ("shop", 1_000)]);
 }
 
+/// Whoever asks is told what the recorder is told, at a gateway and at an agent.
+#[tokio::test]
+async fn the_families_are_what_the_recorder_has() {
+    for own in [None, Some("own")] {
+        let recorder = Recorder::new();
+        let overview = Overview::new();
+        let layer = MetricsLayer::new().group("g").overview(overview.clone());
+        let layer = match own {
+            None => layer,
+            Some(name) => layer.agent(name),
+        };
+        let service = layer.layer(service_fn(move |request| one_of_many(request, own.is_none())));
+        for path in ["", "retried", "lost", "404", "500", "204"] {
+            let request = request(&format!("/{path}")).map(|_| Scripted::of(["in"]));
+            if let Ok(answer) = service.clone().oneshot(request).await {
+                answer.into_body().collect().await.unwrap();
+            }
+        }
+        let families = overview.families();
+        assert_eq!(families.len(), 13);
+        for Family { name, samples, .. } in families {
+            // A histogram has more lines, and one that tells how many it has.
+            let recorded = match recorder.series(&format!("{name}_count")) {
+                0 => recorder.series(name),
+                histograms => histograms,
+            };
+            assert_eq!(recorded, samples.len(), "{name}");
+            for (labels, sample) in samples {
+                let text = |label: &metrics::Label| format!("{}=\"{}\"", label.key(), label.value());
+                let labels: Vec<_> = labels.iter().map(text).collect();
+                let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+                let value = |end| recorder.value(&format!("{name}{end}"), &labels).unwrap();
+                match sample {
+                    Sample::Counter(count) => assert_eq!(value(""), count as f64, "{name} {labels:?}"),
+                    Sample::Gauge(number) => assert_eq!(value(""), number, "{name} {labels:?}"),
+                    Sample::Histogram { below, count, sum } => {
+                        assert_eq!(value("_count"), count as f64, "{name} {labels:?}");
+                        assert!((value("_sum") - sum).abs() < 1e-6, "{name} {labels:?}");
+                        assert_eq!(below.last().unwrap().1, count, "nothing took long");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Does what the path says.
+async fn one_of_many(
+    request: Request<crate::observe::RequestBody<Scripted>>,
+    is_gateway: bool,
+) -> Result<Response<Scripted>, BoxError> {
+    let path = request.uri().path()[1..].to_owned();
+    let record = request.extensions().get::<Record>().unwrap().clone();
+    record.note_rule(&"r".into(), None::<&Target>);
+    if is_gateway {
+        let id = tunnel_core::RequestId::NIL;
+        record.note_sent(&"first".parse().unwrap(), id);
+        if path == "retried" {
+            tokio::task::yield_now().await;
+            record.note_sent(&"second".parse().unwrap(), id);
+        }
+    }
+    request.into_body().collect().await?;
+    if path == "lost" {
+        return Err(lost().into());
+    }
+    let mut response = Response::new(Scripted::of(["x"]));
+    *response.status_mut() = path.parse().unwrap_or(StatusCode::OK);
+    Ok(response)
+}
+
 #[tokio::test]
 async fn names_are_bounded() {
     let recorder = Recorder::new();

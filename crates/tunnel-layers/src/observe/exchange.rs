@@ -5,12 +5,13 @@ use std::{
     fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http_body::Body;
 use tokio::time::Instant;
 use tunnel_core::{
     BoxError, Cause, Found, Initiator, Lifetime, Notes, Record, Recorded, RequestId, TraceId, TunnelError,
@@ -96,11 +97,12 @@ struct Exchange {
 }
 
 /// What both bodies of an exchange know, beside the notes.
+#[derive(Default)]
 struct Bodies {
     /// Counted by the request's body alone.
     received: AtomicU64,
-    /// Whether the exchange may become a stream.
-    is_upgrade: bool,
+    /// Whether the exchange may become a stream. Said once, before anybody asks.
+    is_upgrade: AtomicBool,
     first: Mutex<First>,
 }
 
@@ -115,7 +117,7 @@ enum First {
 }
 
 /// The exchange of this request: what its body tells, and what ends it.
-pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers) -> (Half, Guard) {
+pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, watchers: Watchers) -> (Half, Guard) {
     let head_only = request.method() == Method::HEAD;
     let is_full = watchers.want_all();
     let trace = if is_full {
@@ -128,31 +130,17 @@ pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers)
         .get::<Record>()
         .is_some()
         .then(|| Record::of(extensions));
-    let shared = Arc::new(Recorded::new(
-        is_full,
-        Bodies {
-            received: AtomicU64::new(0),
-            is_upgrade: wire.is_upgrade(),
-            first: Mutex::default(),
-        },
-    ));
-    let exchange = Exchange {
-        started: Instant::now(),
-        first_byte: None,
-        sent: 0,
-        length: None,
-        grpc: None,
-        status: None,
-        wire,
-        head_only,
-        outer,
-        watchers,
-    };
-    if exchange.outer.is_none() {
+    // Made where it stays: moving what has just been written is what takes long here.
+    let shared: Arc<Recorded<Bodies>> = Arc::default();
+    if !is_full {
+        shared.notes().be_brief();
+    }
+    shared.kept().is_upgrade.store(wire.is_upgrade(), Relaxed);
+    if outer.is_none() {
         extensions.insert(Record::from(Arc::clone(&shared)));
     }
     if is_full {
-        let notes = exchange.notes(&shared);
+        let notes = notes(outer.as_ref(), &shared);
         // At the agent, both are known before anything else is.
         if let Some(id) = extensions.get::<RequestId>() {
             notes.note_id(*id);
@@ -162,14 +150,27 @@ pub(crate) fn begin<B>(request: &mut Request<B>, wire: Wire, watchers: Watchers)
         }
     }
     let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
-    let half = Half(Some(Arc::clone(&shared)));
+    // A body that has nothing to come tells nothing, but for its end, which matters to a stream.
+    let is_told = wire.is_upgrade() || !request.body().is_end_stream();
+    let half = Half(is_told.then(|| Arc::clone(&shared)));
     let watched = Watched {
         shared,
         lifetime,
         is_stream: false,
-        exchange,
+        exchange: Exchange {
+            started: Instant::now(),
+            first_byte: None,
+            sent: 0,
+            length: None,
+            grpc: None,
+            status: None,
+            wire,
+            head_only,
+            outer,
+            watchers,
+        },
     };
-    (half, Guard(Some(Box::new(watched))))
+    (half, Guard(Some(Box::write(Box::new_uninit(), watched))))
 }
 
 /// The trace of a request that says so in its head (W3C Trace Context, section 3.2). Further in, `TraceIdLayer` may know better.
@@ -235,7 +236,7 @@ fn notes<'a>(outer: Option<&'a Record>, shared: &'a Recorded<Bodies>) -> &'a Not
 
 /// The request's body has ended, in this way. It matters to a stream alone.
 fn received(shared: &Recorded<Bodies>, way: Way) {
-    if !shared.kept().is_upgrade {
+    if !shared.kept().is_upgrade.load(Relaxed) {
         return;
     }
     let before = mem::replace(&mut *lock(shared), First::Received(way));
@@ -312,7 +313,7 @@ impl Guard {
     }
 
     /// The response's head is there.
-    pub(super) fn answered<RB: http_body::Body>(&mut self, response: &Response<RB>) {
+    pub(super) fn answered<RB: Body>(&mut self, response: &Response<RB>) {
         let Some(Watched { exchange, shared, .. }) = self.0.as_deref_mut() else {
             return;
         };

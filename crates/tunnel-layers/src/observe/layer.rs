@@ -55,7 +55,7 @@ impl ObserveLayer {
         self.meters.is_some() || self.log.is_some()
     }
 
-    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+    fn begin<B: http_body::Body>(&self, request: &mut Request<B>) -> (Half, Guard) {
         if !self.is_on() {
             return (Half::none(), Guard::none());
         }
@@ -95,7 +95,7 @@ pub struct Observe<S> {
 }
 
 impl<S> Observe<S> {
-    fn begin<B>(&self, request: &mut Request<B>) -> (Half, Guard) {
+    fn begin<B: http_body::Body>(&self, request: &mut Request<B>) -> (Half, Guard) {
         self.layer.begin(request)
     }
 }
