@@ -33,6 +33,20 @@ pub struct RecvHalf {
     exchange: Arc<Exchange>,
     /// What makes frames of WebSocket the bytes again that they are outside of the tunnel.
     encoder: Option<Box<Encoder>>,
+    known: Known,
+}
+
+/// What this half knows of the body without a lock: only it takes from what has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing, until somebody looks.
+    Nothing,
+    /// There is something that it has not been asked for.
+    More,
+    /// It has given all.
+    Given,
+    /// And what that cost is returned, so that nothing is left to do.
+    Over,
 }
 
 impl RecvHalf {
@@ -44,6 +58,7 @@ impl RecvHalf {
             session,
             exchange,
             encoder,
+            known: Known::Nothing,
         }
     }
 
@@ -67,6 +82,11 @@ impl RecvHalf {
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, TunnelError>> {
         let mut state = lock(&self.exchange.state);
         if let Some(head) = state.head.take() {
+            self.known = match known(&state) {
+                // Nothing was given before the head.
+                Known::Given => Known::Over,
+                known => known,
+            };
             return Poll::Ready(Ok(head));
         }
         if let Receiving::Failed(error) = &state.receiving {
@@ -93,7 +113,7 @@ impl RecvHalf {
         if let Some(bytes) = encoded {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let (session, encoder) = (&self.session, &mut self.encoder);
+        let (session, encoder, now_known) = (&self.session, &mut self.encoder, &mut self.known);
         let polled = self.exchange.update(session, |state, effects| {
             state.recv_credit.settle();
             if let (Some(frames), Some(encoder)) = (&mut state.frames, encoder) {
@@ -101,18 +121,22 @@ impl RecvHalf {
                 if cost > 0 {
                     state.recv_credit.lend(cost);
                     return_credit(session, state, effects);
+                    *now_known = known(state);
                     return Poll::Ready(None);
                 }
             }
             if let Some((bytes, cost)) = state.queue.pop() {
                 state.recv_credit.lend(cost);
                 return_credit(session, state, effects);
+                *now_known = known(state);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match &state.receiving {
                 Receiving::Failed(error) => Poll::Ready(Some(Err(error.clone()))),
                 Receiving::Ended => {
                     let trailers = state.end.as_mut().and_then(|End { trailers }| trailers.take());
+                    state.recv_credit.end();
+                    *now_known = Known::Over;
                     Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(*fields))))
                 }
                 Receiving::Head | Receiving::Open => {
@@ -135,9 +159,28 @@ impl RecvHalf {
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
         let is_encoded = self.encoder.as_ref().is_none_or(|encoder| encoder.is_empty());
-        let state = lock(&self.exchange.state);
-        let has_trailers = state.end.as_ref().is_some_and(|end| end.trailers.is_some());
-        matches!(state.receiving, Receiving::Ended) && state.is_queue_empty() && !has_trailers && is_encoded
+        let known = match self.known {
+            Known::Nothing => known(&lock(&self.exchange.state)),
+            known => known,
+        };
+        is_encoded && matches!(known, Known::Given | Known::Over)
+    }
+
+    /// There is no body, as whoever has made this knows.
+    pub(crate) fn without_body(mut self) -> Self {
+        self.known = Known::Over;
+        self
+    }
+}
+
+fn known(state: &State) -> Known {
+    let has_trailers = state.end.as_ref().is_some_and(|end| end.trailers.is_some());
+    if has_trailers || !state.is_queue_empty() {
+        Known::More
+    } else if matches!(state.receiving, Receiving::Ended) {
+        Known::Given
+    } else {
+        Known::Nothing
     }
 }
 
@@ -154,6 +197,9 @@ fn return_credit(session: &Session, state: &mut State, effects: &mut Effects) {
 
 impl Drop for RecvHalf {
     fn drop(&mut self) {
+        if self.known == Known::Over {
+            return;
+        }
         self.exchange.update(&self.session, |state, effects| {
             state.clear_queue();
             if !state.is_recv_open() {

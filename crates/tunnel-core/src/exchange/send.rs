@@ -184,14 +184,17 @@ impl SendHalf {
     /// Notes that the last message of this direction is on its way.
     pub fn finish(mut self) {
         self.finished = true;
-        self.exchange
-            .update(&self.session, |state, _| state.on_sent_end());
+        self.exchange.update(&self.session, |state, _| {
+            self.is_fed(state);
+            state.on_sent_end();
+        });
     }
 
     /// Resets the exchange with this reason, and fails its other half with `error`, which then says truly whether
     /// anything was sent.
     pub fn reset(mut self, reason: ResetReason, error: &TunnelError) {
         self.finished = true;
+        self.with(|state| self.is_fed(state));
         let error = error.clone().with_sent(self.seal());
         self.exchange.reset(&self.session, reason, &error);
     }
@@ -221,12 +224,12 @@ fn given_up() -> TunnelError {
 
 impl Drop for SendHalf {
     fn drop(&mut self) {
-        self.with(|state| self.is_fed(state));
         if self.finished {
             return;
         }
         let opener = self.exchange.opener;
         self.exchange.update(&self.session, |state, effects| {
+            self.is_fed(state);
             if !state.is_send_open() {
                 return;
             }

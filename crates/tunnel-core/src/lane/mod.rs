@@ -55,6 +55,8 @@ struct Inner {
     max_chunk: usize,
     /// Whether nothing has come on it for a heartbeat.
     is_suspect: AtomicBool,
+    /// Whether the state is closed: for those who only ask. Changed under the lock.
+    is_closed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -103,6 +105,7 @@ impl Lane {
             index,
             max_chunk,
             is_suspect: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             state: Mutex::default(),
         }))
     }
@@ -122,7 +125,7 @@ impl Lane {
     /// Whether the lane has been closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        lock(&self.0.state).closed.is_some()
+        self.0.is_closed.load(Ordering::Acquire)
     }
 
     /// Whether nothing has come on the lane for a heartbeat. New exchanges go by another lane, if there is one.
@@ -277,6 +280,7 @@ impl Lane {
         let (queue, writer, waiters) = {
             let mut state = lock(&self.0.state);
             state.closed.get_or_insert(error);
+            self.0.is_closed.store(true, Ordering::Release);
             let mut queue = std::mem::take(&mut state.queue);
             let mut waiters = queue.take_waiters();
             waiters.append(&mut state.watchers);

@@ -196,12 +196,16 @@ impl Session {
         self.0.has_carried.store(true, Ordering::Relaxed);
         self.0.tally.accepted(granted);
         let send = SendHalf::new(self.clone(), exchange.clone());
-        let recv = RecvHalf::new(self.clone(), exchange.clone());
+        let mut recv = RecvHalf::new(self.clone(), exchange.clone());
         if !data.is_empty() || end.is_some() {
+            let is_all = data.is_empty() && end.as_ref().is_some_and(|end| end.trailers.is_none());
             let first = Data { data, end };
             if let Err(violation) = exchange.update(self, |state, effects| state.on_data(first, effects)) {
                 exchange.violate(self, violation);
                 return Ok(None);
+            }
+            if is_all {
+                recv = recv.without_body();
             }
         }
         let RequestStart { head, trace_id, .. } = *start;
