@@ -1,69 +1,75 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Wake, Waker},
 };
 
 /// Wakes whoever has a connection just now: an exchange, or what looks after those that are idle.
 #[derive(Default)]
-pub(in crate::upstream) struct Bell(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    owner: Option<Waker>,
-    has_rung: bool,
-    is_cut: bool,
-}
-
-/// What has happened on a connection before it changed hands.
-pub(super) struct Told {
-    /// Whether somebody else was woken.
-    pub(super) has_rung: bool,
-    /// Whether the connection must not be used any more.
-    pub(super) is_cut: bool,
+pub(in crate::upstream) struct Bell {
+    /// Woken by the next ring, and then gone: who is woken looks, and tells again whom to wake if that is not all.
+    owner: Mutex<Option<Waker>>,
+    /// Changed under the lock, as is the next one.
+    has_rung: AtomicBool,
+    is_cut: AtomicBool,
 }
 
 impl Bell {
-    /// From now on `owner` is woken.
-    pub(super) fn hand_to(&self, owner: Option<&Waker>) -> Told {
-        let mut state = self.lock();
-        match (&mut state.owner, owner) {
-            (Some(known), Some(owner)) => known.clone_from(owner),
-            (known, owner) => *known = owner.cloned(),
-        }
-        Told {
-            has_rung: state.has_rung,
-            is_cut: state.is_cut,
-        }
+    /// From now on `owner` is woken. Whether the connection must not be used any more.
+    pub(super) fn hand_to(&self, owner: Option<&Waker>) -> bool {
+        give(&mut self.lock(), owner);
+        self.is_cut()
     }
 
+    /// The same, and forgets that it has rung.
+    pub(super) fn hush_for(&self, owner: Option<&Waker>) -> bool {
+        let mut known = self.lock();
+        give(&mut known, owner);
+        self.has_rung.store(false, Ordering::Relaxed);
+        self.is_cut()
+    }
+
+    /// Whether it has rung since it was hushed.
     pub(super) fn has_rung(&self) -> bool {
-        self.lock().has_rung
+        self.has_rung.load(Ordering::Acquire)
     }
 
-    /// Forgets that it has rung.
-    pub(super) fn hush(&self) {
-        self.lock().has_rung = false;
+    /// Whether the connection must not be used any more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
     }
 
     /// Ends the exchange that has the connection.
     pub(in crate::upstream) fn cut(&self) {
-        self.lock().is_cut = true;
+        {
+            let _owner = self.lock();
+            self.is_cut.store(true, Ordering::Release);
+        }
         self.ring();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) {
         let owner = {
-            let mut state = self.lock();
-            state.has_rung = true;
-            state.owner.clone()
+            let mut owner = self.lock();
+            self.has_rung.store(true, Ordering::Release);
+            owner.take()
         };
         if let Some(owner) = owner {
             owner.wake();
         }
+    }
+}
+
+fn give(known: &mut Option<Waker>, owner: Option<&Waker>) {
+    match (known, owner) {
+        (Some(known), Some(owner)) => known.clone_from(owner),
+        (known, owner) => *known = owner.cloned(),
     }
 }
 
@@ -99,8 +105,7 @@ mod tests {
         waker.wake_by_ref();
         assert!(!first.is_woken() && second.is_woken());
         assert!(bell.has_rung());
-        bell.hush();
-        assert!(!bell.hand_to(None).has_rung);
+        assert!(!bell.hush_for(None) && !bell.has_rung());
         waker.wake();
         assert!(!first.is_woken() && bell.has_rung());
     }
@@ -110,6 +115,6 @@ mod tests {
         let bell = Bell::default();
         let first = owner(&bell);
         bell.cut();
-        assert!(first.is_woken() && bell.hand_to(None).is_cut);
+        assert!(first.is_woken() && bell.is_cut() && bell.hand_to(None));
     }
 }

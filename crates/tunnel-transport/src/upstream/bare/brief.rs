@@ -46,27 +46,41 @@ impl Brief {
         request: &Request<B>,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
-        let told = bare.bell.hand_to(Some(cx.waker()));
-        if told.is_cut {
+        if self.has_begun && !bare.bell.is_cut() {
+            // Whoever was woken finds all of it, as a rule, and need not be woken again.
+            if let Some(ended) = self.go_on(bare, request) {
+                return Poll::Ready(ended);
+            }
+        }
+        if bare.bell.hand_to(Some(cx.waker())) {
             return Poll::Ready(Ended::Broken(ErrorKind::ConnectionAborted.into()));
         }
-        let is_new = !std::mem::replace(&mut self.has_begun, true);
-        if is_new {
-            if bare.is_last || told.has_rung && bare.is_over() {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            if bare.is_last || bare.bell.has_rung() && bare.is_over() {
                 return Poll::Ready(Ended::Unsent);
             }
             bare.is_last = head::put(&mut bare.out, request);
+            if let Err(error) = self.write(bare) {
+                return Poll::Ready(Ended::Broken(error));
+            }
+            if !self.is_deaf {
+                // The socket knows the bell.
+                return Poll::Pending;
+            }
         }
+        // What has come before the bell knew whom to wake.
+        self.go_on(bare, request).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Writes and reads as much as goes now.
+    fn go_on<B>(&mut self, bare: &mut Bare, request: &Request<B>) -> Option<Ended> {
         if let Err(error) = self.write(bare) {
-            return Poll::Ready(Ended::Broken(error));
+            return Some(Ended::Broken(error));
         }
-        if is_new && !self.is_deaf {
-            // The socket knows the bell.
-            return Poll::Pending;
-        }
-        match ready!(bare.read()) {
-            Err(error) => Poll::Ready(Ended::Broken(error)),
-            Ok(bytes) => Poll::Ready(self.judge(bytes, bare, request)),
+        match bare.read() {
+            Poll::Pending => None,
+            Poll::Ready(Err(error)) => Some(Ended::Broken(error)),
+            Poll::Ready(Ok(bytes)) => Some(self.judge(bytes, bare, request)),
         }
     }
 

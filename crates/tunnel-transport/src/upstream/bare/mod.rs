@@ -75,9 +75,8 @@ impl Bare {
 
     /// Gives it to `keeper`, which is woken when something happens to it while it is idle. False if it serves nothing more.
     pub(super) fn rest(&mut self, keeper: Option<&Waker>) -> bool {
-        let told = self.bell.hand_to(keeper);
-        self.bell.hush();
-        !told.is_cut && !self.is_last && !self.is_over()
+        let is_cut = self.bell.hush_for(keeper);
+        !is_cut && !self.is_last && !self.is_over()
     }
 
     /// Whether it has ended, or has something to say that nobody has asked for. If not, the next that happens rings the bell.
