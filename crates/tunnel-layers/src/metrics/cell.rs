@@ -1,7 +1,5 @@
 //! The counters behind a row.
 
-use std::time::Duration;
-
 use thread_local::ThreadLocal;
 use tunnel_core::Cause;
 
@@ -37,8 +35,8 @@ pub(super) struct Ending {
     pub(super) cause: Option<Cause>,
     pub(super) received: u64,
     pub(super) sent: u64,
-    pub(super) first_byte: Option<Duration>,
-    pub(super) duration: Duration,
+    pub(super) first_byte: Option<Time>,
+    pub(super) duration: Time,
 }
 
 impl Ending {
@@ -90,9 +88,9 @@ impl Cell {
             mine.failures[place(cause)].add(1);
         }
         if let Some(time) = ending.first_byte {
-            mine.first_byte.add(Time::from(time));
+            mine.first_byte.add(time);
         }
-        mine.duration.add(Time::from(ending.duration));
+        mine.duration.add(ending.duration);
     }
 
     pub(super) fn sums(&self) -> Sums {

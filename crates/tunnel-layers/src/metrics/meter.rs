@@ -221,8 +221,8 @@ impl Meter {
             cause: ended.cause(self.failure),
             received: ended.received,
             sent: ended.sent,
-            first_byte: ended.first_byte,
-            duration: ended.duration,
+            first_byte: ended.first_byte.map(Into::into),
+            duration: ended.duration.into(),
         };
         let retries = self.attempts.saturating_sub(1) + self.retries;
         if retries > 0 || ending.cause.is_some() {

@@ -291,8 +291,8 @@ mod tests {
             cause: None,
             received: 1,
             sent: 2,
-            first_byte: Some(Duration::from_millis(millis)),
-            duration: Duration::from_millis(millis),
+            first_byte: Some(Duration::from_millis(millis).into()),
+            duration: Duration::from_millis(millis).into(),
         }
     }
 

@@ -69,6 +69,12 @@ pub(super) struct Time {
     place: usize,
 }
 
+impl Time {
+    pub(super) const fn as_secs_f64(self) -> f64 {
+        Duration::from_nanos(self.nanos).as_secs_f64()
+    }
+}
+
 impl From<Duration> for Time {
     #[inline]
     fn from(time: Duration) -> Self {
