@@ -15,6 +15,7 @@ use http_body::Body;
 use tokio::time::Instant;
 use tunnel_core::{
     BoxError, Cause, Found, Initiator, Lifetime, Notes, Record, Recorded, RequestId, TraceId, TunnelError,
+    route::Arrival,
     upgrade::{Relayed, Switched},
 };
 
@@ -150,6 +151,8 @@ pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, watchers: Wat
         }
     }
     let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
+    let arrival = extensions.get::<Arrival>();
+    let started = arrival.map_or_else(Instant::now, |Arrival(at)| Instant::from_std(*at));
     // A body that has nothing to come tells nothing, but for its end, which matters to a stream.
     let is_told = wire.is_upgrade() || !request.body().is_end_stream();
     let half = Half(is_told.then(|| Arc::clone(&shared)));
@@ -158,7 +161,7 @@ pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, watchers: Wat
         lifetime,
         is_stream: false,
         exchange: Exchange {
-            started: Instant::now(),
+            started,
             first_byte: None,
             sent: 0,
             length: None,

@@ -1,7 +1,8 @@
 use std::{
+    cell::RefCell,
     fmt,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -214,7 +215,7 @@ impl Connections {
             peer.put_into(shared.get_mut());
             shared.get_mut().insert(stopping);
             let service = EntryService {
-                inner: Mutex::new(service),
+                inner: RefCell::new(service),
                 shared,
                 abort,
                 usage,

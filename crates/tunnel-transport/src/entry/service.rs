@@ -1,7 +1,7 @@
 use std::{
+    cell::RefCell,
     mem,
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -10,8 +10,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
+use tokio::time::Instant;
 use tower_service::Service;
-use tunnel_core::{BoxError, admit::ExtendedConnect, head::Protocol, route::BodyIdle, upgrade::Relayed};
+use tunnel_core::{
+    BoxError,
+    admit::ExtendedConnect,
+    head::Protocol,
+    route::{Arrival, BodyIdle},
+    upgrade::Relayed,
+};
 
 use crate::entry::{
     RequestBody,
@@ -25,8 +32,8 @@ use crate::entry::{
 
 /// A tower service as hyper calls it, for one connection.
 pub(super) struct EntryService<S> {
-    /// In a lock, because hyper calls by reference; nobody else takes it.
-    pub(super) inner: Mutex<S>,
+    /// In a cell, because hyper calls by reference. It is borrowed for the time of one call, in which nobody else calls.
+    pub(super) inner: RefCell<S>,
     pub(super) shared: Shared,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
@@ -64,6 +71,9 @@ where
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
         self.shared.put_into(request.extensions_mut());
+        // Here, and not where a layer first asks, so that whoever measures need not ask the clock again.
+        let now = Instant::now().into_std();
+        request.extensions_mut().insert(Arrival(now));
         // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
         if request.method() == Method::CONNECT
             && let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>()
@@ -141,14 +151,14 @@ where
 {
     /// Calls the service in the task of its stream: streams of HTTP/2 work side by side, and one that panics takes only itself
     /// along.
-    fn later(service: &Mutex<S>, request: Request<RequestBody>) -> Self {
-        Self::Ready(Box::new((lock(service).clone(), Some(request))))
+    fn later(service: &RefCell<S>, request: Request<RequestBody>) -> Self {
+        Self::Ready(Box::new((service.borrow().clone(), Some(request))))
     }
 
     /// Calls the service where it stands: a connection of HTTP/1.1 has one request at a time, and needs no clone for each. If it
     /// is not ready, the one that was asked waits in the future, for it may have a place in a line, and a clone stands in for it.
-    fn now(service: &Mutex<S>, request: Request<RequestBody>) -> Self {
-        let mut service = lock(service);
+    fn now(service: &RefCell<S>, request: Request<RequestBody>) -> Self {
+        let mut service = service.borrow_mut();
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Self::Called(service.call(request)),
             Poll::Ready(Err(error)) => Self::Unready(Some(error.into())),
@@ -158,10 +168,6 @@ where
             }
         }
     }
-}
-
-fn lock<S>(service: &Mutex<S>) -> MutexGuard<'_, S> {
-    service.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S, B> Future for EntryFuture<S>
