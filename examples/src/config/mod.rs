@@ -6,6 +6,7 @@
 
 mod admin;
 mod agent;
+mod agents;
 mod auth;
 mod balance;
 mod calls;
