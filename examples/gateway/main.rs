@@ -20,6 +20,7 @@
 //! Exit codes: 0 after a graceful stop, 1 if the file is wrong or a port cannot be opened, 2 for a wrong command line,
 //! 128 and the signal's number when forced.
 
+mod policy;
 mod stack;
 
 use std::{fmt::Write as _, io, net::SocketAddr, path::PathBuf, process::ExitCode};

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tower::{Service, ServiceBuilder, util::MapRequestLayer};
+use tower::{Service, ServiceBuilder};
 use tunnel_core::BoxError;
 use tunnel_examples::config::{GatewayConfig, Guards};
 use tunnel_layers::{
@@ -20,6 +20,8 @@ use tunnel_layers::{
     trace_id::TraceIdLayer,
 };
 use tunnel_transport::{Gateway, TokioRuntime};
+
+use super::policy::PolicyLayer;
 
 /// A type of stack. Which one a gateway has depends on what it watches, once and for all: what nobody asks for does not stand in
 /// it, and costs nothing.
@@ -89,7 +91,6 @@ macro_rules! stack {
                 B::Error: Into<BoxError>,
             {
                 let $this = self;
-                let policy = Arc::new(config.policy.clone());
                 let grpc_web = match config.cors.clone() {
                     Some(cors) => GrpcWebLayer::new().cors(cors),
                     None => GrpcWebLayer::new(),
@@ -108,11 +109,7 @@ macro_rules! stack {
                     route
                 };
                 ServiceBuilder::new()
-                    // The layers below admit requests by the policy that they find.
-                    .layer(MapRequestLayer::new(move |mut request: Request<_>| {
-                        request.extensions_mut().insert(policy.clone());
-                        request
-                    }))
+                    .layer(PolicyLayer::new(&config.policy))
                     $(.layer($outermost))*
                     .layer(grpc_web)
                     .layer(RescueLayer::new())

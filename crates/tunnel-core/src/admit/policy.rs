@@ -27,7 +27,7 @@ pub const DEFAULT_MAX_URI_BYTES: usize = 8 * 1024;
 /// assert!(policy.trusts("10.1.2.3".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub(super) max_head_bytes: usize,
     pub(super) max_fields: usize,
