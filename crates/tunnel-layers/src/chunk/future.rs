@@ -55,9 +55,8 @@ where
             }
             StateProj::Open(inner) => inner,
         };
-        let ExchangeResponse { id, head, body } = ready!(inner.poll(cx))?;
+        let ExchangeResponse { head, body, .. } = ready!(inner.poll(cx))?;
         let mut parts = head.into_parts()?;
-        parts.extensions.insert(id);
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             parts.extensions.insert(Switched);
         }
