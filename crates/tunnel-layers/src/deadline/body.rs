@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -21,6 +21,8 @@ pub struct DeadlineBody<B> {
     inner: Option<ResponseBody<B>>,
     /// Boxed, because most of it is a timer. None if nothing ends it early, or nothing does any more.
     clocks: Option<Pin<Box<Clocks>>>,
+    /// Whether a piece has come since the time was looked at.
+    is_behind: bool,
     in_trailers: bool,
 }
 
@@ -29,6 +31,7 @@ impl<B> DeadlineBody<B> {
         Self {
             inner: Some(ResponseBody::inner(body)),
             clocks: Some(clocks),
+            is_behind: false,
             in_trailers,
         }
     }
@@ -42,6 +45,7 @@ impl<B> DeadlineBody<B> {
         Self {
             inner: Some(body),
             clocks: None,
+            is_behind: false,
             in_trailers: false,
         }
     }
@@ -72,15 +76,24 @@ where
         let Some(clocks) = this.clocks else {
             return inner.poll_frame(cx).map_err(Into::into);
         };
-        // The time first: a body that always has more would never come to it.
-        if !inner.is_end_stream()
+        // The time first, but for the first piece: a body that always has more would never come to it.
+        let is_behind = mem::take(this.is_behind);
+        if is_behind
+            && !inner.is_end_stream()
             && let Poll::Ready(error) = clocks.as_mut().poll_body(cx)
         {
             this.inner.set(None);
             return Poll::Ready(Some(tell(&error, *this.in_trailers)));
         }
         let Poll::Ready(frame) = inner.as_mut().poll_frame(cx) else {
-            let error = ready!(clocks.as_mut().poll_idle(cx));
+            let over = match is_behind {
+                true => Poll::Pending,
+                false => clocks.as_mut().poll_body(cx),
+            };
+            let error = match over {
+                Poll::Ready(error) => error,
+                Poll::Pending => ready!(clocks.as_mut().poll_idle(cx)),
+            };
             this.inner.set(None);
             return Poll::Ready(Some(tell(&error, *this.in_trailers)));
         };
@@ -91,6 +104,7 @@ where
         }
         if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
             clocks.as_mut().moved();
+            *this.is_behind = true;
         } else {
             // It has ended, but for the word of it.
             *this.clocks = None;
