@@ -62,14 +62,14 @@ impl Meters {
     }
 
     /// Where an exchange counts of which this was found out.
-    fn place(&self, found: &Found, wire: Wire) -> Arc<Place> {
+    fn place(&self, found: &Found, wire: Wire) -> Place {
         self.recent.get(found, wire, || Place {
             series: self.series(found, wire),
             agent: self.agent(found),
         })
     }
 
-    fn series(&self, found: &Found, wire: Wire) -> Arc<Series> {
+    fn series(&self, found: &Found, wire: Wire) -> u32 {
         let to = match &found.target {
             None => To::Nobody,
             Some(Target::Group(group)) => To::Group(group.clone()),
@@ -82,7 +82,7 @@ impl Meters {
             to: To::Nobody,
             wire,
         };
-        self.rules.get(&key, other, |key| self.make(key))
+        self.rules.number(&key, other, |key| self.make(key))
     }
 
     /// What is there once for the layer. It is made with the first exchange, when there is a recorder.
@@ -117,7 +117,7 @@ impl Meters {
         }
     }
 
-    fn agent(&self, found: &Found) -> Option<Arc<AgentSeries>> {
+    fn agent(&self, found: &Found) -> Option<u32> {
         let name = match (&self.settings.agent, &found.agent) {
             // Its numbers are the sums of the others.
             (Some(_), _) if !self.settings.is_recorded => return None,
@@ -125,7 +125,7 @@ impl Meters {
             (None, Some(agent)) => Arc::clone(agent.as_shared()),
             (None, None) => return None,
         };
-        Some(self.agents.get(
+        Some(self.agents.number(
             &name,
             || OTHER.into(),
             |name| {
@@ -154,7 +154,7 @@ pub(crate) struct Meter {
     /// How often something had been noted when it was last looked at.
     seen: u32,
     /// Where the exchange counts as open.
-    place: Option<Arc<Place>>,
+    place: Option<Place>,
     /// How often the request had been sent into the tunnel then, and how often to an upstream once more.
     attempts: u32,
     retries: u32,
@@ -166,7 +166,7 @@ pub(crate) struct Meter {
 const NEVER: u32 = u32::MAX;
 
 impl Meter {
-    pub(crate) const fn new(meters: Arc<Meters>, wire: Wire) -> Self {
+    pub(crate) fn new(meters: Arc<Meters>, wire: Wire) -> Self {
         Self {
             meters,
             wire,
@@ -175,6 +175,14 @@ impl Meter {
             attempts: 0,
             retries: 0,
             failure: None,
+        }
+    }
+
+    /// Nothing has been noted. Where nothing need be, as at an agent, the exchange counts as open from now on.
+    pub(crate) fn begins(&mut self) {
+        if self.meters.settings.agent.is_some() {
+            self.seen = 0;
+            self.settle(&Found::default());
         }
     }
 
@@ -191,23 +199,24 @@ impl Meter {
     /// Counts the exchange as open where it belongs, as far as that is known.
     fn settle(&mut self, found: &Found) {
         let place = self.meters.place(found, self.wire);
-        let before = self.place.as_deref();
-        if before.is_none_or(|before| !Arc::ptr_eq(&before.series, &place.series)) {
-            place.series.begin();
-            if let Some(before) = before {
-                before.series.forget();
-            }
+        let before = self.place.replace(place);
+        let Meters { rules, agents, .. } = &*self.meters;
+        let left = before.map(|before| before.series);
+        if left != Some(place.series) {
+            rules.get(place.series).into_iter().for_each(Series::begin);
+            left.and_then(|left| rules.get(left))
+                .into_iter()
+                .for_each(Series::forget);
         }
-        let left = before.and_then(|before| before.agent.as_ref());
-        if let Some(agent) = &place.agent
+        let left = before.and_then(|before| before.agent);
+        if let Some(agent) = place.agent
             && (left.is_none() || self.attempts != found.attempts)
         {
-            agent.begin();
-            if let Some(left) = left {
-                left.leave();
-            }
+            agents.get(agent).into_iter().for_each(AgentSeries::begin);
+            left.and_then(|left| agents.get(left))
+                .into_iter()
+                .for_each(AgentSeries::leave);
         }
-        self.place = Some(place);
         self.attempts = found.attempts;
         self.retries = found.retries;
         self.failure = failure(found);
@@ -229,8 +238,10 @@ impl Meter {
             self.meters.common().ended(retries, ending.cause);
         }
         if let Some(place) = self.place.take() {
-            place.series.end(&ending);
-            if let Some(agent) = &place.agent {
+            if let Some(series) = self.meters.rules.get(place.series) {
+                series.end(&ending);
+            }
+            if let Some(agent) = place.agent.and_then(|agent| self.meters.agents.get(agent)) {
                 agent.end(&ending);
             }
         }

@@ -5,16 +5,16 @@ use std::{cell::RefCell, sync::Arc};
 use thread_local::ThreadLocal;
 use tunnel_core::{AgentId, Found, Target};
 
-use super::series::{AgentSeries, Series};
 use crate::observe::Wire;
 
 /// How many places are known. Rules and agents that fall on the same one drive each other out.
 const PLACES: usize = 256;
 
-/// Where an exchange counts.
+/// Where an exchange counts, by the numbers of the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) series: Arc<Series>,
-    pub(super) agent: Option<Arc<AgentSeries>>,
+    pub(super) series: u32,
+    pub(super) agent: Option<u32>,
 }
 
 /// The places of the latest exchanges, which each thread knows for itself. All exchanges of a rule share its name, and all those of a session
@@ -30,12 +30,12 @@ struct Known {
     target: Option<Target>,
     agent: Option<AgentId>,
     wire: Wire,
-    place: Arc<Place>,
+    place: Place,
 }
 
 impl Recent {
     /// The place of what was found; it is made anew where it is not known.
-    pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Arc<Place> {
+    pub(super) fn get(&self, found: &Found, wire: Wire, make: impl FnOnce() -> Place) -> Place {
         let slots = self
             .0
             .get_or(|| (0..PLACES).map(|_| RefCell::default()).collect());
@@ -43,15 +43,15 @@ impl Recent {
         if let Some(known) = &*slot.borrow()
             && known.is_of(found, wire)
         {
-            return Arc::clone(&known.place);
+            return known.place;
         }
-        let place = Arc::new(make());
+        let place = make();
         let known = Known {
             rule: found.rule.clone(),
             target: found.target.clone(),
             agent: found.agent.clone(),
             wire,
-            place: Arc::clone(&place),
+            place,
         };
         slot.replace(Some(known));
         place
@@ -92,6 +92,8 @@ fn number(found: &Found, wire: Wire) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn found(rule: &Arc<str>) -> Found {
@@ -103,25 +105,20 @@ mod tests {
     #[test]
     fn a_place_is_known_by_the_names_and_the_protocol() {
         let recent = Recent::default();
-        let place = || Place {
-            series: Arc::new(Series {
-                cell: None,
-                told: None,
-            }),
-            agent: None,
+        let made = Cell::new(0);
+        let place = || {
+            made.set(made.get() + 1);
+            let (series, agent) = (made.get(), None);
+            Place { series, agent }
         };
+        let number = |found: &Found, wire| recent.get(found, wire, place).series;
         let (rule, same): (Arc<str>, Arc<str>) = ("a".into(), "a".into());
-        let first = recent.get(&found(&rule), Wire::Http, place);
-        let is_first =
-            |found: &Found, wire| Arc::ptr_eq(&recent.get(found, wire, place).series, &first.series);
-        assert!(is_first(&found(&rule), Wire::Http));
+        assert_eq!(number(&found(&rule), Wire::Http), 1);
+        assert_eq!(number(&found(&rule), Wire::Http), 1);
         let mut other = found(&rule);
         other.target = Some(Target::Upstream("u".into()));
-        assert!(!is_first(&other, Wire::Http));
-        let first = recent.get(&found(&rule), Wire::Http, place);
-        let is_first =
-            |found: &Found, wire| Arc::ptr_eq(&recent.get(found, wire, place).series, &first.series);
-        assert!(!is_first(&found(&rule), Wire::Grpc));
-        assert!(!is_first(&found(&same), Wire::Http));
+        assert_eq!(number(&other, Wire::Http), 2);
+        assert_eq!(number(&found(&rule), Wire::Grpc), 3);
+        assert_eq!(number(&found(&same), Wire::Http), 4);
     }
 }

@@ -118,7 +118,7 @@ enum First {
 }
 
 /// The exchange of this request: what its body tells, and what ends it.
-pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, watchers: Watchers) -> (Half, Guard) {
+pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, mut watchers: Watchers) -> (Half, Guard) {
     let head_only = request.method() == Method::HEAD;
     let is_full = watchers.want_all();
     let trace = if is_full {
@@ -138,6 +138,7 @@ pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, watchers: Wat
     }
     shared.kept().is_upgrade.store(wire.is_upgrade(), Relaxed);
     if outer.is_none() {
+        watchers.begin();
         extensions.insert(Record::from(Arc::clone(&shared)));
     }
     if is_full {

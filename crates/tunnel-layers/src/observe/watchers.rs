@@ -24,6 +24,15 @@ impl Watchers {
         false
     }
 
+    /// The exchange begins, and nothing has been noted of it.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        #[cfg(feature = "metrics")]
+        if let Some(meter) = &mut self.meter {
+            meter.begins();
+        }
+    }
+
     /// More may be known now than before: called while the response is waited for, and when its head is there.
     #[inline]
     pub(super) fn progressed(&mut self, notes: &Notes) {
