@@ -23,7 +23,7 @@ mod status;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::Waker,
@@ -62,7 +62,7 @@ pub(crate) struct Exchange {
     lane: Lane,
     since: Instant,
     /// The rule that the request has matched, at the end where that was.
-    rule: OnceLock<Arc<str>>,
+    rule: Option<Arc<str>>,
     /// What this end has answered, at the side that answers: nothing yet, a response, or the switch to another protocol.
     answered: AtomicU8,
     /// Whether the writer has taken a message of this exchange.
@@ -100,7 +100,7 @@ impl Exchange {
     pub(crate) fn new(
         (id, direction): (RequestId, Direction),
         (protocol, is_framed): (Protocol, bool),
-        opener: bool,
+        (opener, rule): (bool, Option<Arc<str>>),
         lane: Lane,
         since: Instant,
         credit: (SendCredit, RecvCredit),
@@ -116,7 +116,7 @@ impl Exchange {
             opener,
             lane,
             since,
-            rule: OnceLock::new(),
+            rule,
             answered: AtomicU8::new(0),
             written,
             queue_closed,

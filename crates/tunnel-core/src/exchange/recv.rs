@@ -166,6 +166,11 @@ impl RecvHalf {
         is_encoded && matches!(known, Known::Given | Known::Over)
     }
 
+    /// What it is the half of.
+    pub(crate) const fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
     /// There is no body, as whoever has made this knows.
     pub(crate) fn without_body(mut self) -> Self {
         self.known = Known::Over;

@@ -70,12 +70,6 @@ impl SendHalf {
         self.exchange.id()
     }
 
-    /// Says which rule the request has matched, for [`Session::oldest`]. Only the first call has an effect.
-    pub fn set_rule(&self, rule: Arc<str>) {
-        // The first one stays.
-        let _ = self.exchange.rule.set(rule);
-    }
-
     /// What the exchange carries.
     pub(crate) fn protocol(&self) -> Protocol {
         self.exchange.protocol

@@ -86,7 +86,7 @@ impl Exchange {
             id: self.id,
             age: now.saturating_duration_since(self.since),
             protocol: self.protocol,
-            rule: self.rule.get().cloned(),
+            rule: self.rule.clone(),
             lane: self.lane.index(),
             is_opener: self.opener,
             phase,

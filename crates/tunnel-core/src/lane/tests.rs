@@ -56,7 +56,7 @@ fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     Arc::new(Exchange::new(
         (id, Direction::ServerToClient),
         (Protocol::Http, false),
-        opener,
+        (opener, None),
         lane.clone(),
         since,
         (SendCredit::new(0, 0), RecvCredit::grant(&budget, 0)),

@@ -169,7 +169,7 @@ impl Session {
         let exchange = Arc::new(Exchange::new(
             (id, direction),
             (protocol, is_framed),
-            false,
+            (false, None),
             lane.clone(),
             self.now(),
             (SendCredit::new(credit, credit), recv_credit),
@@ -196,8 +196,9 @@ impl Session {
         self.0.has_carried.store(true, Ordering::Relaxed);
         self.0.tally.accepted(granted);
         let send = SendHalf::new(self.clone(), exchange.clone());
-        let mut recv = RecvHalf::new(self.clone(), exchange.clone());
+        let mut recv = RecvHalf::new(self.clone(), exchange);
         if !data.is_empty() || end.is_some() {
+            let exchange = recv.exchange();
             let is_all = data.is_empty() && end.as_ref().is_some_and(|end| end.trailers.is_none());
             let first = Data { data, end };
             if let Err(violation) = exchange.update(self, |state, effects| state.on_data(first, effects)) {

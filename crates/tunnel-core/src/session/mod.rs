@@ -331,6 +331,21 @@ impl Session {
         upgrade: Option<&HeaderValue>,
         is_eager: bool,
     ) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
+        self.open_for(None, protocol, upgrade, is_eager)
+    }
+
+    /// The same for a request that has matched this rule, for [`oldest`](Self::oldest).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for(
+        &self,
+        rule: Option<Arc<str>>,
+        protocol: Protocol,
+        upgrade: Option<&HeaderValue>,
+        is_eager: bool,
+    ) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
         let is_framed = self.is_framed(protocol, upgrade);
         let SessionConfig {
             local,
@@ -360,7 +375,7 @@ impl Session {
         let exchange = Arc::new(Exchange::new(
             (id, *opens),
             (protocol, is_framed),
-            true,
+            (true, rule),
             lane,
             runtime.now(),
             (send_credit, recv_credit),

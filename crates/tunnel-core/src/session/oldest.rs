@@ -73,6 +73,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::{
+        Protocol,
         exchange::{ExchangePhase, ExchangeStatus},
         session::{
             Session,
@@ -151,10 +152,12 @@ mod tests {
     #[test]
     fn the_rule_is_told_where_it_is_known() {
         let pair = Pair::new();
-        let (_, send, _recv) = pair.gateway.open(get()).unwrap();
-        assert_eq!(only(&pair.gateway.session).rule, None);
-        send.set_rule("first".into());
-        send.set_rule("second".into());
-        assert_eq!(only(&pair.gateway.session).rule.as_deref(), Some("first"));
+        let session = &pair.gateway.session;
+        for rule in [None, Some("first")] {
+            let _halves = session
+                .open_for(rule.map(Into::into), Protocol::Http, None, true)
+                .unwrap();
+            assert_eq!(only(session).rule.as_deref(), rule);
+        }
     }
 }

@@ -51,13 +51,11 @@ where
         } = request;
         let is_eager = body.is_end_stream() || !head.expects_continue();
         let is_head = head.method == http::Method::HEAD;
-        let (credit, send, recv) = match session.open(protocol, head.upgrade.as_deref(), is_eager) {
+        let opened = session.open_for(rule, protocol, head.upgrade.as_deref(), is_eager);
+        let (credit, send, recv) = match opened {
             Ok(opened) => opened,
             Err(error) => return ResponseFuture::failed(error),
         };
-        if let Some(rule) = rule {
-            send.set_rule(rule);
-        }
         if let Some(record) = record {
             record.note_sent(session.agent(), recv.id());
         }
