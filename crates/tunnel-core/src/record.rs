@@ -19,7 +19,7 @@ use crate::{
     auth::Principal,
     error::TunnelError,
     id::{AgentId, RequestId, TraceId},
-    route::Target,
+    route::{Routed, Target},
 };
 
 /// What is known of an exchange: which rule it matched, who calls, which agent has it, under which id.
@@ -35,10 +35,10 @@ use crate::{
 /// let record = Record::of(request.extensions_mut());
 /// // Further in:
 /// let routed = Routed::new("shop", Target::Upstream("billing".into()));
-/// request.extensions().get::<Record>().unwrap().note_rule(&routed.rule, Some(&routed.target));
+/// request.extensions().get::<Record>().unwrap().note_routed(&routed);
 /// // And out here, whatever became of the request:
 /// drop(request);
-/// assert_eq!(record.found().rule.as_deref(), Some("shop"));
+/// assert_eq!(record.found().rule().map(|rule| &**rule), Some("shop"));
 /// ```
 #[derive(Clone)]
 pub struct Record(Arc<Recorded<dyn Send + Sync>>);
@@ -67,10 +67,7 @@ pub struct Notes {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Found {
-    /// The rule that was matched, by its id.
-    pub rule: Option<Arc<str>>,
-    /// Who serves what the rule matches; none for a rule that answers itself.
-    pub target: Option<Target>,
+    matched: Option<Matched>,
     /// Who calls.
     pub principal: Option<Principal>,
     /// The agent that has the exchange; after a retry, the last one.
@@ -89,6 +86,33 @@ pub struct Found {
     pub grpc_status: Option<u32>,
     /// Why the exchange failed, if the tunnel knows.
     pub failure: Option<TunnelError>,
+}
+
+/// The rule that a request has matched, as whoever noted it knows it.
+#[derive(Clone, Debug)]
+enum Matched {
+    Routed(Routed),
+    Rule(Arc<str>, Option<Target>),
+}
+
+impl Found {
+    /// The rule that was matched, by its id.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Arc<str>> {
+        match self.matched.as_ref()? {
+            Matched::Routed(routed) => Some(&routed.rule),
+            Matched::Rule(rule, _) => Some(rule),
+        }
+    }
+
+    /// Who serves what the rule matches; none for a rule that answers itself.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        match self.matched.as_ref()? {
+            Matched::Routed(routed) => Some(&routed.target),
+            Matched::Rule(_, target) => target.as_ref(),
+        }
+    }
 }
 
 impl Record {
@@ -150,11 +174,18 @@ impl Notes {
     }
 
     /// The rule that was matched, and who serves it.
+    pub fn note_routed(&self, routed: &Routed) {
+        self.note_matched(Matched::Routed(routed.clone()));
+    }
+
+    /// The same where there is nothing but names: the rule's, and who serves it unless it answers itself.
     pub fn note_rule(&self, rule: &Arc<str>, target: Option<&Target>) {
-        let (rule, target) = (Arc::clone(rule), target.cloned());
+        self.note_matched(Matched::Rule(Arc::clone(rule), target.cloned()));
+    }
+
+    fn note_matched(&self, matched: Matched) {
         let mut found = self.lock();
-        found.rule = Some(rule);
-        found.target = target;
+        found.matched = Some(matched);
         self.change();
     }
 

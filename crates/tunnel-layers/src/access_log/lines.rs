@@ -68,7 +68,7 @@ impl Line {
     fn tell(&self, ended: &Ended<'_>, found: &Found) {
         let host = self.uri.authority().map(Authority::as_str);
         let host = host.or_else(|| self.host.as_ref().and_then(|host| host.to_str().ok()));
-        let (group, upstream) = match &found.target {
+        let (group, upstream) = match found.target() {
             Some(Target::Group(group)) => (Some(group), None),
             Some(Target::Upstream(name)) => (None, Some(&**name)),
             None => (self.settings.group.as_ref(), None),
@@ -84,7 +84,7 @@ impl Line {
             path: &self.path(),
             version: self.version,
             protocol: self.wire,
-            rule: found.rule.as_deref(),
+            rule: found.rule().map(|rule| &**rule),
             group,
             agent: self.settings.agent.as_ref().or(found.agent.as_ref()),
             upstream,

@@ -70,12 +70,12 @@ impl Meters {
     }
 
     fn series(&self, found: &Found, wire: Wire) -> u32 {
-        let to = match &found.target {
+        let to = match found.target() {
             None => To::Nobody,
             Some(Target::Group(group)) => To::Group(group.clone()),
             Some(Target::Upstream(name)) => To::Upstream(Arc::clone(name)),
         };
-        let rule = found.rule.clone();
+        let rule = found.rule().cloned();
         let key = Key { rule, to, wire };
         let other = || Key {
             rule: Some(OTHER.into()),

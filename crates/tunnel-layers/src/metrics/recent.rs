@@ -47,8 +47,8 @@ impl Recent {
         }
         let place = make();
         let known = Known {
-            rule: found.rule.clone(),
-            target: found.target.clone(),
+            rule: found.rule().cloned(),
+            target: found.target().cloned(),
             agent: found.agent.clone(),
             wire,
             place,
@@ -61,8 +61,8 @@ impl Recent {
 impl Known {
     fn is_of(&self, found: &Found, wire: Wire) -> bool {
         self.wire == wire
-            && at(self.rule.as_ref()) == at(found.rule.as_ref())
-            && of(self.target.as_ref()) == of(found.target.as_ref())
+            && at(self.rule.as_ref()) == at(found.rule())
+            && of(self.target.as_ref()) == of(found.target())
             && at(self.agent.as_ref().map(AgentId::as_shared))
                 == at(found.agent.as_ref().map(AgentId::as_shared))
     }
@@ -85,7 +85,7 @@ fn at(name: Option<&Arc<str>>) -> usize {
 /// The slot of what was found.
 fn number(found: &Found, wire: Wire) -> usize {
     let agent = at(found.agent.as_ref().map(AgentId::as_shared));
-    let mixed = at(found.rule.as_ref()) ^ agent.rotate_left(17) ^ wire as usize;
+    let mixed = at(found.rule()) ^ agent.rotate_left(17) ^ wire as usize;
     let mixed = (mixed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as usize % PLACES
 }
@@ -94,12 +94,14 @@ fn number(found: &Found, wire: Wire) -> usize {
 mod tests {
     use std::cell::Cell;
 
+    use tunnel_core::Record;
+
     use super::*;
 
-    fn found(rule: &Arc<str>) -> Found {
-        let mut found = Found::default();
-        found.rule = Some(Arc::clone(rule));
-        found
+    fn found(rule: &Arc<str>, target: Option<&Target>) -> Found {
+        let record = Record::default();
+        record.note_rule(rule, target);
+        record.found()
     }
 
     #[test]
@@ -113,12 +115,11 @@ mod tests {
         };
         let number = |found: &Found, wire| recent.get(found, wire, place).series;
         let (rule, same): (Arc<str>, Arc<str>) = ("a".into(), "a".into());
-        assert_eq!(number(&found(&rule), Wire::Http), 1);
-        assert_eq!(number(&found(&rule), Wire::Http), 1);
-        let mut other = found(&rule);
-        other.target = Some(Target::Upstream("u".into()));
-        assert_eq!(number(&other, Wire::Http), 2);
-        assert_eq!(number(&found(&rule), Wire::Grpc), 3);
-        assert_eq!(number(&found(&same), Wire::Http), 4);
+        assert_eq!(number(&found(&rule, None), Wire::Http), 1);
+        assert_eq!(number(&found(&rule, None), Wire::Http), 1);
+        let upstream = Target::Upstream("u".into());
+        assert_eq!(number(&found(&rule, Some(&upstream)), Wire::Http), 2);
+        assert_eq!(number(&found(&rule, None), Wire::Grpc), 3);
+        assert_eq!(number(&found(&same, None), Wire::Http), 4);
     }
 }

@@ -71,7 +71,7 @@ where
         let Some(rule) = find(&self.rules, &self.registered, &request) else {
             if let Some(routed) = self.registered.routed(&request) {
                 if let Some(record) = request.extensions().get::<Record>() {
-                    record.note_rule(&routed.rule, Some(&routed.target));
+                    record.note_routed(&routed);
                 }
                 request.extensions_mut().insert(routed);
                 return ResponseFuture::registered(&mut self.inner, request);
@@ -98,7 +98,10 @@ fn find<B>(rules: &RouteHandle, registered: &Registered, request: &Request<B>) -
 /// Makes of the request what the rule wants it to be; false if the rule answers itself.
 fn apply<B>(rule: &Compiled, registered: &Registered, request: &mut Request<B>) -> Result<bool, TunnelError> {
     if let Some(record) = request.extensions().get::<Record>() {
-        record.note_rule(&rule.id, rule.target());
+        match &rule.answer {
+            Answer::Routed(routed) => record.note_routed(routed),
+            Answer::Direct(_) => record.note_rule(&rule.id, None),
+        }
     }
     let Answer::Routed(routed) = &rule.answer else {
         return Ok(false);

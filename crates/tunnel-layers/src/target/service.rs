@@ -44,7 +44,7 @@ where
         match admit(request) {
             Ok(mut request) => {
                 if let Some(record) = request.extensions().get::<Record>() {
-                    record.note_rule(&self.routed.rule, Some(&self.routed.target));
+                    record.note_routed(&self.routed);
                 }
                 request.extensions_mut().insert(self.routed.clone());
                 ResponseFuture::new(self.inner.call(request))

@@ -95,7 +95,7 @@ pub(super) fn describe_connection<B>(span: &TraceSpan, request: &Request<B>) {
 
 /// What was found out further in, about a request that was sent, or not. The name of a step of ours tells the rule.
 pub(super) fn found(span: &TraceSpan, found: &Found, was_sent: bool) {
-    if let Some(rule) = &found.rule {
+    if let Some(rule) = found.rule() {
         span.set(RULE, rule.to_string());
         if span.kind() == SpanKind::Server {
             span.rename(span.text(RPC_METHOD).unwrap_or_else(|| {
@@ -104,7 +104,7 @@ pub(super) fn found(span: &TraceSpan, found: &Found, was_sent: bool) {
             }));
         }
     }
-    match &found.target {
+    match found.target() {
         Some(Target::Group(group)) => span.set(GROUP, group.as_str().to_owned()),
         Some(Target::Upstream(name)) => span.set(UPSTREAM, name.to_string()),
         None => {}
