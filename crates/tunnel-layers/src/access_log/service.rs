@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use http::Request;
 
 use super::{layer::Settings, lines::Line};
-use crate::observe::{Guard, Half, Watchers, Wire, begin};
+use crate::observe::{Asked, Guard, Half, Wire, begin};
 
 /// The service of [`AccessLogLayer`](super::AccessLogLayer).
 #[derive(Clone)]
@@ -23,11 +23,11 @@ impl<S> AccessLog<S> {
         }
         let wire = Wire::of(request);
         let line = Line::of(request, wire, Arc::clone(&self.settings));
-        let watchers = Watchers {
+        let asked = Asked {
             line: Some(Box::new(line)),
-            ..Watchers::default()
+            ..Asked::default()
         };
-        begin(request, wire, watchers)
+        begin(request, wire, asked)
     }
 }
 

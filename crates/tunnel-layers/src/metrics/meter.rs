@@ -178,6 +178,22 @@ impl Meter {
         }
     }
 
+    /// Whether it is of this layer.
+    #[inline]
+    pub(crate) fn is_of(&self, meters: &Arc<Meters>) -> bool {
+        Arc::ptr_eq(&self.meters, meters)
+    }
+
+    /// For another exchange; the last one has ended.
+    #[inline]
+    pub(crate) fn restart(&mut self, wire: Wire) {
+        self.wire = wire;
+        self.seen = NEVER;
+        self.place = None;
+        (self.attempts, self.retries) = (0, 0);
+        self.failure = None;
+    }
+
     /// Nothing has been noted. Where nothing need be, as at an agent, the exchange counts as open from now on.
     pub(crate) fn begins(&mut self) {
         if self.meters.settings.agent.is_some() {

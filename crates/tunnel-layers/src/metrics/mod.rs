@@ -70,8 +70,8 @@
 //!
 //! # Cost
 //!
-//! Three allocations for an exchange, and for each of its rule and its agent what the recorder does with a few counts and two times
-//! (`benches/observe.rs`); handles are made once for each set of labels, and those of exchanges like the last ones are found without a
+//! One allocation for an exchange, since what is kept of it is used again for the next ones, and for each of its rule and its agent what
+//! the recorder does with a few counts and two times (`benches/observe.rs`); handles are made once for each set of labels, and those of exchanges like the last ones are found without a
 //! look at any name. The recorder has to be installed before the first exchange, since handles are never made anew.
 //!
 //! An [`Overview`] counts all of it too, each set of labels in one place of the memory and without locked operations. Where the endpoint
@@ -104,9 +104,7 @@ pub use self::{
     times::{AGENT_TIME_BOUNDS, TIME_BOUNDS},
 };
 
-pub(crate) use self::meter::Meter;
-#[cfg(feature = "access_log")]
-pub(crate) use self::meter::Meters;
+pub(crate) use self::meter::{Meter, Meters};
 #[cfg(feature = "balance")]
 pub(crate) use self::names::ejected;
 

@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc};
 
 use http::Request;
 
-use super::meter::{Meter, Meters};
-use crate::observe::{Guard, Half, Watchers, Wire, begin};
+use super::meter::Meters;
+use crate::observe::{Asked, Guard, Half, Wire, begin};
 
 /// The service of [`MetricsLayer`](super::MetricsLayer).
 #[derive(Clone)]
@@ -22,11 +22,11 @@ impl<S> Metrics<S> {
             return (Half::none(), Guard::none());
         }
         let wire = Wire::of(request);
-        let watchers = Watchers {
-            meter: Some(Meter::new(Arc::clone(&self.meters), wire)),
-            ..Watchers::default()
+        let asked = Asked {
+            meters: Some(&self.meters),
+            ..Asked::default()
         };
-        begin(request, wire, watchers)
+        begin(request, wire, asked)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    cell::RefCell,
     fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,7 +20,7 @@ use tunnel_core::{
     upgrade::{Relayed, Switched},
 };
 
-use super::{Watchers, Wire};
+use super::{Asked, Wire, watchers::Watchers};
 use crate::reject::CAUSE_HEADER;
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -118,31 +119,43 @@ enum First {
 }
 
 /// The exchange of this request: what its body tells, and what ends it.
-pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, mut watchers: Watchers) -> (Half, Guard) {
+pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, asked: Asked<'_>) -> (Half, Guard) {
     let head_only = request.method() == Method::HEAD;
-    let is_full = watchers.want_all();
+    let is_full = asked.wants_all();
     let trace = if is_full {
         trace_of(request.headers())
     } else {
         None
     };
+    // A body that has nothing to come tells nothing, but for its end, which matters to a stream.
+    let is_told = wire.is_upgrade() || !request.body().is_end_stream();
     let extensions = request.extensions_mut();
     let outer = extensions
         .get::<Record>()
         .is_some()
         .then(|| Record::of(extensions));
-    // Made where it stays: moving what has just been written is what takes long here.
-    let shared: Arc<Recorded<Bodies>> = Arc::default();
+    let arrival = extensions.get::<Arrival>();
+    let started = arrival.map_or_else(Instant::now, |Arrival(at)| Instant::from_std(*at));
+    let mut watched = Watched::spare(started);
+    let Watched {
+        exchange,
+        shared,
+        lifetime,
+        is_stream,
+    } = &mut *watched;
+    exchange.restart(started, wire, head_only);
+    exchange.watchers.restart(asked, wire);
     if !is_full {
         shared.notes().be_brief();
     }
     shared.kept().is_upgrade.store(wire.is_upgrade(), Relaxed);
     if outer.is_none() {
-        watchers.begin();
-        extensions.insert(Record::from(Arc::clone(&shared)));
+        exchange.watchers.begin();
+        extensions.insert(Record::from(Arc::clone(shared)));
     }
+    exchange.outer = outer;
     if is_full {
-        let notes = notes(outer.as_ref(), &shared);
+        let notes = exchange.notes(shared);
         // At the agent, both are known before anything else is.
         if let Some(id) = extensions.get::<RequestId>() {
             notes.note_id(*id);
@@ -151,30 +164,10 @@ pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, mut watchers:
             notes.note_trace(trace);
         }
     }
-    let lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
-    let arrival = extensions.get::<Arrival>();
-    let started = arrival.map_or_else(Instant::now, |Arrival(at)| Instant::from_std(*at));
-    // A body that has nothing to come tells nothing, but for its end, which matters to a stream.
-    let is_told = wire.is_upgrade() || !request.body().is_end_stream();
-    let half = Half(is_told.then(|| Arc::clone(&shared)));
-    let watched = Watched {
-        shared,
-        lifetime,
-        is_stream: false,
-        exchange: Exchange {
-            started,
-            first_byte: None,
-            sent: 0,
-            length: None,
-            grpc: None,
-            status: None,
-            wire,
-            head_only,
-            outer,
-            watchers,
-        },
-    };
-    (half, Guard(Some(Box::write(Box::new_uninit(), watched))))
+    *lifetime = wire.is_upgrade().then(|| Lifetime::of(extensions));
+    *is_stream = false;
+    let half = Half(is_told.then(|| Arc::clone(shared)));
+    (half, Guard(Some(watched)))
 }
 
 /// The trace of a request that says so in its head (W3C Trace Context, section 3.2). Further in, `TraceIdLayer` may know better.
@@ -183,6 +176,29 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
 }
 
 impl Exchange {
+    fn new(started: Instant) -> Self {
+        Self {
+            started,
+            first_byte: None,
+            sent: 0,
+            length: None,
+            grpc: None,
+            status: None,
+            wire: Wire::Http,
+            head_only: false,
+            outer: None,
+            watchers: Watchers::default(),
+        }
+    }
+
+    /// It is another one, of which nothing is known yet.
+    fn restart(&mut self, started: Instant, wire: Wire, head_only: bool) {
+        self.started = started;
+        (self.first_byte, self.sent, self.length) = (None, 0, None);
+        (self.grpc, self.status) = (None, None);
+        (self.wire, self.head_only) = (wire, head_only);
+    }
+
     #[inline]
     fn notes<'a>(&'a self, shared: &'a Recorded<Bodies>) -> &'a Notes {
         notes(self.outer.as_ref(), shared)
@@ -414,11 +430,55 @@ impl Guard {
             watched.sent(way);
         } else {
             watched.exchange.end(&watched.shared, way);
+            watched.leave();
         }
     }
 }
 
+/// How many exchanges that have ended a thread keeps for those that begin. Each takes about 400 bytes.
+const MAX_SPARE: usize = 64;
+
+thread_local! {
+    /// What exchanges have left to the next ones of this thread: to allocate it, and to count the references in it, takes as long as all
+    /// that is counted of an exchange.
+    #[allow(clippy::vec_box, reason = "what is kept is the allocation")]
+    static SPARE: RefCell<Vec<Box<Watched>>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Watched {
+    /// One of which nothing is known.
+    fn spare(started: Instant) -> Box<Self> {
+        // A thread that ends has none.
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        spare.ok().flatten().unwrap_or_else(|| {
+            Box::new(Self {
+                exchange: Exchange::new(started),
+                shared: Arc::default(),
+                lifetime: None,
+                is_stream: false,
+            })
+        })
+    }
+
+    /// It is over, and stays for the next one, unless somebody still has its record.
+    fn leave(mut self: Box<Self>) {
+        let Some(recorded) = Arc::get_mut(&mut self.shared) else {
+            return;
+        };
+        *recorded = Recorded::default();
+        self.exchange.outer = None;
+        self.exchange.watchers.clear();
+        self.lifetime = None;
+        // What is too much is dropped where nothing is borrowed.
+        let mut left = Some(self);
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MAX_SPARE {
+                spare.extend(left.take());
+            }
+        });
+    }
+
     /// The response's body has ended, in this way, as one direction of a stream. The other may go on.
     fn sent(self, way: Way) {
         let Self {

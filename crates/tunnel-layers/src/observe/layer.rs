@@ -3,10 +3,10 @@ use std::{fmt, sync::Arc};
 use http::Request;
 use tower_layer::Layer;
 
-use super::{Guard, Half, Watchers, Wire, begin};
+use super::{Asked, Guard, Half, Wire, begin};
 use crate::{
     access_log::{AccessLogLayer, Line, Settings},
-    metrics::{Meter, Meters, MetricsLayer},
+    metrics::{Meters, MetricsLayer},
 };
 
 /// [`MetricsLayer`] and [`AccessLogLayer`] in one, for the price of one: bodies are wrapped once, and what both have to know of an exchange
@@ -59,13 +59,13 @@ impl ObserveLayer {
         if !self.is_on() {
             return (Half::none(), Guard::none());
         }
-        let (meters, log) = (self.meters.clone(), self.log.clone());
         let wire = Wire::of(request);
-        let watchers = Watchers {
-            meter: meters.map(|meters| Meter::new(meters, wire)),
+        let log = self.log.clone();
+        let asked = Asked {
+            meters: self.meters.as_ref(),
             line: log.map(|log| Box::new(Line::of(request, wire, log))),
         };
-        begin(request, wire, watchers)
+        begin(request, wire, asked)
     }
 }
 

@@ -31,5 +31,5 @@ pub use self::{
 pub use self::layer::{Observe, ObserveLayer};
 pub(crate) use self::{
     exchange::{Ended, Guard, Half, begin, failure},
-    watchers::Watchers,
+    watchers::Asked,
 };
