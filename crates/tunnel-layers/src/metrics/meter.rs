@@ -12,7 +12,7 @@ use super::{
     names,
     overview::{AgentName, Name},
     recent::{Place, Recent},
-    series::{AgentSeries, AgentTold, Series, Told},
+    series::{AgentTold, Series, Told},
     status::Status,
     table::Table,
 };
@@ -25,7 +25,7 @@ const OTHER: &str = "other";
 pub(crate) struct Meters {
     settings: Settings,
     rules: Table<Key, Series>,
-    agents: Table<Arc<str>, AgentSeries>,
+    agents: Table<Arc<str>, Series<AgentTold>>,
     recent: Recent,
     common: OnceLock<Common>,
 }
@@ -135,7 +135,7 @@ impl Meters {
                 };
                 let overview = self.settings.overview.as_ref();
                 let overview = overview.filter(|_| self.settings.agent.is_none());
-                AgentSeries {
+                Series {
                     cell: overview.map(|overview| overview.agent_row(name.clone())),
                     told: self
                         .settings
@@ -228,10 +228,10 @@ impl Meter {
         if let Some(agent) = place.agent
             && (left.is_none() || self.attempts != found.attempts)
         {
-            agents.get(agent).into_iter().for_each(AgentSeries::begin);
+            agents.get(agent).into_iter().for_each(Series::begin);
             left.and_then(|left| agents.get(left))
                 .into_iter()
-                .for_each(AgentSeries::leave);
+                .for_each(Series::leave);
         }
         self.attempts = found.attempts;
         self.retries = found.retries;

@@ -11,29 +11,42 @@ use super::{
     status::{Outcome, STATUSES, Status},
 };
 
-/// Where the exchanges of a rule, a target and a protocol count.
-pub(super) struct Series {
+/// Where the exchanges of one set of labels count: of a rule, a target and a protocol, or, with [`AgentTold`], of an agent.
+pub(super) struct Series<T = Told> {
     pub(super) cell: Option<Arc<Cell>>,
     /// None where the recorder is told nothing.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<T>,
 }
 
-/// The same for an agent.
-pub(super) struct AgentSeries {
-    pub(super) cell: Option<Arc<Cell>>,
-    pub(super) told: Option<AgentTold>,
+/// Whom the recorder is told of.
+pub(super) trait Tell {
+    fn open(&self) -> &Gauge;
+
+    fn end(&self, ending: &Ending);
 }
 
-impl Series {
+impl<T: Tell> Series<T> {
     pub(super) fn begin(&self) {
         if let Some(cell) = &self.cell {
             cell.begin();
         }
         if let Some(told) = &self.told {
-            told.open.increment(1.0);
+            told.open().increment(1.0);
         }
     }
 
+    pub(super) fn end(&self, ending: &Ending) {
+        if let Some(cell) = &self.cell {
+            cell.end(ending);
+        }
+        if let Some(told) = &self.told {
+            told.open().decrement(1.0);
+            told.end(ending);
+        }
+    }
+}
+
+impl Series {
     /// It counts elsewhere.
     pub(super) fn forget(&self) {
         if let Some(cell) = &self.cell {
@@ -43,27 +56,9 @@ impl Series {
             told.open.decrement(1.0);
         }
     }
-
-    pub(super) fn end(&self, ending: &Ending) {
-        if let Some(cell) = &self.cell {
-            cell.end(ending);
-        }
-        if let Some(told) = &self.told {
-            told.end(ending);
-        }
-    }
 }
 
-impl AgentSeries {
-    pub(super) fn begin(&self) {
-        if let Some(cell) = &self.cell {
-            cell.begin();
-        }
-        if let Some(told) = &self.told {
-            told.open.increment(1.0);
-        }
-    }
-
+impl Series<AgentTold> {
     /// It goes to another agent.
     pub(super) fn leave(&self) {
         if let Some(cell) = &self.cell {
@@ -72,15 +67,6 @@ impl AgentSeries {
         if let Some(told) = &self.told {
             told.open.decrement(1.0);
             told.count(Outcome::Retried);
-        }
-    }
-
-    pub(super) fn end(&self, ending: &Ending) {
-        if let Some(cell) = &self.cell {
-            cell.end(ending);
-        }
-        if let Some(told) = &self.told {
-            told.end(ending);
         }
     }
 }
@@ -146,9 +132,14 @@ impl Told {
             labels,
         }
     }
+}
+
+impl Tell for Told {
+    fn open(&self) -> &Gauge {
+        &self.open
+    }
 
     fn end(&self, ending: &Ending) {
-        self.open.decrement(1.0);
         let status = ending.status.place;
         self.by_status[status]
             .get_or_init(|| {
@@ -183,12 +174,6 @@ impl AgentTold {
         }
     }
 
-    fn end(&self, ending: &Ending) {
-        self.open.decrement(1.0);
-        self.count(ending.outcome());
-        self.sizes.end(ending);
-    }
-
     fn count(&self, outcome: Outcome) {
         let make = || {
             counter!(
@@ -197,6 +182,17 @@ impl AgentTold {
             )
         };
         self.by_outcome[outcome as usize].get_or_init(make).increment(1);
+    }
+}
+
+impl Tell for AgentTold {
+    fn open(&self) -> &Gauge {
+        &self.open
+    }
+
+    fn end(&self, ending: &Ending) {
+        self.count(ending.outcome());
+        self.sizes.end(ending);
     }
 }
 
