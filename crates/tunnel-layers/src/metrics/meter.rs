@@ -226,7 +226,8 @@ impl Meter {
         }
         let left = before.and_then(|before| before.agent);
         if let Some(agent) = place.agent
-            && (left.is_none() || self.attempts != found.attempts)
+            // What serves it here may send it on: the first time, it leaves nobody.
+            && (left.is_none() || self.attempts > 0 && self.attempts != found.attempts)
         {
             agents.get(agent).into_iter().for_each(Series::begin);
             left.and_then(|left| agents.get(left))

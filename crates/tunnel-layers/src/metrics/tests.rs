@@ -420,6 +420,25 @@ async fn another_try_counts_for_both_agents() {
 }
 
 #[tokio::test]
+async fn what_an_agent_sends_on_is_its_own_exchange() {
+    let recorder = Recorder::new();
+    let layer = MetricsLayer::new().agent("own");
+    let service = layer.layer(service_fn(
+        |request: Request<crate::observe::RequestBody<Scripted>>| async move {
+            let record = request.extensions().get::<Record>().unwrap().clone();
+            record.note_sent(&"next".parse().unwrap(), tunnel_core::RequestId::NIL);
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(Response::new(Scripted::of(["x"])))
+        },
+    ));
+    let answer = service.oneshot(request("/")).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+    let value = |outcome| recorder.value("tunnel_agent_exchanges_total", &["agent=\"own\"", outcome]);
+    assert_eq!(value("outcome=\"ok\""), Some(1.0));
+    assert_eq!(value("outcome=\"retried\""), None);
+}
+
+#[tokio::test]
 async fn an_upgraded_exchange_ends_with_its_stream() {
     let upgrade = || {
         let mut request = request("/");

@@ -15,37 +15,18 @@ pub const TIME_BOUNDS: &[f64] = &[
 /// The same for each agent: fewer, since there may be many of them.
 pub const AGENT_TIME_BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0];
 
-/// [`TIME_BOUNDS`] in nanoseconds. Among them are [`AGENT_TIME_BOUNDS`], and no two lie between the same powers of two of a
-/// microsecond.
-const BOUNDS: [u64; 15] = [
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-    30_000_000_000,
-    120_000_000_000,
-];
-
 /// Two for each power of two: up to the bound that lies behind it, and above.
 const PLACES: usize = 2 * LATENCY_BUCKETS;
 
-/// The bound behind each power of two; what has none is below it.
+/// The bound behind each power of two, in nanoseconds; what has none is below it.
 const SPLITS: [u64; LATENCY_BUCKETS] = {
     let mut splits = [u64::MAX; LATENCY_BUCKETS];
     let mut at = 0;
-    while at < BOUNDS.len() {
-        let power = power(BOUNDS[at]);
+    while at < TIME_BOUNDS.len() {
+        let bound = (TIME_BOUNDS[at] * 1e9 + 0.5) as u64;
+        let power = power(bound);
         assert!(splits[power] == u64::MAX, "two bounds behind one power of two");
-        splits[power] = BOUNDS[at];
+        splits[power] = bound;
         at += 1;
     }
     splits
@@ -193,18 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_are_the_same_in_nanoseconds() {
-        let nanos: Vec<_> = TIME_BOUNDS
-            .iter()
-            .map(|bound| Duration::from_secs_f64(*bound).as_nanos())
-            .collect();
-        assert_eq!(nanos, BOUNDS.map(u128::from));
-        assert!(AGENT_TIME_BOUNDS.iter().all(|bound| TIME_BOUNDS.contains(bound)));
-    }
-
-    #[test]
     fn a_bound_belongs_to_what_is_below_it() {
-        for bound in BOUNDS.map(Duration::from_nanos) {
+        for bound in TIME_BOUNDS.iter().copied().map(Duration::from_secs_f64) {
             let nano = Duration::from_nanos(1);
             let below = sorted([bound - nano, bound, bound + nano]).below(TIME_BOUNDS);
             let (_, count) = below
@@ -219,6 +190,7 @@ mod tests {
     fn each_bound_tells_how_many_are_below() {
         let millis = [0, 1, 2, 3, 400, 9_000, 500_000].map(Duration::from_millis);
         let sorted = sorted(millis);
+        assert!(AGENT_TIME_BOUNDS.iter().all(|bound| TIME_BOUNDS.contains(bound)));
         let below: Vec<_> = sorted
             .below(AGENT_TIME_BOUNDS)
             .into_iter()
