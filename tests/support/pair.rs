@@ -25,7 +25,7 @@ impl Runtime for Tokio {
         Box::pin(tokio::time::sleep_until(at.into()))
     }
 
-    fn request_id(&self) -> RequestId {
+    fn request_id(&self, _: Instant) -> RequestId {
         RequestId::from_parts(0, random())
     }
 

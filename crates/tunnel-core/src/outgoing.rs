@@ -32,14 +32,8 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// `weight` is what the lane counts for the message.
-    pub(crate) fn new(
-        session: Session,
-        exchange: Arc<Exchange>,
-        message: TunnelMessage,
-        weight: usize,
-    ) -> Self {
+    pub(crate) fn new(exchange: Arc<Exchange>, message: TunnelMessage, weight: usize) -> Self {
         let missing = Missing {
-            session,
             exchange,
             is_queued: false,
         };
@@ -53,7 +47,7 @@ impl Outgoing {
     /// The session that the message belongs to.
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.missing.session
+        self.missing.exchange.session()
     }
 
     /// The message.
@@ -137,7 +131,6 @@ impl fmt::Debug for Enqueue {
 
 /// The exchange that misses a message until it is queued.
 struct Missing {
-    session: Session,
     exchange: Arc<Exchange>,
     is_queued: bool,
 }
@@ -148,7 +141,7 @@ impl Drop for Missing {
             let text = "a message was dropped on its way into the tunnel";
             let error = TunnelError::new(Cause::Internal, Initiator::Tunnel, text);
             let error = error.with_sent(self.exchange.seal());
-            self.exchange.reset(&self.session, ResetReason::Internal, &error);
+            self.exchange.reset(ResetReason::Internal, &error);
         }
     }
 }

@@ -19,8 +19,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Ends when the clock has reached `at`.
     fn sleep_until(&self, at: Instant) -> BoxTask;
 
-    /// An id that nobody has used before.
-    fn request_id(&self) -> RequestId;
+    /// An id that nobody has used before, for an exchange that begins now, which is what [`now`](Self::now) has just said.
+    fn request_id(&self, now: Instant) -> RequestId;
 
     /// Random bytes that nobody can guess: for the masks and handshake keys of WebSocket (RFC 6455, section 10.3).
     fn random(&self) -> [u8; 16];

@@ -29,7 +29,7 @@ impl Runtime for TestRuntime {
         Box::pin(tokio::time::sleep_until(at.into()))
     }
 
-    fn request_id(&self) -> RequestId {
+    fn request_id(&self, _: Instant) -> RequestId {
         RequestId::from_parts(self.0.fetch_add(1, Ordering::Relaxed), [0; 10])
     }
 

@@ -1,6 +1,6 @@
 //! Time, ids and tasks from tokio.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngCore as _;
 use tokio::runtime::Handle;
@@ -9,7 +9,11 @@ use tunnel_core::{BoxTask, RequestId, Runtime};
 /// The runtime that sessions get: tasks are spawned on the tokio runtime that made it. Layers that need one without a session, such as
 /// `UpgradeLayer` in front of an upstream, may be given it.
 #[derive(Clone, Debug)]
-pub struct TokioRuntime(Handle);
+pub struct TokioRuntime {
+    handle: Handle,
+    /// A moment by the clock that is never set, and its time since 1970, so that an id needs no look at the other one.
+    began: (Instant, Duration),
+}
 
 impl TokioRuntime {
     /// That of the caller.
@@ -19,13 +23,18 @@ impl TokioRuntime {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn current() -> Self {
-        Self(Handle::current())
+        // A clock before 1970, or one that is set later, costs the ids their order and nothing else.
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            handle: Handle::current(),
+            began: (tokio::time::Instant::now().into_std(), time),
+        }
     }
 }
 
 impl Runtime for TokioRuntime {
     fn spawn(&self, task: BoxTask) {
-        drop(self.0.spawn(task));
+        drop(self.handle.spawn(task));
     }
 
     fn now(&self) -> Instant {
@@ -36,10 +45,10 @@ impl Runtime for TokioRuntime {
         Box::pin(tokio::time::sleep_until(at.into()))
     }
 
-    fn request_id(&self) -> RequestId {
-        // A clock before 1970 costs the ids their order and nothing else.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        RequestId::from_parts(u64::try_from(since.as_millis()).unwrap_or(u64::MAX), random())
+    fn request_id(&self, now: Instant) -> RequestId {
+        let (instant, time) = self.began;
+        let time = time.saturating_add(now.saturating_duration_since(instant));
+        RequestId::from_parts(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), random())
     }
 
     fn random(&self) -> [u8; 16] {

@@ -45,7 +45,7 @@ use crate::{
     head::Protocol,
     id::RequestId,
     lane::Lane,
-    message::{Direction, Payload, Reset, TunnelMessage},
+    message::{Direction, End, Payload, Reset, TunnelMessage},
     reason::ResetReason,
     session::Session,
     sync::{lock, wake},
@@ -53,6 +53,8 @@ use crate::{
 
 /// What both halves and the session's table share.
 pub(crate) struct Exchange {
+    /// Has this in its table until the exchange is over or the session closed, and so neither keeps the other for ever.
+    session: Session,
     id: RequestId,
     direction: Direction,
     protocol: Protocol,
@@ -94,21 +96,50 @@ pub(crate) enum Action {
     Stop,
 }
 
+/// What is known of an exchange when it begins.
+pub(crate) struct Begun {
+    pub(crate) session: Session,
+    pub(crate) lane: Lane,
+    pub(crate) id: RequestId,
+    pub(crate) direction: Direction,
+    pub(crate) protocol: Protocol,
+    /// Whether frames of WebSocket follow the upgrade.
+    pub(crate) is_framed: bool,
+    /// Whether this end opens it.
+    pub(crate) opener: bool,
+    pub(crate) rule: Option<Arc<str>>,
+    pub(crate) since: Instant,
+    pub(crate) send_credit: SendCredit,
+    pub(crate) recv_credit: RecvCredit,
+    /// The end of the request, if it came with the head and without a body.
+    pub(crate) end: Option<End>,
+    pub(crate) place: Place,
+}
+
 impl Exchange {
     // Large, and made once for each exchange: where it is made, it need not be moved.
     #[inline(always)]
-    pub(crate) fn new(
-        (id, direction): (RequestId, Direction),
-        (protocol, is_framed): (Protocol, bool),
-        (opener, rule): (bool, Option<Arc<str>>),
-        lane: Lane,
-        since: Instant,
-        credit: (SendCredit, RecvCredit),
-        place: Place,
-    ) -> Self {
-        let state = State::new(opener, (protocol, is_framed), credit, place);
+    pub(crate) fn new(begun: Begun) -> Self {
+        let Begun {
+            session,
+            lane,
+            id,
+            direction,
+            protocol,
+            is_framed,
+            opener,
+            rule,
+            since,
+            send_credit,
+            recv_credit,
+            end,
+            place,
+        } = begun;
+        let (credit, wire) = ((send_credit, recv_credit), (protocol, is_framed));
+        let state = State::new(opener, wire, credit, end, place);
         let (written, queue_closed) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
+            session,
             id,
             direction,
             protocol,
@@ -126,6 +157,10 @@ impl Exchange {
 
     pub(crate) fn id(&self) -> RequestId {
         self.id
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     pub(crate) fn lane(&self) -> &Lane {
@@ -185,11 +220,7 @@ impl Exchange {
     }
 
     /// Changes the state, and does what follows from that.
-    pub(crate) fn update<T>(
-        self: &Arc<Self>,
-        session: &Session,
-        change: impl FnOnce(&mut State, &mut Effects) -> T,
-    ) -> T {
+    pub(crate) fn update<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let result = {
             let mut state = lock(&self.state);
@@ -197,11 +228,11 @@ impl Exchange {
             state.settle(&mut effects);
             result
         };
-        self.apply(session, effects);
+        self.apply(effects);
         result
     }
 
-    fn apply(self: &Arc<Self>, session: &Session, effects: Effects) {
+    fn apply(self: &Arc<Self>, effects: Effects) {
         let Effects {
             send_waker,
             recv_waker,
@@ -211,13 +242,13 @@ impl Exchange {
             place,
         } = effects;
         if let Some(bytes) = window {
-            session.tally().granted(bytes as usize);
+            self.session.tally().granted(bytes as usize);
             self.lane.window(self, bytes);
         }
         let place = match action {
             Some(Action::Reset(reset)) => {
                 if self.is_known_to_peer() {
-                    session.tally().sent_reset(reset.reason);
+                    self.session.tally().sent_reset(reset.reason);
                 }
                 self.lane.reset(self, reset, place);
                 None
@@ -227,7 +258,7 @@ impl Exchange {
                 place
             }
             Some(Action::Stop) => {
-                session.tally().sent_reset(ResetReason::NoError);
+                self.session.tally().sent_reset(ResetReason::NoError);
                 let reset = Reset {
                     reason: ResetReason::NoError,
                     detail: None,
@@ -238,7 +269,7 @@ impl Exchange {
             None => place,
         };
         if let Some(outstanding) = finished {
-            session.remove(self.id, outstanding);
+            self.session.remove(self.id, outstanding);
         }
         drop(place);
         wake(send_waker);
@@ -246,22 +277,22 @@ impl Exchange {
     }
 
     /// Ends both directions, for a reason that the peer knows or cannot be told.
-    pub(crate) fn fail(self: &Arc<Self>, session: &Session, error: &TunnelError) {
+    pub(crate) fn fail(self: &Arc<Self>, error: &TunnelError) {
         let error = error.clone().with_sent(self.sent());
-        self.update(session, |state, effects| {
+        self.update(|state, effects| {
             state.fail(&error, effects);
             effects.action.get_or_insert(Action::Discard);
         });
     }
 
     /// Ends both directions because of an error at this end, and tells the peer.
-    pub(crate) fn reset(self: &Arc<Self>, session: &Session, reason: ResetReason, error: &TunnelError) {
-        self.update(session, |state, effects| state.reset(reason, error, effects));
+    pub(crate) fn reset(self: &Arc<Self>, reason: ResetReason, error: &TunnelError) {
+        self.update(|state, effects| state.reset(reason, error, effects));
     }
 
     /// Ends both directions because the peer broke the rules.
-    pub(crate) fn violate(self: &Arc<Self>, session: &Session, violation: Violation) {
-        self.reset(session, violation.reason, &violation.into_error());
+    pub(crate) fn violate(self: &Arc<Self>, violation: Violation) {
+        self.reset(violation.reason, &violation.into_error());
     }
 }
 

@@ -29,7 +29,6 @@ use crate::{
 /// Dropping it before its end resets the exchange at the side that opened it. The side that answers may drop it early:
 /// what arrives is then discarded (see [`exchange`](crate::exchange)).
 pub struct RecvHalf {
-    session: Session,
     exchange: Arc<Exchange>,
     /// What makes frames of WebSocket the bytes again that they are outside of the tunnel.
     encoder: Option<Box<Encoder>>,
@@ -50,12 +49,11 @@ enum Known {
 }
 
 impl RecvHalf {
-    pub(crate) fn new(session: Session, exchange: Arc<Exchange>) -> Self {
+    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
         // What the acceptor receives goes to a server.
         let encoder = || Box::new(Encoder::new(!exchange.opener));
         let encoder = exchange.is_framed.then(encoder);
         Self {
-            session,
             exchange,
             encoder,
             known: Known::Nothing,
@@ -65,7 +63,7 @@ impl RecvHalf {
     /// The session that this belongs to.
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.session
+        self.exchange.session()
     }
 
     /// The exchange's id.
@@ -113,8 +111,8 @@ impl RecvHalf {
         if let Some(bytes) = encoded {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let (session, encoder, now_known) = (&self.session, &mut self.encoder, &mut self.known);
-        let polled = self.exchange.update(session, |state, effects| {
+        let (session, encoder, now_known) = (self.exchange.session(), &mut self.encoder, &mut self.known);
+        let polled = self.exchange.update(|state, effects| {
             state.recv_credit.settle();
             if let (Some(frames), Some(encoder)) = (&mut state.frames, encoder) {
                 let cost = frames.drain(encoder, || session.random());
@@ -166,11 +164,6 @@ impl RecvHalf {
         is_encoded && matches!(known, Known::Given | Known::Over)
     }
 
-    /// What it is the half of.
-    pub(crate) const fn exchange(&self) -> &Arc<Exchange> {
-        &self.exchange
-    }
-
     /// There is no body, as whoever has made this knows.
     pub(crate) fn without_body(mut self) -> Self {
         self.known = Known::Over;
@@ -205,7 +198,7 @@ impl Drop for RecvHalf {
         if self.known == Known::Over {
             return;
         }
-        self.exchange.update(&self.session, |state, effects| {
+        self.exchange.update(|state, effects| {
             state.clear_queue();
             if !state.is_recv_open() {
                 state.recv_credit.discard();

@@ -44,15 +44,13 @@ impl SendClosed {
 /// Dropping it before [`finish`](Self::finish) resets the exchange, so that the far end never takes what was sent for the
 /// whole.
 pub struct SendHalf {
-    session: Session,
     exchange: Arc<Exchange>,
     finished: bool,
 }
 
 impl SendHalf {
-    pub(crate) fn new(session: Session, exchange: Arc<Exchange>) -> Self {
+    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
         Self {
-            session,
             exchange,
             finished: false,
         }
@@ -61,7 +59,7 @@ impl SendHalf {
     /// The session that this belongs to.
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.session
+        self.exchange.session()
     }
 
     /// The exchange's id.
@@ -103,7 +101,7 @@ impl SendHalf {
             self.exchange.set_answered(start.head.status);
         }
         let message = self.exchange.message(payload);
-        Outgoing::new(self.session.clone(), self.exchange.clone(), message, weight)
+        Outgoing::new(self.exchange.clone(), message, weight)
     }
 
     /// Whether, and why, nothing more can be sent.
@@ -161,7 +159,8 @@ impl SendHalf {
             None => {
                 if !state.is_starved {
                     state.is_starved = true;
-                    self.session.tally().starves(self.session.now());
+                    let session = self.session();
+                    session.tally().starves(session.now());
                 }
                 register(&mut state.send_waker, cx.waker());
                 Poll::Pending
@@ -171,14 +170,15 @@ impl SendHalf {
 
     fn is_fed(&self, state: &mut State) {
         if std::mem::take(&mut state.is_starved) {
-            self.session.tally().fed(self.session.now());
+            let session = self.session();
+            session.tally().fed(session.now());
         }
     }
 
     /// Notes that the last message of this direction is on its way.
     pub fn finish(mut self) {
         self.finished = true;
-        self.exchange.update(&self.session, |state, _| {
+        self.exchange.update(|state, _| {
             self.is_fed(state);
             state.on_sent_end();
         });
@@ -190,7 +190,7 @@ impl SendHalf {
         self.finished = true;
         self.with(|state| self.is_fed(state));
         let error = error.clone().with_sent(self.seal());
-        self.exchange.reset(&self.session, reason, &error);
+        self.exchange.reset(reason, &error);
     }
 
     /// Takes back what is queued, so that nothing more is written, and says what was.
@@ -222,7 +222,7 @@ impl Drop for SendHalf {
             return;
         }
         let opener = self.exchange.opener;
-        self.exchange.update(&self.session, |state, effects| {
+        self.exchange.update(|state, effects| {
             self.is_fed(state);
             if !state.is_send_open() {
                 return;

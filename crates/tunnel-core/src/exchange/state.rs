@@ -110,6 +110,7 @@ impl State {
         opener: bool,
         (protocol, is_framed): (Protocol, bool),
         (send_credit, recv_credit): (SendCredit, RecvCredit),
+        end: Option<End>,
         place: Place,
     ) -> Self {
         let is_upgrade = protocol == Protocol::WebSocket;
@@ -119,7 +120,11 @@ impl State {
             send_credit,
             is_starved: false,
             send_waker: None,
-            receiving: if opener { Receiving::Head } else { Receiving::Open },
+            receiving: match end {
+                _ if opener => Receiving::Head,
+                Some(_) => Receiving::Ended,
+                None => Receiving::Open,
+            },
             head: None,
             queue: Backlog::default(),
             frames: (is_upgrade && is_framed && !opener).then(Box::default),
@@ -127,7 +132,7 @@ impl State {
                 true => Upgrade::Asked { is_framed },
                 false => Upgrade::NotAsked,
             },
-            end: None,
+            end,
             recv_credit,
             recv_waker: None,
             detached: false,

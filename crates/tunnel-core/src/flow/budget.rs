@@ -47,7 +47,9 @@ impl CreditBudget {
     }
 
     pub(super) fn charge(&self, bytes: usize) -> Charge {
-        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.0.used.fetch_add(bytes, Ordering::Relaxed);
+        }
         Charge {
             budget: self.clone(),
             bytes,
@@ -107,7 +109,10 @@ impl Charge {
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
-        self.budget.0.used.fetch_sub(less, Ordering::Relaxed);
+        // What has ended has nothing left to give back.
+        if less > 0 {
+            self.budget.0.used.fetch_sub(less, Ordering::Relaxed);
+        }
     }
 }
 

@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     error::{Cause, TunnelError},
-    exchange::{Exchange, Place, Places},
+    exchange::{Begun, Exchange, Place, Places},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::RequestId,
     message::{Data, Direction, End, MESSAGE_COST, Payload, Reset, TunnelMessage},
     reason::ResetReason,
     session::tests::{
-        pair::{lost, request_start},
+        pair::{Pair, lost, request_start},
         runtime::{Flag, poll_once},
     },
     sync::lock,
@@ -53,15 +53,21 @@ fn exchange_of(lane: &Lane, number: u8, opener: bool) -> Arc<Exchange> {
     let id = RequestId::from_parts(1, [number; 10]);
     #[expect(clippy::disallowed_methods, reason = "an Instant has no other source")]
     let since = std::time::Instant::now();
-    Arc::new(Exchange::new(
-        (id, Direction::ServerToClient),
-        (Protocol::Http, false),
-        (opener, None),
-        lane.clone(),
+    Arc::new(Exchange::new(Begun {
+        session: Pair::new().gateway.session,
+        lane: lane.clone(),
+        id,
+        direction: Direction::ServerToClient,
+        protocol: Protocol::Http,
+        is_framed: false,
+        opener,
+        rule: None,
         since,
-        (SendCredit::new(0, 0), RecvCredit::grant(&budget, 0)),
+        send_credit: SendCredit::new(0, 0),
+        recv_credit: RecvCredit::grant(&budget, 0),
+        end: None,
         place,
-    ))
+    }))
 }
 
 fn data(len: usize) -> Payload {

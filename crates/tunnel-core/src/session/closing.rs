@@ -20,7 +20,7 @@ impl Session {
                 return;
             }
             table.phase = Phase::Draining;
-            table.changed()
+            self.changed(&mut table)
         };
         watchers.into_iter().for_each(Waker::wake);
     }
@@ -108,7 +108,7 @@ impl Session {
             table.phase = Phase::Closed(error.clone());
             let mut watchers = std::mem::take(&mut table.close_watchers);
             watchers.append(&mut table.idle_watchers);
-            watchers.append(&mut table.changed());
+            watchers.append(&mut self.changed(&mut table));
             (
                 std::mem::take(&mut table.exchanges),
                 std::mem::take(&mut table.lanes),
@@ -120,7 +120,7 @@ impl Session {
             lane.close(error.clone().with_sent(Sent::No));
         }
         for exchange in exchanges.values() {
-            exchange.fail(self, error);
+            exchange.fail(error);
         }
         watchers.into_iter().for_each(Waker::wake);
     }
@@ -141,11 +141,11 @@ impl Session {
                 .exchanges
                 .values()
                 .filter(|exchange| exchange.lane() == lane);
-            (lost.cloned().collect(), table.changed())
+            (lost.cloned().collect(), self.changed(&mut table))
         };
         lane.close(error.clone().with_sent(Sent::No));
         for exchange in lost {
-            exchange.fail(self, error);
+            exchange.fail(error);
         }
         watchers.into_iter().for_each(Waker::wake);
     }

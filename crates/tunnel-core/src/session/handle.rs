@@ -1,14 +1,15 @@
 //! What arrives.
 
 use std::{
+    collections::hash_map::Entry,
     fmt, mem,
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{Phase, Session};
+use super::{Phase, Session, table::Table};
 use crate::{
     error::{Cause, Initiator, TunnelError},
-    exchange::{Exchange, Place, RecvHalf, SendHalf, Violation},
+    exchange::{Begun, Exchange, Place, RecvHalf, SendHalf, Violation},
     flow::{RecvCredit, SendCredit},
     head::{Protocol, RequestHead},
     id::{RequestId, TraceId},
@@ -59,16 +60,21 @@ impl Session {
             protocol,
             payload,
         } = message;
-        let known = lock(&self.0.table).exchanges.get(&id).cloned();
-        match (payload, known) {
-            (Payload::Ping(_) | Payload::Pong(_), _) => Ok(None),
-            (Payload::Request(start), None) => self.accept(lane, (id, direction, protocol), start),
-            (payload, None) => self.late(&payload).map(|()| None),
-            (payload, Some(exchange)) => {
-                self.deliver(lane, &exchange, payload);
+        match payload {
+            Payload::Ping(_) | Payload::Pong(_) => Ok(None),
+            Payload::Request(start) => self.accept(lane, (id, direction, protocol), start),
+            payload => {
+                match self.known(id) {
+                    Some(exchange) => self.deliver(lane, &exchange, payload),
+                    None => self.late(&payload)?,
+                }
                 Ok(None)
             }
         }
+    }
+
+    fn known(&self, id: RequestId) -> Option<Arc<Exchange>> {
+        lock(&self.0.table).exchanges.get(&id).cloned()
     }
 
     /// Resets an exchange of which the peer sent something that cannot be read.
@@ -77,10 +83,9 @@ impl Session {
     ///
     /// The exchange is not open, and there were too many such messages.
     pub fn reject(&self, id: RequestId, reason: ResetReason, what: &'static str) -> Result<(), TunnelError> {
-        let known = lock(&self.0.table).exchanges.get(&id).cloned();
-        match known {
+        match self.known(id) {
             Some(exchange) => {
-                exchange.violate(self, Violation { reason, what });
+                exchange.violate(Violation { reason, what });
                 Ok(())
             }
             None => self.late(&Payload::Data(Data::default())),
@@ -111,7 +116,7 @@ impl Session {
 
     fn deliver(&self, lane: &Lane, exchange: &Arc<Exchange>, payload: Payload) {
         let result = if exchange.lane() == lane {
-            exchange.update(self, |state, effects| match payload {
+            exchange.update(|state, effects| match payload {
                 Payload::Response(start) => state.on_response(*start, effects),
                 Payload::Data(data) => state.on_data(data, effects),
                 Payload::Frame(frame) => state.on_frame(frame, effects),
@@ -127,7 +132,7 @@ impl Session {
             Err(protocol("a message came on another lane than its exchange's"))
         };
         if let Err(violation) = result {
-            exchange.violate(self, violation);
+            exchange.violate(violation);
         }
     }
 
@@ -147,68 +152,103 @@ impl Session {
         (id, direction, protocol): (RequestId, Direction, Protocol),
         mut start: Box<RequestStart>,
     ) -> Result<Option<Accepted>, TunnelError> {
+        let local = self.0.config.local;
         // The head stays where it is until it is given away: it is large.
         let (data, end) = (mem::take(&mut start.data), start.end.take());
-        if direction == self.0.config.opens || id.is_nil() {
+        let is_ours = direction == self.0.config.opens || id.is_nil();
+        let place = match is_ours {
+            false => Place::take(&self.0.accepted, acceptable(local.max_exchanges)),
+            true => None,
+        };
+        if place.is_none()
+            && let Some(exchange) = self.known(id)
+        {
+            self.deliver(lane, &exchange, Payload::Request(start));
+            return Ok(None);
+        }
+        if is_ours {
             let text = "a request came that the other end may not open: its direction or its id is wrong";
             return Err(TunnelError::new(Cause::Protocol, Initiator::Peer, text));
         }
-        let local = self.0.config.local;
-        let Some(place) = Place::take(&self.0.accepted, acceptable(local.max_exchanges)) else {
+        let Some(place) = place else {
             return self.refuse(lane, (id, direction, protocol), ResetReason::Refused.into());
         };
+        let is_whole = data.is_empty() && end.is_some();
         let budget = &self.0.config.budget;
-        let recv_credit = if end.is_none() && start.head.expects_continue() {
+        let recv_credit = if is_whole {
+            // Nothing may come that would need it.
+            RecvCredit::promised(budget, 0)
+        } else if end.is_none() && start.head.expects_continue() {
             RecvCredit::withheld(budget, local.initial_credit)
         } else {
             RecvCredit::promised(budget, local.initial_credit)
         };
         let granted = recv_credit.outstanding();
         let credit = start.credit.min(crate::flow::MAX_CREDIT);
-        let is_framed = self.is_framed(protocol, start.head.upgrade.as_deref());
-        let exchange = Arc::new(Exchange::new(
-            (id, direction),
-            (protocol, is_framed),
-            (false, None),
-            lane.clone(),
-            self.now(),
-            (SendCredit::new(credit, credit), recv_credit),
+        let has_body = !is_whole || end.as_ref().is_some_and(|end| end.trailers.is_some());
+        let (end, first) = match is_whole {
+            true => (end, None),
+            false if data.is_empty() => (None, None),
+            false => (None, Some(Data { data, end })),
+        };
+        let exchange = Arc::new(Exchange::new(Begun {
+            session: self.clone(),
+            lane: lane.clone(),
+            id,
+            direction,
+            protocol,
+            is_framed: self.is_framed(protocol, start.head.upgrade.as_deref()),
+            opener: false,
+            rule: None,
+            since: self.now(),
+            send_credit: SendCredit::new(credit, credit),
+            recv_credit,
+            end,
             place,
-        ));
+        }));
         {
             let mut table = lock(&self.0.table);
-            match table.phase {
+            let Table {
+                phase,
+                exchanges,
+                lanes,
+                ..
+            } = &mut *table;
+            let free = match exchanges.entry(id) {
+                Entry::Vacant(free) => free,
+                Entry::Occupied(known) => {
+                    let known = known.get().clone();
+                    drop(table);
+                    self.deliver(lane, &known, Payload::Request(start));
+                    return Ok(None);
+                }
+            };
+            match phase {
                 // The loss of a lane fails what is in the table then; nothing may come in behind it.
-                Phase::Active | Phase::Draining if !table.lanes.contains(lane) => return Ok(None),
-                Phase::Active => table.exchanges.insert(id, exchange.clone()),
+                Phase::Active | Phase::Draining if !lanes.contains(lane) => return Ok(None),
+                Phase::Active => {}
                 Phase::Closed(_) => return Ok(None),
                 // An agent stays until its gateway, which has heard of it, ends the lanes. What was on its way is served: some of it
                 // could not be sent to another agent any more.
-                Phase::Draining if self.0.config.opens == Direction::ClientToServer => {
-                    table.exchanges.insert(id, exchange.clone())
-                }
+                Phase::Draining if self.0.config.opens == Direction::ClientToServer => {}
                 Phase::Draining => {
                     drop(table);
                     return self.refuse(lane, (id, direction, protocol), ResetReason::Draining.into());
                 }
-            };
+            }
+            free.insert(exchange.clone());
         }
         self.0.has_carried.store(true, Ordering::Relaxed);
         self.0.tally.accepted(granted);
-        let send = SendHalf::new(self.clone(), exchange.clone());
-        let mut recv = RecvHalf::new(self.clone(), exchange);
-        if !data.is_empty() || end.is_some() {
-            let exchange = recv.exchange();
-            let is_all = data.is_empty() && end.as_ref().is_some_and(|end| end.trailers.is_none());
-            let first = Data { data, end };
-            if let Err(violation) = exchange.update(self, |state, effects| state.on_data(first, effects)) {
-                exchange.violate(self, violation);
-                return Ok(None);
-            }
-            if is_all {
-                recv = recv.without_body();
-            }
+        let send = SendHalf::new(exchange.clone());
+        if let Some(first) = first
+            && let Err(violation) = exchange.update(|state, effects| state.on_data(first, effects))
+        {
+            exchange.violate(violation);
+            return Ok(None);
         }
+        let recv = RecvHalf::new(exchange);
+        let recv = if has_body { recv } else { recv.without_body() };
         let RequestStart { head, trace_id, .. } = *start;
         Ok(Some(Accepted {
             id,

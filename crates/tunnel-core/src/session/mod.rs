@@ -37,7 +37,7 @@ use self::{
 use crate::{
     admit::HostMemo,
     error::{Cause, Initiator, Sent, TunnelError},
-    exchange::{Exchange, Place, Places, RecvHalf, SendHalf},
+    exchange::{Begun, Exchange, Place, Places, RecvHalf, SendHalf},
     flow::{CreditBudget, RecvCredit, SendCredit},
     head::Protocol,
     id::{AgentId, InstanceId, RequestId, SessionId},
@@ -89,6 +89,8 @@ struct Inner {
     round_trip: AtomicU64,
     /// The last one.
     last_round_trip: AtomicU64,
+    /// What the table says of it, for those who only ask. Changed under its lock.
+    is_available: AtomicBool,
     /// Whether an exchange was ever opened, by either end.
     has_carried: AtomicBool,
     suspicion: Suspicion,
@@ -119,6 +121,7 @@ impl Session {
             accepted: Arc::default(),
             round_trip: AtomicU64::new(NEVER),
             last_round_trip: AtomicU64::new(NEVER),
+            is_available: AtomicBool::new(false),
             has_carried: AtomicBool::new(false),
             suspicion: Suspicion::default(),
             hosts: HostMemo::default(),
@@ -206,8 +209,14 @@ impl Session {
     /// Whether the session takes new exchanges: it is not draining, and has a lane.
     #[must_use]
     pub fn is_available(&self) -> bool {
-        let table = lock(&self.0.table);
-        matches!(table.phase, Phase::Active) && table.lanes.iter().any(|lane| !lane.is_closed())
+        self.0.is_available.load(Ordering::Acquire)
+    }
+
+    /// Counts a change of the phase or of the lanes. Who is returned must be woken, once nothing is locked.
+    #[must_use = "the watchers must be woken"]
+    fn changed(&self, table: &mut Table) -> Vec<Waker> {
+        self.0.is_available.store(table.is_available(), Ordering::Release);
+        table.changed()
     }
 
     /// Entries in the pending table: exchanges for which a message may still come or go.
@@ -311,7 +320,7 @@ impl Session {
         let lane = Lane::new(index, self.0.max_chunk);
         table.lanes.push(lane.clone());
         self.0.suspicion.of_lanes(&table.lanes);
-        let watchers = table.changed();
+        let watchers = self.changed(&mut table);
         drop(table);
         watchers.into_iter().for_each(Waker::wake);
         Ok(lane)
@@ -346,7 +355,6 @@ impl Session {
         upgrade: Option<&HeaderValue>,
         is_eager: bool,
     ) -> Result<(u32, SendHalf, RecvHalf), TunnelError> {
-        let is_framed = self.is_framed(protocol, upgrade);
         let SessionConfig {
             local,
             remote,
@@ -363,7 +371,8 @@ impl Session {
             if is_eager { remote.initial_credit } else { 0 },
             remote.initial_credit,
         );
-        let id = runtime.request_id();
+        let since = runtime.now();
+        let id = runtime.request_id(since);
 
         let mut table = lock(&self.0.table);
         match &table.phase {
@@ -372,24 +381,26 @@ impl Session {
             Phase::Closed(error) => return Err(error.clone().with_sent(Sent::No)),
         }
         let lane = table.least_loaded().ok_or_else(|| no_lane(*opens))?;
-        let exchange = Arc::new(Exchange::new(
-            (id, *opens),
-            (protocol, is_framed),
-            (true, rule),
+        let exchange = Arc::new(Exchange::new(Begun {
+            session: self.clone(),
             lane,
-            runtime.now(),
-            (send_credit, recv_credit),
+            id,
+            direction: *opens,
+            protocol,
+            is_framed: self.is_framed(protocol, upgrade),
+            opener: true,
+            rule,
+            since,
+            send_credit,
+            recv_credit,
+            end: None,
             place,
-        ));
+        }));
         table.exchanges.insert(id, exchange.clone());
         drop(table);
         self.0.has_carried.store(true, Ordering::Relaxed);
         self.0.tally.opened(granted as usize);
-        Ok((
-            granted,
-            SendHalf::new(self.clone(), exchange.clone()),
-            RecvHalf::new(self.clone(), exchange),
-        ))
+        Ok((granted, SendHalf::new(exchange.clone()), RecvHalf::new(exchange)))
     }
 
     /// Takes an entry out of the table. `outstanding` is the credit that the peer may still believe it has.

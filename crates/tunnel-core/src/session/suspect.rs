@@ -69,7 +69,7 @@ impl Session {
     }
 
     fn wake_changed(&self) {
-        let watchers = lock(&self.0.table).changed();
+        let watchers = self.changed(&mut lock(&self.0.table));
         watchers.into_iter().for_each(Waker::wake);
     }
 }

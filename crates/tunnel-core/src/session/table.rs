@@ -44,7 +44,11 @@ impl Table {
         }
     }
 
-    /// Counts a change of the phase or of the lanes. Who is returned must be woken, once nothing is locked.
+    /// Whether something could be opened.
+    pub(super) fn is_available(&self) -> bool {
+        matches!(self.phase, Phase::Active) && self.lanes.iter().any(|lane| !lane.is_closed())
+    }
+
     #[must_use = "the watchers must be woken"]
     pub(super) fn changed(&mut self) -> Vec<Waker> {
         self.changes += 1;

@@ -25,7 +25,7 @@
 //! #     fn spawn(&self, task: BoxTask) { tokio::spawn(task); }
 //! #     fn now(&self) -> Instant { tokio::time::Instant::now().into_std() }
 //! #     fn sleep_until(&self, at: Instant) -> BoxTask { Box::pin(tokio::time::sleep_until(at.into())) }
-//! #     fn request_id(&self) -> RequestId { RequestId::from_parts(0, [0; 10]) }
+//! #     fn request_id(&self, _: Instant) -> RequestId { RequestId::from_parts(0, [0; 10]) }
 //! #     fn random(&self) -> [u8; 16] { [0; 16] }
 //! # }
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

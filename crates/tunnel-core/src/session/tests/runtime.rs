@@ -215,7 +215,7 @@ impl Runtime for TestRuntime {
         }))
     }
 
-    fn request_id(&self) -> RequestId {
+    fn request_id(&self, _: Instant) -> RequestId {
         self.next_id()
     }
 

@@ -70,7 +70,7 @@ impl Runtime for Tasks {
         Box::pin(tokio::time::sleep_until(at.into()))
     }
 
-    fn request_id(&self) -> RequestId {
+    fn request_id(&self, _: Instant) -> RequestId {
         RequestId::from_parts(0, [0; 10])
     }
 
