@@ -30,10 +30,8 @@ impl Clocks {
         if !plan.is_bound() && upload.is_none() {
             return None;
         }
-        // Beyond what the clock can tell there is no limit.
-        let head = plan.head.and_then(|time| Instant::now().checked_add(time));
         Some(Box::pin(Self {
-            timer: plan.end.into_iter().chain(head).min().map(sleep_until),
+            timer: plan.end.into_iter().chain(plan.head_end).min().map(sleep_until),
             idle: Idle::new(plan.response_idle),
             plan,
             upload,

@@ -1,6 +1,6 @@
 //! How much time an exchange has.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use http::Request;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ pub(super) struct Plan {
     /// When it has to be over.
     pub(super) end: Option<Instant>,
     pub(super) head: Option<Duration>,
+    /// When the head has to be there if the request has no body that comes later, and the first time that it is looked at in any case.
+    pub(super) head_end: Option<Instant>,
     pub(super) request_idle: Option<Duration>,
     /// Somebody has said something of the request's body, be it that it has no limit: what the server would do by itself does
     /// not hold.
@@ -56,9 +58,14 @@ pub(super) fn plan<B>(
     let routed = request.extensions().get::<Routed>();
     let timeouts = routed.map_or(*default, |routed| routed.timeouts.or(*default));
     let bound = |timeout: Option<Limit<Duration>>| timeout.and_then(Limit::bound);
+    let head = bound(timeouts.head);
+    let now = OnceCell::new();
+    let now = || *now.get_or_init(Instant::now);
     Ok(Plan {
-        end: whole(request, dialect, bound(timeouts.whole))?,
-        head: bound(timeouts.head),
+        end: whole(request, dialect, bound(timeouts.whole), now)?,
+        head,
+        // Beyond what the clock can tell there is no limit.
+        head_end: head.and_then(|time| now().checked_add(time)),
         request_idle: bound(timeouts.request_idle),
         rules_upload: timeouts.request_idle.is_some(),
         response_idle: bound(timeouts.response_idle),
@@ -70,6 +77,7 @@ fn whole<B>(
     request: &mut Request<B>,
     dialect: Dialect,
     timeout: Option<Duration>,
+    now: impl Fn() -> Instant,
 ) -> Result<Option<Instant>, TunnelError> {
     let bound = timeout.and_then(|time| end(request, time));
     let asked = match dialect {
@@ -79,7 +87,7 @@ fn whole<B>(
     let Some(end) = bound.into_iter().chain(asked).min() else {
         return Ok(None);
     };
-    if end <= Instant::now() {
+    if end <= now() {
         return Err(over().with_sent(Sent::No));
     }
     if dialect == Dialect::Grpc {
