@@ -13,6 +13,8 @@ use super::future::ResponseFuture;
 /// A service in the place of which another one can be put; see the [module](super). Clones are the same one.
 pub struct Swap<S> {
     newest: Arc<ArcSwap<S>>,
+    /// Whether this clone has called before: it is one that stays.
+    has_called: bool,
     mine: Option<Mine<S>>,
 }
 
@@ -33,19 +35,27 @@ impl<S> Swap<S> {
     }
 
     const fn of(newest: Arc<ArcSwap<S>>) -> Self {
-        Self { newest, mine: None }
+        Self {
+            newest,
+            has_called: false,
+            mine: None,
+        }
     }
 }
 
 impl<S: Clone> Swap<S> {
-    fn service(&mut self) -> &mut S {
+    /// Calls the newest service. One that is asked once, as a clone for each request is, keeps nothing for a second time.
+    fn with<T>(&mut self, call: impl FnOnce(&mut S) -> T) -> T {
         let newest = self.newest.load();
+        if !std::mem::replace(&mut self.has_called, true) {
+            return call(&mut S::clone(&newest));
+        }
         self.mine.take_if(|mine| !Arc::ptr_eq(&mine.of, &newest));
         let mine = self.mine.get_or_insert_with(|| Mine {
             of: newest.clone(),
             service: S::clone(&newest),
         });
-        &mut mine.service
+        call(&mut mine.service)
     }
 }
 
@@ -75,7 +85,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        ResponseFuture::new(self.service(), request)
+        self.with(|service| ResponseFuture::new(service, request))
     }
 }
 
