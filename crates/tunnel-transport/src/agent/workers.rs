@@ -4,10 +4,11 @@
 //! for the next exchange, if not too many wait already. How many work is up to the session's limits alone.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Poll, Waker},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 /// Tasks that wait for something to do, at most. Each keeps about 2 KiB.
@@ -17,21 +18,33 @@ const MAX_IDLE: usize = 64;
 /// which is an exchange. When this drops, those that wait end at once, and the others when their job is done.
 pub(crate) struct Workers<W, J> {
     work: W,
-    idle: Arc<Idle<J>>,
+    room: Arc<Room<J>>,
 }
 
-/// The desks of those who wait, the last to come on top; `None` when nothing more will come.
-struct Idle<J>(Mutex<Option<Vec<Arc<Desk<J>>>>>);
-
-/// Where one task finds its next job.
-struct Desk<J>(Mutex<State<J>>);
+/// Where tasks wait.
+struct Room<J>(Mutex<State<J>>);
 
 struct State<J> {
-    /// Boxed, because it is handed over from place to place until the work begins.
-    next: Option<Box<J>>,
-    waker: Option<Waker>,
+    /// One for each task that was woken and has not looked yet; it does not matter which of them takes it. Boxed, because it is handed
+    /// over from place to place until the work begins.
+    jobs: VecDeque<Box<J>>,
+    /// Those who wait, the last to come on top. A place stays what it is until it is taken from the top.
+    waiting: Vec<Idle>,
+    /// How many have begun to wait.
+    count: u64,
     is_closed: bool,
 }
+
+/// A task that waits.
+struct Idle {
+    number: u64,
+    /// None if it has found something to do without being asked.
+    waker: Option<Waker>,
+}
+
+/// Where in the line a task is, if it waits.
+#[derive(Default)]
+struct Seat(Option<(usize, u64)>);
 
 impl<W, J, F> Workers<W, J>
 where
@@ -40,138 +53,103 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     pub(crate) fn new(work: W) -> Self {
-        Self {
-            work,
-            idle: Arc::new(Idle(Mutex::new(Some(Vec::new())))),
-        }
+        let room = Arc::default();
+        Self { work, room }
     }
 
     /// Has a job done, by a task that waits or by a new one. Never waits itself.
     pub(crate) fn serve(&self, job: J) {
-        let mut job = Box::new(job);
-        while let Some(desk) = self.idle.pop() {
-            match desk.put(job) {
-                None => return,
-                Some(back) => job = back,
-            }
+        let job = Box::new(job);
+        match self.room.put(job) {
+            Ok(waker) => waker.wake(),
+            Err(job) => drop(tokio::spawn(work(self.work.clone(), job, self.room.clone()))),
         }
-        let idle = Arc::downgrade(&self.idle);
-        drop(tokio::spawn(work(self.work.clone(), job, idle)));
     }
 }
 
 impl<W, J> Drop for Workers<W, J> {
     fn drop(&mut self) {
-        let desks = lock(&self.idle.0).take();
-        for desk in desks.into_iter().flatten() {
-            desk.close();
-        }
+        let waiting = {
+            let mut state = self.room.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.waiting)
+        };
+        let wakers = waiting.into_iter().filter_map(|idle| idle.waker);
+        wakers.for_each(Waker::wake);
     }
 }
 
 /// A panic of the service ends this task, and the exchange with it, and nothing else.
-async fn work<W, J, F>(work: W, first: Box<J>, idle: Weak<Idle<J>>)
+async fn work<W, J, F>(work: W, first: Box<J>, room: Arc<Room<J>>)
 where
     W: Fn(J) -> F,
     F: Future<Output = ()>,
 {
-    let seat = Seat::default();
     let mut next = Some(first);
     while let Some(job) = next.take() {
         // Pinned where it is made: it is large, and to wait for it as it is would move it.
         pin!(work(*job)).await;
-        next = seat.next(&idle).await;
+        let mut seat = Seat::default();
+        next = poll_fn(|cx| room.poll_next(&mut seat, cx)).await;
     }
 }
 
-/// Closes its desk on every way out, so that nothing is put on one at which nobody sits.
-struct Seat<J>(Arc<Desk<J>>);
-
-impl<J> Default for Seat<J> {
-    fn default() -> Self {
-        let state = State {
-            next: None,
-            waker: None,
-            is_closed: false,
-        };
-        Self(Arc::new(Desk(Mutex::new(state))))
+impl<J> Room<J> {
+    /// Leaves a job for whoever waits, and says whom to wake; gives it back if nobody does.
+    fn put(&self, job: Box<J>) -> Result<Waker, Box<J>> {
+        let mut state = self.lock();
+        while let Some(idle) = state.waiting.pop() {
+            if let Some(waker) = idle.waker {
+                state.jobs.push_back(job);
+                return Ok(waker);
+            }
+        }
+        Err(job)
     }
-}
 
-impl<J> Seat<J> {
     /// The next job; `None` if enough others wait for one, or none will come.
-    async fn next(&self, idle: &Weak<Idle<J>>) -> Option<Box<J>> {
-        let waits = idle.upgrade().is_some_and(|idle| idle.push(&self.0));
-        if !waits {
-            return None;
+    fn poll_next(&self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<Option<Box<J>>> {
+        let mut state = self.lock();
+        let State {
+            jobs,
+            waiting,
+            count,
+            is_closed,
+        } = &mut *state;
+        let mine = seat.0.and_then(|(place, number)| {
+            let idle = waiting.get_mut(place)?;
+            (idle.number == number).then_some(idle)
+        });
+        let job = jobs.pop_front();
+        if let Some(idle) = mine {
+            // It was not woken for the job. Whoever was finds nothing, and waits again.
+            idle.waker = job.is_none().then(|| cx.waker().clone());
+            return job.map_or(Poll::Pending, |job| Poll::Ready(Some(job)));
         }
-        poll_fn(|cx| {
-            let mut state = lock(&self.0.0);
-            match state.next.take() {
-                None if !state.is_closed => {
-                    state.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-                next => Poll::Ready(next),
-            }
-        })
-        .await
-    }
-}
-
-impl<J> Drop for Seat<J> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-impl<J> Idle<J> {
-    fn pop(&self) -> Option<Arc<Desk<J>>> {
-        lock(&self.0).as_mut()?.pop()
-    }
-
-    /// Whether there was room.
-    fn push(&self, desk: &Arc<Desk<J>>) -> bool {
-        match &mut *lock(&self.0) {
-            Some(desks) if desks.len() < MAX_IDLE => {
-                desks.push(Arc::clone(desk));
-                true
-            }
-            _ => false,
+        if job.is_some() || *is_closed || waiting.len() >= MAX_IDLE {
+            return Poll::Ready(job);
         }
+        *count += 1;
+        seat.0 = Some((waiting.len(), *count));
+        let (number, waker) = (*count, Some(cx.waker().clone()));
+        waiting.push(Idle { number, waker });
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<J> Desk<J> {
-    /// Gives the job back if nobody sits here any more.
-    fn put(&self, job: Box<J>) -> Option<Box<J>> {
-        let mut state = lock(&self.0);
-        if state.is_closed {
-            return Some(job);
-        }
-        state.next = Some(job);
-        wake(state);
-        None
+impl<J> Default for Room<J> {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            jobs: VecDeque::new(),
+            waiting: Vec::new(),
+            count: 0,
+            is_closed: false,
+        }))
     }
-
-    fn close(&self) {
-        let mut state = lock(&self.0);
-        state.is_closed = true;
-        wake(state);
-    }
-}
-
-/// Wakes who sits there, once nothing is locked.
-fn wake<J>(mut state: MutexGuard<'_, State<J>>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -182,6 +160,7 @@ mod tests {
     use http::{HeaderMap, Method, Response, StatusCode, uri::Scheme};
     use http_body_util::Empty;
     use tokio::{sync::mpsc, task};
+    use tokio_test::{assert_pending, assert_ready, task::spawn};
     use tower::service_fn;
     use tunnel_core::{
         Protocol, Pump, RecvHalf, RequestHead, Session, Start,
@@ -271,26 +250,62 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn who_waits_ends_with_the_agent() {
-        let idle = Arc::new(Idle::<()>(Mutex::new(Some(Vec::new()))));
-        let (seat, weak) = (Seat::default(), Arc::downgrade(&idle));
-        let workers = Workers { work: (), idle };
-        let mut waits = tokio_test::task::spawn(seat.next(&weak));
-        tokio_test::assert_pending!(waits.poll());
-        drop(workers);
-        assert!(waits.is_woken());
-        assert!(waits.await.is_none());
-        assert!(soon(seat.next(&weak)).await.is_none(), "nothing more will come");
+    fn workers() -> Workers<(), ()> {
+        Workers {
+            work: (),
+            room: Arc::default(),
+        }
     }
 
-    #[tokio::test]
-    async fn only_so_many_wait() {
-        let idle = Arc::new(Idle::<()>(Mutex::new(Some(Vec::new()))));
-        for _ in 0..MAX_IDLE {
-            assert!(idle.push(&Seat::default().0));
+    #[test]
+    fn who_waits_ends_with_the_agent() {
+        let workers = workers();
+        let room = workers.room.clone();
+        let (mut seat, mut other) = (Seat::default(), Seat::default());
+        let mut waits = spawn(poll_fn(|cx| room.poll_next(&mut seat, cx)));
+        assert_pending!(waits.poll());
+        drop(workers);
+        assert!(waits.is_woken());
+        assert_eq!(assert_ready!(waits.poll()), None);
+        let mut late = spawn(poll_fn(|cx| room.poll_next(&mut other, cx)));
+        assert_eq!(assert_ready!(late.poll()), None, "nothing more will come");
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let room = Room::<()>::default();
+        let mut seats: Vec<_> = (0..=MAX_IDLE).map(|_| Seat::default()).collect();
+        let mut cx = Context::from_waker(Waker::noop());
+        let (last, seats) = seats.split_last_mut().unwrap();
+        for seat in seats {
+            assert!(room.poll_next(seat, &mut cx).is_pending());
         }
-        let seat = Seat::default();
-        assert!(soon(seat.next(&Arc::downgrade(&idle))).await.is_none());
+        assert_eq!(room.poll_next(last, &mut cx), Poll::Ready(None));
+    }
+
+    #[test]
+    fn who_is_polled_without_a_reason_takes_a_job_or_keeps_its_place() {
+        let room = Room::default();
+        let (mut first, mut second, mut third) = (Seat::default(), Seat::default(), Seat::default());
+        let mut waits = spawn(poll_fn(|cx| room.poll_next(&mut first, cx)));
+        let mut takes = spawn(poll_fn(|cx| room.poll_next(&mut second, cx)));
+        let mut is_woken = spawn(poll_fn(|cx| room.poll_next(&mut third, cx)));
+        assert_pending!(waits.poll());
+        assert_pending!(waits.poll());
+        assert_pending!(takes.poll());
+        assert_pending!(is_woken.poll());
+        let put = |job| room.put(Box::new(job)).map(Waker::wake).is_ok();
+
+        assert!(put(1));
+        assert!(is_woken.is_woken() && !takes.is_woken() && !waits.is_woken());
+        assert_eq!(assert_ready!(takes.poll()), Some(Box::new(1)));
+        assert_pending!(is_woken.poll());
+        assert!(put(2));
+        assert_eq!(assert_ready!(is_woken.poll()), Some(Box::new(2)));
+        // It has gone to work, and is not asked.
+        assert!(put(3));
+        assert!(waits.is_woken());
+        assert_eq!(assert_ready!(waits.poll()), Some(Box::new(3)));
+        assert!(!put(4), "nobody waits");
     }
 }
