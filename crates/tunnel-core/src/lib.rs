@@ -62,7 +62,7 @@ pub use crate::{
     peer::PeerInfo,
     pump::{Pump, Start},
     reason::ResetReason,
-    record::{Found, Notes, Record, Recorded},
+    record::{Brief, Found, Notes, Record, Recorded},
     retry::{RetryBudget, RetryPolicy},
     route::{Access, MatchedRule, Routed, Target, Timeouts},
     runtime::{BoxTask, Runtime},

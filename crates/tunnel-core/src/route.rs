@@ -12,6 +12,7 @@ use std::{
 use crate::{
     id::GroupName,
     limits::{Limit, Limits},
+    record::Mark,
     retry::RetryPolicy,
 };
 
@@ -49,6 +50,8 @@ pub struct MatchedRule {
     /// Whether a request that may have been carried out is sent once more; without a policy it never is. The balancing layer sees
     /// to it.
     pub retry: Option<Arc<RetryPolicy>>,
+    /// For records.
+    pub(crate) mark: Mark,
 }
 
 impl Routed {
@@ -63,6 +66,7 @@ impl Routed {
             access: Access::Default,
             registered_host: false,
             retry: None,
+            mark: Mark::default(),
         }))
     }
 }
@@ -78,7 +82,10 @@ impl Deref for Routed {
 
 impl DerefMut for Routed {
     fn deref_mut(&mut self) -> &mut MatchedRule {
-        Arc::make_mut(&mut self.0)
+        let rule = Arc::make_mut(&mut self.0);
+        // It may be given another name.
+        rule.mark = Mark::default();
+        rule
     }
 }
 
@@ -95,7 +102,7 @@ pub enum Access {
 }
 
 /// Who serves a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A healthy agent of this group.
     Group(GroupName),

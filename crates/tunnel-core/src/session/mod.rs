@@ -43,6 +43,7 @@ use crate::{
     id::{AgentId, InstanceId, RequestId, SessionId},
     lane::Lane,
     message::Direction,
+    record::Mark,
     runtime::{BoxTask, Runtime},
     settings::{Features, Settings},
     sync::lock,
@@ -78,6 +79,8 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     config: SessionConfig,
+    /// That of the agent's name.
+    mark: Mark,
     tally: Tally,
     max_chunk: usize,
     since: Instant,
@@ -115,6 +118,7 @@ impl Session {
         Self(Arc::new(Inner {
             since: config.runtime.now(),
             config,
+            mark: Mark::default(),
             tally,
             max_chunk,
             opened: Arc::default(),
@@ -156,6 +160,11 @@ impl Session {
     #[must_use]
     pub fn agent(&self) -> &AgentId {
         &self.0.config.agent
+    }
+
+    /// For records.
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.0.mark
     }
 
     /// The agent's process.

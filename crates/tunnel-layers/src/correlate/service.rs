@@ -57,7 +57,7 @@ where
             Err(error) => return ResponseFuture::failed(error),
         };
         if let Some(record) = record {
-            record.note_sent(session.agent(), recv.id());
+            record.note_opened(&session, recv.id());
         }
         let start = Start::Request(Box::new(RequestStart {
             head,

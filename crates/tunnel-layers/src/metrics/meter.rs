@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tunnel_core::{Cause, Found, GroupName, Notes, Target};
+use tunnel_core::{Brief, Cause, Found, GroupName, Notes, Target};
 
 use super::{
     cell::Ending,
@@ -63,10 +63,16 @@ impl Meters {
 
     /// Where an exchange counts of which this was found out.
     fn place(&self, found: &Found, wire: Wire) -> Place {
-        self.recent.get(found, wire, || Place {
+        Place {
             series: self.series(found, wire),
             agent: self.agent(found),
-        })
+        }
+    }
+
+    /// The same, and it is found out no more than that.
+    #[inline]
+    fn place_of(&self, brief: Brief, wire: Wire) -> Place {
+        self.recent.get(brief, wire, || self.place(&brief.found(), wire))
     }
 
     fn series(&self, found: &Found, wire: Wire) -> u32 {
@@ -198,7 +204,7 @@ impl Meter {
     pub(crate) fn begins(&mut self) {
         if self.meters.settings.agent.is_some() {
             self.seen = 0;
-            self.settle(&Found::default());
+            self.settle(self.meters.place_of(Brief::default(), self.wire), 0);
         }
     }
 
@@ -208,13 +214,19 @@ impl Meter {
         let changes = notes.changes();
         if changes != self.seen {
             self.seen = changes;
-            notes.look(|found| self.settle(found));
+            match notes.brief() {
+                Some(brief) => self.settle(self.meters.place_of(brief, self.wire), brief.attempts()),
+                None => notes.look(|found| {
+                    self.settle(self.meters.place(found, self.wire), found.attempts);
+                    self.retries = found.retries;
+                    self.failure = failure(found);
+                }),
+            }
         }
     }
 
     /// Counts the exchange as open where it belongs, as far as that is known.
-    fn settle(&mut self, found: &Found) {
-        let place = self.meters.place(found, self.wire);
+    fn settle(&mut self, place: Place, attempts: u32) {
         let before = self.place.replace(place);
         let Meters { rules, agents, .. } = &*self.meters;
         let left = before.map(|before| before.series);
@@ -227,16 +239,14 @@ impl Meter {
         let left = before.and_then(|before| before.agent);
         if let Some(agent) = place.agent
             // What serves it here may send it on: the first time, it leaves nobody.
-            && (left.is_none() || self.attempts > 0 && self.attempts != found.attempts)
+            && (left.is_none() || self.attempts > 0 && self.attempts != attempts)
         {
             agents.get(agent).into_iter().for_each(Series::begin);
             left.and_then(|left| agents.get(left))
                 .into_iter()
                 .for_each(Series::leave);
         }
-        self.attempts = found.attempts;
-        self.retries = found.retries;
-        self.failure = failure(found);
+        self.attempts = attempts;
     }
 
     /// The exchange is over.

@@ -462,10 +462,20 @@ impl Watched {
 
     /// It is over, and stays for the next one, unless somebody still has its record.
     fn leave(mut self: Box<Self>) {
-        let Some(recorded) = Arc::get_mut(&mut self.shared) else {
-            return;
-        };
-        *recorded = Recorded::default();
+        let Bodies {
+            received,
+            is_upgrade,
+            first: _,
+        } = self.shared.kept();
+        if is_upgrade.load(Relaxed) || !Recorded::forget(&self.shared) {
+            let Some(recorded) = Arc::get_mut(&mut self.shared) else {
+                return;
+            };
+            *recorded = Recorded::default();
+        } else {
+            // Without an upgrade, nobody has noted which direction was first.
+            received.store(0, Relaxed);
+        }
         self.exchange.outer = None;
         self.exchange.watchers.clear();
         self.lifetime = None;

@@ -1,25 +1,33 @@
 //! What is found out about an exchange on its way, for whoever stands further out.
 
+mod names;
+
 use std::{
     error::Error,
     fmt,
+    num::NonZeroU32,
     ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{
             AtomicBool, AtomicU32, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
+            fence,
         },
     },
 };
 
 use http::Extensions;
 
+pub(crate) use self::names::Mark;
+use self::names::{AGENTS, RULES, Rule};
 use crate::{
     auth::Principal,
     error::TunnelError,
     id::{AgentId, RequestId, TraceId},
     route::{Routed, Target},
+    session::Session,
+    sync::lock,
 };
 
 /// What is known of an exchange: which rule it matched, who calls, which agent has it, under which id.
@@ -52,22 +60,83 @@ pub struct Recorded<T: ?Sized> {
 }
 
 /// What layers further in note: what a [`Record`] points to.
+///
+/// What is noted of almost every exchange are numbers, each of which is written by whoever has the request, one after the other, so that
+/// nothing has to be locked: the rule, the agent, and how often it was sent.
 #[derive(Default)]
+#[repr(C)]
 pub struct Notes {
-    found: Mutex<Found>,
     /// How often the rule, the agent, a retry or a failure was noted.
     changes: AtomicU32,
+    /// The number of the rule; 0 for none.
+    rule: AtomicU32,
+    /// That of the agent.
+    agent: AtomicU32,
+    /// How often the request was sent into the tunnel.
+    attempts: AtomicU32,
     /// Nobody asks for more than counting needs.
     is_brief: AtomicBool,
+    /// Whether `found` has something that counting needs.
+    is_rare: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
+    /// The rest. Boxed, so that the numbers stand beside what is [kept](Recorded::kept).
+    found: OnceLock<Box<Mutex<Found>>>,
+}
+
+/// What counting needs to know of most exchanges: numbers, which stand for names as long as the process runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brief {
+    rule: Option<NonZeroU32>,
+    agent: Option<NonZeroU32>,
+    attempts: u32,
+}
+
+impl Brief {
+    /// What the rule and the agent stand for: two that are equal in it are equal in both.
+    #[inline]
+    #[must_use]
+    pub const fn key(&self) -> u64 {
+        const fn number(name: Option<NonZeroU32>) -> u64 {
+            match name {
+                Some(name) => name.get() as u64,
+                None => 0,
+            }
+        }
+        number(self.rule) << 32 | number(self.agent)
+    }
+
+    /// How often the request was sent into the tunnel.
+    #[inline]
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        let mut found = Found::default();
+        self.tell(&mut found);
+        found
+    }
+
+    fn tell(&self, found: &mut Found) {
+        if let Some(rule) = self.rule {
+            found.matched = RULES.name(rule);
+        }
+        if let Some(agent) = self.agent {
+            found.agent = AGENTS.name(agent);
+        }
+        found.attempts = self.attempts;
+    }
 }
 
 /// What a [`Record`] holds; everything is absent until somebody has found it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Found {
-    matched: Option<Matched>,
+    matched: Option<Rule>,
     /// Who calls.
     pub principal: Option<Principal>,
     /// The agent that has the exchange; after a retry, the last one.
@@ -88,30 +157,17 @@ pub struct Found {
     pub failure: Option<TunnelError>,
 }
 
-/// The rule that a request has matched, as whoever noted it knows it.
-#[derive(Clone, Debug)]
-enum Matched {
-    Routed(Routed),
-    Rule(Arc<str>, Option<Target>),
-}
-
 impl Found {
     /// The rule that was matched, by its id.
     #[must_use]
     pub fn rule(&self) -> Option<&Arc<str>> {
-        match self.matched.as_ref()? {
-            Matched::Routed(routed) => Some(&routed.rule),
-            Matched::Rule(rule, _) => Some(rule),
-        }
+        self.matched.as_ref().map(|(rule, _)| rule)
     }
 
     /// Who serves what the rule matches; none for a rule that answers itself.
     #[must_use]
     pub fn target(&self) -> Option<&Target> {
-        match self.matched.as_ref()? {
-            Matched::Routed(routed) => Some(&routed.target),
-            Matched::Rule(_, target) => target.as_ref(),
-        }
+        self.matched.as_ref()?.1.as_ref()
     }
 }
 
@@ -159,74 +215,160 @@ impl<T: ?Sized> Recorded<T> {
     pub const fn kept(&self) -> &T {
         &self.kept
     }
+
+    /// Forgets what was noted, if nobody else has this and there is nothing but numbers. Says whether it has: what is not forgotten may be
+    /// seen by somebody, or has to be dropped.
+    #[inline]
+    pub fn forget(this: &Arc<Self>) -> bool {
+        // Nobody has a weak reference, so that nobody can get another one in between. Who had one has let go of it before this.
+        if Arc::strong_count(this) != 1 {
+            return false;
+        }
+        fence(Acquire);
+        let Notes {
+            changes,
+            rule,
+            agent,
+            attempts,
+            is_brief,
+            is_rare,
+            received,
+            sent,
+            found,
+        } = &this.notes;
+        if found.get().is_some() {
+            return false;
+        }
+        for number in [changes, rule, agent, attempts] {
+            number.store(0, Relaxed);
+        }
+        is_brief.store(false, Relaxed);
+        is_rare.store(false, Relaxed);
+        received.store(0, Relaxed);
+        sent.store(0, Relaxed);
+        true
+    }
 }
 
 impl Notes {
     /// What was found so far.
     #[must_use]
     pub fn found(&self) -> Found {
-        self.lock().clone()
+        self.look(Found::clone)
     }
 
-    /// Looks at what was found so far, without a copy of it. Nothing can be noted meanwhile.
+    /// Looks at what was found so far. Nothing but a rule or an agent can be noted meanwhile.
     pub fn look<R>(&self, look: impl FnOnce(&Found) -> R) -> R {
-        look(&self.lock())
+        let brief = self.numbers();
+        let Some(found) = self.found.get() else {
+            return look(&brief.found());
+        };
+        let mut found = lock(found);
+        brief.tell(&mut found);
+        look(&found)
+    }
+
+    /// What counting needs, without a look at a name; none if something was noted that is no number, so that one has to
+    /// [look](Self::look).
+    #[inline]
+    #[must_use]
+    pub fn brief(&self) -> Option<Brief> {
+        (!self.is_rare.load(Acquire)).then(|| self.numbers())
+    }
+
+    #[inline]
+    fn numbers(&self) -> Brief {
+        Brief {
+            rule: NonZeroU32::new(self.rule.load(Relaxed)),
+            agent: NonZeroU32::new(self.agent.load(Relaxed)),
+            attempts: self.attempts.load(Relaxed),
+        }
     }
 
     /// The rule that was matched, and who serves it.
     pub fn note_routed(&self, routed: &Routed) {
-        self.note_matched(Matched::Routed(routed.clone()));
+        let ask = || RULES.number((Arc::clone(&routed.rule), Some(routed.target.clone())));
+        match routed.mark.number(ask) {
+            Some(number) => self.note_number(&self.rule, number),
+            None => self.note_rule(&routed.rule, Some(&routed.target)),
+        }
     }
 
     /// The same where there is nothing but names: the rule's, and who serves it unless it answers itself.
     pub fn note_rule(&self, rule: &Arc<str>, target: Option<&Target>) {
-        self.note_matched(Matched::Rule(Arc::clone(rule), target.cloned()));
-    }
-
-    fn note_matched(&self, matched: Matched) {
-        let mut found = self.lock();
-        found.matched = Some(matched);
-        self.change();
+        self.note(|found| {
+            self.rule.store(0, Relaxed);
+            found.matched = Some((Arc::clone(rule), target.cloned()));
+        });
     }
 
     /// Who calls.
     pub fn note_principal(&self, principal: &Principal) {
-        if !self.is_full() {
-            return;
+        if self.is_full() {
+            let principal = principal.clone();
+            lock(self.rest()).principal = Some(principal);
         }
-        let principal = principal.clone();
-        self.lock().principal = Some(principal);
     }
 
-    /// The request goes to this agent, under this id.
+    /// The request goes to the agent of this session, under this id.
+    pub fn note_opened(&self, session: &Session, id: RequestId) {
+        let ask = || AGENTS.number(session.agent().clone());
+        match session.mark().number(ask) {
+            Some(number) => {
+                if self.is_full() {
+                    self.note_id(id);
+                }
+                self.add_attempt();
+                self.note_number(&self.agent, number);
+            }
+            None => self.note_sent(session.agent(), id),
+        }
+    }
+
+    /// The same where there is nothing but a name: the request goes to this agent.
     pub fn note_sent(&self, agent: &AgentId, id: RequestId) {
-        let agent = agent.clone();
-        let mut found = self.lock();
-        found.agent = Some(agent);
-        found.request_id = Some(id);
-        found.attempts += 1;
+        self.note(|found| {
+            self.agent.store(0, Relaxed);
+            self.add_attempt();
+            found.agent = Some(agent.clone());
+            found.request_id = Some(id);
+        });
+    }
+
+    fn add_attempt(&self) {
+        self.attempts
+            .store(self.attempts.load(Relaxed).saturating_add(1), Relaxed);
+    }
+
+    fn note_number(&self, place: &AtomicU32, number: NonZeroU32) {
+        place.store(number.get(), Relaxed);
+        self.change();
+    }
+
+    /// Notes what counting needs, and what is no number.
+    fn note(&self, note: impl FnOnce(&mut Found)) {
+        let mut found = lock(self.rest());
+        note(&mut found);
+        self.is_rare.store(true, Release);
         self.change();
     }
 
     /// The request goes to an upstream once more.
     pub fn note_retry(&self) {
-        let mut found = self.lock();
-        found.retries += 1;
-        self.change();
+        self.note(|found| found.retries += 1);
     }
 
     /// The exchange has this id.
     pub fn note_id(&self, id: RequestId) {
-        self.lock().request_id = Some(id);
+        lock(self.rest()).request_id = Some(id);
     }
 
     /// The request goes to this endpoint of an upstream.
     pub fn note_upstream(&self, endpoint: &Arc<str>) {
-        if !self.is_full() {
-            return;
+        if self.is_full() {
+            let endpoint = Arc::clone(endpoint);
+            lock(self.rest()).upstream = Some(endpoint);
         }
-        let endpoint = Arc::clone(endpoint);
-        self.lock().upstream = Some(endpoint);
     }
 
     /// From here on no more is noted than counting needs, which is the rule, its target, the agent, attempts, ends and bytes, until
@@ -245,24 +387,21 @@ impl Notes {
 
     /// The request belongs to this trace.
     pub fn note_trace(&self, trace: TraceId) {
-        if !self.is_full() {
-            return;
+        if self.is_full() {
+            lock(self.rest()).trace = Some(trace);
         }
-        self.lock().trace = Some(trace);
     }
 
     /// The call ended with this `grpc-status`.
     pub fn note_grpc_status(&self, status: u32) {
-        self.lock().grpc_status = Some(status);
+        lock(self.rest()).grpc_status = Some(status);
     }
 
     /// Why the exchange failed. The first to say so is believed: what follows from a failure is not its reason.
     pub fn note_failure(&self, error: &TunnelError) {
-        let mut found = self.lock();
-        if found.failure.is_none() {
-            found.failure = Some(error.clone());
-            self.change();
-        }
+        self.note(|found| {
+            found.failure.get_or_insert_with(|| error.clone());
+        });
     }
 
     /// The same, for an error in whose chain of sources the tunnel's may stand.
@@ -297,21 +436,21 @@ impl Notes {
         self.changes.load(Acquire)
     }
 
-    /// For who holds the lock.
+    /// What is noted at the same time by two may count as one change; who looks behind both sees both.
     fn change(&self) {
         self.changes
             .store(self.changes.load(Relaxed).wrapping_add(1), Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rest(&self) -> &Mutex<Found> {
+        self.found.get_or_init(Box::default)
     }
 }
 
 /// Shows names and ids, as [`Found`] does.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Record").field(&*self.lock()).finish()
+        f.debug_tuple("Record").field(&self.found()).finish()
     }
 }
 
@@ -325,7 +464,7 @@ impl<T: ?Sized> fmt::Debug for Recorded<T> {
 /// Shows names and ids, as [`Found`] does.
 impl fmt::Debug for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Notes").field(&*self.lock()).finish()
+        f.debug_tuple("Notes").field(&self.found()).finish()
     }
 }
 
@@ -352,6 +491,47 @@ mod tests {
         assert_eq!(found.agent.map(|agent| agent.to_string()).as_deref(), Some("b"));
         assert_eq!((found.request_id, found.attempts), (Some(second), 2));
         assert_eq!(record.stream_bytes(), (3, 4));
+    }
+
+    #[test]
+    fn what_was_noted_last_holds_be_it_a_number_or_a_name() {
+        let record = Record::default();
+        let routed = |rule| Routed::new(rule, Target::Upstream("u".into()));
+        let rule = || record.look(|found| found.rule().cloned());
+        record.note_routed(&routed("first"));
+        let first = record.brief().unwrap();
+        record.note_routed(&routed("second"));
+        assert_ne!(record.brief().unwrap(), first);
+        assert_eq!((rule().as_deref(), record.changes()), (Some("second"), 2));
+        assert_eq!(first.found().rule().map(|rule| &**rule), Some("first"));
+        record.note_rule(&"third".into(), None);
+        assert_eq!((rule().as_deref(), record.brief()), (Some("third"), None));
+        record.note_routed(&routed("fourth"));
+        assert_eq!((rule().as_deref(), record.brief()), (Some("fourth"), None));
+
+        let mut changed = routed("fifth");
+        record.note_routed(&changed);
+        changed.rule = "sixth".into();
+        record.note_routed(&changed);
+        assert_eq!(rule().as_deref(), Some("sixth"));
+    }
+
+    #[test]
+    fn numbers_are_forgotten_where_nobody_looks_any_more() {
+        let recorded = Arc::new(Recorded::<()>::default());
+        let record = Record::from(Arc::clone(&recorded));
+        record.note_routed(&Routed::new("a", Target::Upstream("u".into())));
+        record.be_brief();
+        assert!(!Recorded::forget(&recorded), "somebody looks");
+        drop(record);
+        assert!(Recorded::forget(&recorded));
+        let notes = recorded.notes();
+        assert_eq!((notes.brief(), notes.changes()), (Some(Brief::default()), 0));
+        assert!(notes.is_full());
+
+        notes.note_retry();
+        assert!(!Recorded::forget(&recorded), "it is no number");
+        assert_eq!(notes.found().retries, 1);
     }
 
     #[test]
