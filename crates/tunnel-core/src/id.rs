@@ -146,7 +146,13 @@ impl TraceId {
         Self(digits)
     }
 
-    /// The 32 digits.
+    /// The 32 digits, as they stand on the wire.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The same as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()

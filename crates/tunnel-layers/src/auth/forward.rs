@@ -1,5 +1,6 @@
 //! The header that tells the service inside who calls.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tunnel_core::Principal;
 
@@ -78,7 +79,7 @@ fn value(name: &str) -> HeaderValue {
             encoded.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
     }
-    HeaderValue::from_bytes(&encoded).unwrap_or_else(|_| HeaderValue::from_static(""))
+    HeaderValue::from_maybe_shared(Bytes::from(encoded)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

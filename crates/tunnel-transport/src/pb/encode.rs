@@ -91,8 +91,8 @@ impl Writer {
             trace_id,
         } = put_payload(out, payload, protocol, (opens, is_request));
         let len = out.len() + body.len();
-        let trace_id = trace_id.map_or("", TraceId::as_str);
-        put_bytes(out, envelope::TRACE_ID, trace_id.as_bytes());
+        let trace_id = trace_id.map_or(&[][..], |id| id.as_bytes());
+        put_bytes(out, envelope::TRACE_ID, trace_id);
         let back = out.len();
         match labels {
             Some(labels) => put_labels(out, labels, kind),
