@@ -1,6 +1,6 @@
 use std::{
     any::type_name,
-    fmt,
+    fmt, mem,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -44,18 +44,19 @@ impl<S> Swap<S> {
 }
 
 impl<S: Clone> Swap<S> {
-    /// Calls the newest service. One that is asked once, as a clone for each request is, keeps nothing for a second time.
-    fn with<T>(&mut self, call: impl FnOnce(&mut S) -> T) -> T {
+    /// The newest service. One that is asked once, as a clone for each request is, keeps nothing for a second time: its service stands in
+    /// `once`.
+    fn service<'a>(&'a mut self, once: &'a mut Option<S>) -> &'a mut S {
         let newest = self.newest.load();
-        if !std::mem::replace(&mut self.has_called, true) {
-            return call(&mut S::clone(&newest));
+        if !mem::replace(&mut self.has_called, true) {
+            return once.insert(S::clone(&newest));
         }
         self.mine.take_if(|mine| !Arc::ptr_eq(&mine.of, &newest));
         let mine = self.mine.get_or_insert_with(|| Mine {
             of: newest.clone(),
             service: S::clone(&newest),
         });
-        call(&mut mine.service)
+        &mut mine.service
     }
 }
 
@@ -85,7 +86,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        self.with(|service| ResponseFuture::new(service, request))
+        let mut once = None;
+        ResponseFuture::new(self.service(&mut once), request)
     }
 }
 
