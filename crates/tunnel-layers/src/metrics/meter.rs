@@ -70,7 +70,6 @@ impl Meters {
     }
 
     /// The same, and it is found out no more than that.
-    #[inline]
     fn place_of(&self, brief: Brief, wire: Wire) -> Place {
         self.recent.get(brief, wire, || self.place(&brief.found(), wire))
     }
@@ -166,6 +165,8 @@ pub(crate) struct Meter {
     retries: u32,
     /// What had failed.
     failure: Option<Cause>,
+    /// The last place that was found, which is often that of the next exchange too.
+    last: Option<(u64, Wire, Place)>,
 }
 
 /// That it was never looked at.
@@ -181,6 +182,21 @@ impl Meter {
             attempts: 0,
             retries: 0,
             failure: None,
+            last: None,
+        }
+    }
+
+    /// Where an exchange counts of which this was found out, and no more.
+    #[inline]
+    fn place_of(&mut self, brief: Brief) -> Place {
+        let (key, wire) = (brief.key(), self.wire);
+        match self.last {
+            Some((known, of, place)) if known == key && of == wire => place,
+            _ => {
+                let place = self.meters.place_of(brief, wire);
+                self.last = Some((key, wire, place));
+                place
+            }
         }
     }
 
@@ -204,7 +220,8 @@ impl Meter {
     pub(crate) fn begins(&mut self) {
         if self.meters.settings.agent.is_some() {
             self.seen = 0;
-            self.settle(self.meters.place_of(Brief::default(), self.wire), 0);
+            let place = self.place_of(Brief::default());
+            self.settle(place, 0);
         }
     }
 
@@ -215,7 +232,10 @@ impl Meter {
         if changes != self.seen {
             self.seen = changes;
             match notes.brief() {
-                Some(brief) => self.settle(self.meters.place_of(brief, self.wire), brief.attempts()),
+                Some(brief) => {
+                    let place = self.place_of(brief);
+                    self.settle(place, brief.attempts());
+                }
                 None => notes.look(|found| {
                     self.settle(self.meters.place(found, self.wire), found.attempts);
                     self.retries = found.retries;

@@ -8,7 +8,10 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project::{pin_project, pinned_drop};
 
-use super::exchange::{Guard, Half, Way};
+use super::{
+    exchange::Way,
+    guard::{Guard, Half},
+};
 
 /// The body of a request that is watched: its bytes are counted.
 #[pin_project]

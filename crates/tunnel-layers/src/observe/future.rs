@@ -10,7 +10,7 @@ use http::Response;
 use http_body::Body;
 use pin_project::pin_project;
 
-use super::{ResponseBody, exchange::Guard};
+use super::{ResponseBody, guard::Guard};
 
 /// Resolves to the response of the wrapped service. Dropping it drops the call, and ends the exchange.
 #[must_use = "futures do nothing unless polled"]

@@ -16,8 +16,10 @@
 mod body;
 mod exchange;
 pub mod future;
+mod guard;
 #[cfg(all(feature = "access_log", feature = "metrics"))]
 mod layer;
+mod spare;
 mod watchers;
 mod wire;
 
@@ -30,6 +32,7 @@ pub use self::{
 #[cfg(all(feature = "access_log", feature = "metrics"))]
 pub use self::layer::{Observe, ObserveLayer};
 pub(crate) use self::{
-    exchange::{Ended, Guard, Half, begin, failure},
+    exchange::{Ended, failure},
+    guard::{Guard, Half, begin},
     watchers::Asked,
 };
