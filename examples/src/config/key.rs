@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::Spanned;
 use tunnel_core::{Limits, Routed, limits::DEFAULT_NAME};
-use tunnel_layers::key::{ByAddress, ByGroup, ByHeader, ByPrincipal, ByRoute, Everyone, Key, KeyExtractor};
+use tunnel_layers::key::{
+    ByAddress, ByGroup, ByHeader, ByPrincipal, ByRoute, Everyone, Head, Key, KeyExtractor,
+};
 
 use super::{error::Checker, text_or::TextOr, yaml};
 
@@ -34,23 +36,23 @@ pub enum By {
 }
 
 impl KeyExtractor for By {
-    fn key(&self, parts: &Parts) -> Option<Key> {
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
         match self {
             Self::Nobody => None,
             Self::RulesWithRate => {
-                limits(parts)?.rate_of(DEFAULT_NAME)?;
-                Everyone.key(parts)
+                limits(head)?.rate_of(DEFAULT_NAME)?;
+                Everyone.key(head)
             }
             Self::RulesWithPlaces => {
-                limits(parts)?.concurrency_of(DEFAULT_NAME)?;
-                Everyone.key(parts)
+                limits(head)?.concurrency_of(DEFAULT_NAME)?;
+                Everyone.key(head)
             }
-            Self::Everyone => Everyone.key(parts),
-            Self::Address(by) => by.key(parts),
-            Self::Principal => ByPrincipal.key(parts),
-            Self::Route => ByRoute.key(parts),
-            Self::Group => ByGroup.key(parts),
-            Self::Header(by) => by.key(parts),
+            Self::Everyone => Everyone.key(head),
+            Self::Address(by) => by.key(head),
+            Self::Principal => ByPrincipal.key(head),
+            Self::Route => ByRoute.key(head),
+            Self::Group => ByGroup.key(head),
+            Self::Header(by) => by.key(head),
         }
     }
 
@@ -59,8 +61,8 @@ impl KeyExtractor for By {
     }
 }
 
-fn limits(parts: &Parts) -> Option<&Limits> {
-    parts.extensions.get::<Routed>()?.limits.as_deref()
+fn limits<'a>(head: &Head<'a>) -> Option<&'a Limits> {
+    head.extensions.get::<Routed>()?.limits.as_deref()
 }
 
 /// `key:` of a limit: a word, or a mapping that says more.

@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::{Extensions, request::Parts};
+use http::Extensions;
 use tunnel_core::{Cause, Initiator, Limit, Routed, Sent, TunnelError};
 
 use super::{places::Places, state::Bounds};
-use crate::key::{Key, KeyExtractor};
+use crate::key::{Head, Key, KeyExtractor};
 
 #[derive(Debug)]
 pub(super) struct Limiter {
@@ -40,12 +40,12 @@ impl Limiter {
     }
 
     /// The key by which the request is limited, beside the whole, and how many of that may run.
-    pub(super) fn key(&self, parts: &Parts, by: &impl KeyExtractor) -> Option<(Key, usize)> {
-        let (places, rule) = match self.said(&parts.extensions) {
+    pub(super) fn key(&self, head: Head<'_>, by: &impl KeyExtractor) -> Option<(Key, usize)> {
+        let (places, rule) = match self.said(head.extensions) {
             Some((limit, rule)) => (limit.bound()?, Some(rule)),
             None => (self.settings.per_key?, None),
         };
-        let key = by.key(parts)?;
+        let key = by.key(&head)?;
         let key = rule.map_or(key, |rule| Key::of(&(rule, key)));
         Some((key, usize::try_from(places).unwrap_or(usize::MAX)))
     }

@@ -8,7 +8,10 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{ConcurrencyBody, future::ResponseFuture, limiter::Limiter};
-use crate::{admission, key::KeyExtractor};
+use crate::{
+    admission,
+    key::{Head, KeyExtractor},
+};
 
 /// The service of [`ConcurrencyLayer`](super::ConcurrencyLayer). It is always ready, and waits in its future: for a place, and
 /// then until the wrapped service is ready.
@@ -48,9 +51,7 @@ where
         if !self.limiter.counts_keys(request.extensions()) {
             return ResponseFuture::new(&mut self.inner, request, &self.limiter, None, caller);
         }
-        let (parts, body) = request.into_parts();
-        let key = self.limiter.key(&parts, &self.key);
-        let request = Request::from_parts(parts, body);
+        let key = self.limiter.key(Head::of(&request), &self.key);
         ResponseFuture::new(&mut self.inner, request, &self.limiter, key, caller)
     }
 }

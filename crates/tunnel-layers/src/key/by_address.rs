@@ -1,10 +1,10 @@
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap, request::Parts};
+use http::{Extensions, HeaderMap};
 use tunnel_core::ClientAddress;
 pub use tunnel_core::client_address::DEFAULT_IPV6_PREFIX;
 
-use super::{Key, KeyExtractor, Space};
+use super::{Head, Key, KeyExtractor, Space};
 
 /// Counts by the address of the connection's other end: the whole of an IPv4 address, and a prefix of an IPv6 address.
 ///
@@ -49,8 +49,8 @@ impl From<ByAddress> for ClientAddress {
 }
 
 impl KeyExtractor for ByAddress {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        let address = self.counted(&parts.headers, &parts.extensions);
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        let address = self.counted(head.headers, head.extensions);
         Some(Key::of(&(Space::Address, address)))
     }
 }

@@ -1,6 +1,6 @@
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 
-use super::{Key, KeyExtractor, Space};
+use super::{Head, Key, KeyExtractor, Space};
 
 /// Counts by the value of a header, such as an API key. Requests without it share one key.
 ///
@@ -18,8 +18,8 @@ impl ByHeader {
 }
 
 impl KeyExtractor for ByHeader {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        let value = parts.headers.get(&self.0).map(|value| value.as_bytes());
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        let value = head.headers.get(&self.0).map(|value| value.as_bytes());
         Some(Key::of(&(Space::Header, self.0.as_str(), value)))
     }
 }

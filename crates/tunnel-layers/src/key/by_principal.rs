@@ -1,15 +1,14 @@
-use http::request::Parts;
 use tunnel_core::Principal;
 
-use super::{Key, KeyExtractor, Space};
+use super::{Head, Key, KeyExtractor, Space};
 
 /// Counts by who calls, as `AuthLayer` found out further out. Callers whom nobody asked for credentials share one key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByPrincipal;
 
 impl KeyExtractor for ByPrincipal {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        let who = parts.extensions.get::<Principal>();
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        let who = head.extensions.get::<Principal>();
         Some(who.map_or_else(
             || Key::of(&Space::Principal),
             |who| Key::from_bits(who.fingerprint()),
@@ -33,7 +32,7 @@ mod tests {
                     extensions.insert(Principal::new(name, scheme));
                     extensions
                 }));
-            ByPrincipal.key(&parts)
+            ByPrincipal.key(&Head::from(&parts))
         };
         let ann = key(Some(("ann", "basic")));
         assert_eq!(ann, key(Some(("ann", "basic"))));

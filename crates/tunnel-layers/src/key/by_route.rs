@@ -1,15 +1,14 @@
-use http::request::Parts;
 use tunnel_core::{Routed, Target};
 
-use super::{Key, KeyExtractor, Space};
+use super::{Head, Key, KeyExtractor, Space};
 
 /// Counts by the rule that the request matched, which [`RouteLayer`](crate::route) says further out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByRoute;
 
 impl KeyExtractor for ByRoute {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        let rule = parts.extensions.get().map(|routed: &Routed| &*routed.rule);
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        let rule = head.extensions.get().map(|routed: &Routed| &*routed.rule);
         Some(Key::of(&(Space::Route, rule)))
     }
 }
@@ -20,14 +19,11 @@ impl KeyExtractor for ByRoute {
 pub struct ByGroup;
 
 impl KeyExtractor for ByGroup {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        let target = parts
-            .extensions
-            .get()
-            .map(|routed: &Routed| match &routed.target {
-                Target::Group(group) => (true, group.as_str()),
-                Target::Upstream(name) => (false, &**name),
-            });
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        let target = head.extensions.get().map(|routed: &Routed| match &routed.target {
+            Target::Group(group) => (true, group.as_str()),
+            Target::Upstream(name) => (false, &**name),
+        });
         Some(Key::of(&(Space::Group, target)))
     }
 }

@@ -4,23 +4,23 @@
 //! are extractors for what the tunnel knows, pairs of them, and any closure:
 //!
 //! ```
-//! use http::request::Parts;
-//! use tunnel_layers::key::{ByAddress, ByHeader, ByRoute, Key, KeyExtractor};
+//! use tunnel_layers::key::{ByAddress, ByHeader, ByRoute, Head, Key, KeyExtractor};
 //!
 //! // Each address on each route.
 //! let _ = (ByRoute, ByAddress::new());
 //!
 //! // Each tenant; what the health checker asks for is not limited.
-//! let by_tenant = |parts: &Parts| match parts.headers.get("x-tenant") {
-//!     _ if parts.uri.path() == "/healthz" => None,
+//! let by_tenant = |head: &Head<'_>| match head.headers.get("x-tenant") {
+//!     _ if head.uri.path() == "/healthz" => None,
 //!     tenant => Some(Key::of(&tenant.map(|tenant| tenant.as_bytes()))),
 //! };
-//! let (parts, ()) = http::Request::get("/healthz").body(()).unwrap().into_parts();
-//! assert!(by_tenant.key(&parts).is_none());
+//! let request = http::Request::get("/healthz").body(()).unwrap();
+//! assert!(by_tenant.key(&Head::of(&request)).is_none());
 //!
-//! let (parts, ()) = http::Request::get("/").header("x-tenant", "a").body(()).unwrap().into_parts();
-//! assert_eq!(by_tenant.key(&parts), Some(Key::of(&Some("a".as_bytes()))));
-//! assert_ne!(by_tenant.key(&parts), ByHeader::new(http::header::HOST).key(&parts));
+//! let request = http::Request::get("/").header("x-tenant", "a").body(()).unwrap();
+//! let head = Head::of(&request);
+//! assert_eq!(by_tenant.key(&head), Some(Key::of(&Some("a".as_bytes()))));
+//! assert_ne!(by_tenant.key(&head), ByHeader::new(http::header::HOST).key(&head));
 //! ```
 //!
 //! What a request lacks does not free it from a limit: requests without an address, a rule, a header or whatever the
@@ -44,7 +44,7 @@ use std::{
     sync::OnceLock,
 };
 
-use http::request::Parts;
+use http::{Extensions, HeaderMap, Method, Request, Uri, Version, request::Parts};
 
 #[cfg(feature = "balance")]
 pub use self::hash_key::HashKey;
@@ -115,11 +115,52 @@ impl Hasher for Spread {
     }
 }
 
+/// The head of a request, as a [`KeyExtractor`] sees it: in its place, since whoever asks for a key has the request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target.
+    pub uri: &'a Uri,
+    /// The version of HTTP.
+    pub version: Version,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// What layers further out have found out.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    /// That of this request.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            version: parts.version,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
+        }
+    }
+}
+
 /// Finds the key of a request; see the [module](self). It is called once for each request, before it goes on, and must not
 /// wait.
 pub trait KeyExtractor: Clone + Send + Sync + 'static {
     /// The key of this request; `None` if the limit is not for it.
-    fn key(&self, parts: &Parts) -> Option<Key>;
+    fn key(&self, head: &Head<'_>) -> Option<Key>;
 
     /// Whether no request has a key, so that nobody need be asked. By default some may have one.
     fn is_for_nobody(&self) -> bool {
@@ -129,17 +170,17 @@ pub trait KeyExtractor: Clone + Send + Sync + 'static {
 
 impl<F> KeyExtractor for F
 where
-    F: Fn(&Parts) -> Option<Key> + Clone + Send + Sync + 'static,
+    F: Fn(&Head<'_>) -> Option<Key> + Clone + Send + Sync + 'static,
 {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        self(parts)
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        self(head)
     }
 }
 
 /// Each pair of keys; the limit is for requests that have both.
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
-    fn key(&self, parts: &Parts) -> Option<Key> {
-        Some(Key::of(&(self.0.key(parts)?, self.1.key(parts)?)))
+    fn key(&self, head: &Head<'_>) -> Option<Key> {
+        Some(Key::of(&(self.0.key(head)?, self.1.key(head)?)))
     }
 
     fn is_for_nobody(&self) -> bool {
@@ -152,7 +193,7 @@ impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
 pub struct Everyone;
 
 impl KeyExtractor for Everyone {
-    fn key(&self, _: &Parts) -> Option<Key> {
+    fn key(&self, _: &Head<'_>) -> Option<Key> {
         Some(Key(0, 0))
     }
 }

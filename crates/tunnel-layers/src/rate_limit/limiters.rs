@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, Weak},
 };
 
-use http::request::Parts;
+use http::Extensions;
 use tunnel_core::{
     Limit, Limits, Routed,
     limits::{DEFAULT_NAME, Rate},
@@ -65,8 +65,8 @@ impl Limiters {
     }
 
     /// Decides on a request with this key, by the layer's own limiter or by that of the rule; none if the rule wants no limit.
-    pub(super) fn check(&self, parts: &Parts, key: Key) -> Option<(Option<Arc<Limiter>>, Verdict)> {
-        let Some((rule, limits, limit)) = self.said(parts) else {
+    pub(super) fn check(&self, extensions: &Extensions, key: Key) -> Option<(Option<Arc<Limiter>>, Verdict)> {
+        let Some((rule, limits, limit)) = self.said(extensions) else {
             return Some((None, self.own.check(key)));
         };
         let rate = limit.bound()?;
@@ -86,8 +86,8 @@ impl Limiters {
     }
 
     /// What the request's rule says to this layer.
-    fn said<'a>(&self, parts: &'a Parts) -> Option<(&'a Arc<str>, &'a Arc<Limits>, Limit<Rate>)> {
-        let routed: &Routed = parts.extensions.get()?;
+    fn said<'a>(&self, extensions: &'a Extensions) -> Option<(&'a Arc<str>, &'a Arc<Limits>, Limit<Rate>)> {
+        let routed: &Routed = extensions.get()?;
         let limits = routed.limits.as_ref()?;
         let limit = limits.rate_of(&self.settings.name)?;
         Some((&routed.rule, limits, limit))

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response};
 use tower_service::Service;
 use tunnel_core::{Cause, Initiator, Sent, TunnelError};
 
@@ -13,7 +13,11 @@ use super::{
     limiter::Verdict,
     limiters::Limiters,
 };
-use crate::{admission, key::KeyExtractor, reject::ResponseBody};
+use crate::{
+    admission,
+    key::{Head, KeyExtractor},
+    reject::ResponseBody,
+};
 
 /// The service of [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
@@ -33,9 +37,9 @@ wraps_inner!(RateLimit<S, K>);
 
 impl<S, K: KeyExtractor> RateLimit<S, K> {
     /// What the answer to a request tells that may go on.
-    fn check(&self, parts: &Parts) -> Result<Option<Told>, Refusal> {
-        let key = self.key.key(parts);
-        let Some((limiter, verdict)) = key.and_then(|key| self.limiters.check(parts, key)) else {
+    fn check(&self, head: Head<'_>) -> Result<Option<Told>, Refusal> {
+        let key = self.key.key(&head);
+        let Some((limiter, verdict)) = key.and_then(|key| self.limiters.check(head.extensions, key)) else {
             return Ok(None);
         };
         let told = |limiter| Told::new(self.limiters.clone(), limiter, verdict);
@@ -75,9 +79,8 @@ where
         if let Err(error) = admitted {
             return ResponseFuture::refused(error, None, caller);
         }
-        let (parts, body) = request.into_parts();
-        match self.check(&parts) {
-            Ok(told) => ResponseFuture::called(self.inner.call(Request::from_parts(parts, body)), told),
+        match self.check(Head::of(&request)) {
+            Ok(told) => ResponseFuture::called(self.inner.call(request), told),
             Err((error, told)) => ResponseFuture::refused(error, told, caller),
         }
     }

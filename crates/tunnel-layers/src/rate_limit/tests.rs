@@ -1,7 +1,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use http::{HeaderValue, Request, Response, request::Parts};
+use http::{HeaderValue, Request, Response};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance};
 use tonic::Status;
@@ -15,7 +15,7 @@ use super::{
     *,
 };
 use crate::{
-    key::{ByAddress, ByHeader, ByRoute, Key},
+    key::{ByAddress, ByHeader, ByRoute, Head, Key},
     test_util::{Probe, Scripted, assert_send, assert_shareable, axum_request, grpc_request, ready, request},
 };
 
@@ -121,7 +121,7 @@ async fn each_key_has_the_rate_for_itself_and_some_requests_have_none() {
     assert_eq!(status(&service, request("/")).await, 200);
     assert_eq!(status(&service, request("/")).await, 429);
 
-    let exempt = |parts: &Parts| (parts.uri.path() != "/free").then(|| Key::of("all"));
+    let exempt = |head: &Head<'_>| (head.uri.path() != "/free").then(|| Key::of("all"));
     let service = RateLimitLayer::per_second(1).key(exempt).layer(ok());
     for (path, expected) in [("/", 200), ("/", 429), ("/free", 200), ("/free", 200)] {
         assert_eq!(status(&service, request(path)).await, expected, "{path}");
