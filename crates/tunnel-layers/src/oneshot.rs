@@ -22,6 +22,7 @@ enum State<S, R, F, E> {
     Unready(Option<E>),
 }
 
+#[allow(dead_code, reason = "each layer needs one way to begin, and not each both")]
 impl<S: Service<R>, R> Oneshot<S, R> {
     /// Calls the service, now if it is ready, and then without a clone of all that stands behind it. If it is not, the one that
     /// was asked waits, for it may have a place in a line, and a clone takes its place.
