@@ -180,7 +180,7 @@ impl<C: Reloaded> Reloads<C> {
                 () = self.asked.next() => return,
                 () = sleep(interval) => {}
             }
-            if look(&self.seen, Files::have_changed).await {
+            if self.seen.changed().await {
                 return self.settled().await;
             }
         }

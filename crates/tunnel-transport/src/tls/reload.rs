@@ -9,7 +9,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 pub(super) use crate::files::DEFAULT_INTERVAL;
 use crate::{
-    files::SHORTEST_INTERVAL,
+    files::{Files, SHORTEST_INTERVAL},
     tls::{Pem, TlsError, pem::Contents},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Reloading<S: Source> {
     source: S,
     current: ArcSwap<S::Config>,
     seen: Mutex<Seen>,
+    /// The files, as they were when they were last read.
+    watched: Files,
     interval: Duration,
     /// Nothing to watch.
     is_fixed: bool,
@@ -42,6 +44,12 @@ struct Seen {
 
 impl<S: Source> Reloading<S> {
     pub(super) fn load(source: S, interval: Duration) -> Result<Arc<Self>, TlsError> {
+        let watched = Files::new();
+        source
+            .pems()
+            .into_iter()
+            .filter_map(Pem::path)
+            .for_each(|path| watched.note(path));
         let contents = Contents::read(&source.pems())?;
         let state = RandomState::new();
         Ok(Arc::new(Self {
@@ -51,6 +59,7 @@ impl<S: Source> Reloading<S> {
                 state,
                 problem: None,
             }),
+            watched,
             interval: interval.max(SHORTEST_INTERVAL),
             is_fixed: contents.is_empty(),
             watcher: Mutex::default(),
@@ -119,8 +128,16 @@ async fn watch<S: Source>(files: Weak<Reloading<S>>, interval: Duration) {
     loop {
         sleep(interval).await;
         let Some(files) = files.upgrade() else { return };
+        if files.watched.are_surely_same() {
+            continue;
+        }
         // The file system may be slow, and the error is logged.
-        let _ = tokio::task::spawn_blocking(move || files.reload()).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            // First, so that what is written meanwhile is seen the next time.
+            files.watched.note_again();
+            files.reload()
+        })
+        .await;
     }
 }
 
