@@ -121,7 +121,7 @@ impl Files {
             let now = Stat::of(path);
             match seen.stat {
                 Some(_) => now == seen.stat,
-                None if now.is_some_and(|now| now.len > SHORT) => false,
+                None if now.is_some() && !is_short(path) => false,
                 None => self.is_same(path, seen),
             }
         })
@@ -172,6 +172,16 @@ impl Files {
     fn seen(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this is a file that can be read here and now, since nobody has to wait for it: a short one, of a file system of this machine.
+pub(crate) fn is_at_hand(path: &Path) -> bool {
+    stat::is_near(path) && is_short(path)
+}
+
+/// Whether it is a file, of which somebody else may be the writer otherwise, and a short one.
+fn is_short(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|told| told.is_file() && told.len() <= SHORT)
 }
 
 impl fmt::Debug for Files {

@@ -12,7 +12,7 @@ const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 pub(super) struct Stat {
     device: u64,
     inode: u64,
-    pub(super) len: u64,
+    len: u64,
     modified: (i64, i64),
     /// Seconds and nanoseconds of the last change of anything of it, which nobody can set.
     changed: (i64, i64),
