@@ -20,6 +20,7 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use self::stat::Stat;
+pub(crate) use self::stat::is_near;
 
 /// How often files are read to see whether they have changed, where nothing else is said.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
@@ -42,6 +43,8 @@ struct Seen {
     print: Option<u64>,
     /// What the file system said of it then; none if its contents may have changed since without a change of that.
     stat: Option<Stat>,
+    /// Whether its file system answers at once. Asked while nobody waits: another one may not answer that either.
+    is_near: bool,
 }
 
 /// The longest file that is read again at a glance, in bytes, which it is once, if it was written just before it was read first: it is in
@@ -115,7 +118,7 @@ impl Files {
     pub fn are_surely_same(&self) -> bool {
         let seen = self.seen().clone();
         seen.iter().all(|(path, seen)| {
-            if !stat::is_near(path) {
+            if !seen.is_near {
                 return false;
             }
             let now = Stat::of(path);
@@ -132,7 +135,7 @@ impl Files {
         let now = self.see(path);
         let is_same = now.print == seen.print;
         if is_same && let Some(known) = self.seen().get_mut(path) {
-            known.stat = now.stat;
+            *known = now;
         }
         is_same
     }
@@ -165,8 +168,11 @@ impl Files {
     fn see(&self, path: &Path) -> Seen {
         // First, so that what is written meanwhile makes a difference.
         let stat = Stat::of(path).filter(Stat::is_old);
-        let print = fs::read(path).ok().map(|bytes| self.state.hash_one(bytes));
-        Seen { print, stat }
+        Seen {
+            print: fs::read(path).ok().map(|bytes| self.state.hash_one(bytes)),
+            stat,
+            is_near: is_near(path),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Seen>> {
@@ -174,13 +180,9 @@ impl Files {
     }
 }
 
-/// Whether this is a file that can be read here and now, since nobody has to wait for it: a short one, of a file system of this machine.
-pub(crate) fn is_at_hand(path: &Path) -> bool {
-    stat::is_near(path) && is_short(path)
-}
-
-/// Whether it is a file, of which somebody else may be the writer otherwise, and a short one.
-fn is_short(path: &Path) -> bool {
+/// Whether it is a file, of which somebody else may be the writer otherwise, and a short one: such as can be read where others wait, if its
+/// file system [is near](is_near).
+pub(crate) fn is_short(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|told| told.is_file() && told.len() <= SHORT)
 }
 
@@ -238,7 +240,7 @@ mod tests {
         files.note(&path);
         files.note(&missing);
         let glance = |files: &Files| {
-            let is_near = stat::is_near(&path);
+            let is_near = is_near(&path);
             assert!(is_near || !files.are_surely_same(), "it may be far away");
             files.are_surely_same() == is_near
         };

@@ -257,7 +257,8 @@ impl AgentBuilder {
     }
 
     /// The token that stands alone in this file, which is read for each session, and again every
-    /// [`AgentToken::DEFAULT_INTERVAL`]; see [`token_source`](Self::token_source).
+    /// [`AgentToken::DEFAULT_INTERVAL`]; see [`token_source`](Self::token_source). What kind of file system it is on is asked now, the file
+    /// need not be there yet.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.token = Token::Source(TokenSource::file(path.into()));
         self

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tunnel_core::BoxError;
 
 use super::AgentError;
-use crate::files::is_at_hand;
+use crate::files::{is_near, is_short};
 
 /// How long a source may take.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,10 +88,12 @@ impl TokenSource {
 
     pub(super) fn file(path: PathBuf) -> Self {
         let path: Arc<Path> = path.into();
+        // Now, where nobody waits yet.
+        let is_near = is_near(&path);
         Self::asked(move || {
             let path = path.clone();
             async move {
-                if is_at_hand(&path) {
+                if is_near && is_short(&path) {
                     return read(&path);
                 }
                 tokio::task::spawn_blocking(move || read(&path)).await?

@@ -60,9 +60,9 @@ impl Stat {
 }
 
 /// Whether the file system that has this path, or would have it, is one of this machine, which answers at once: no network, and nobody
-/// else's process.
+/// else's process. One that does not may keep the caller waiting.
 #[cfg(target_os = "linux")]
-pub(super) fn is_near(path: &Path) -> bool {
+pub(crate) fn is_near(path: &Path) -> bool {
     /// ext2 to ext4, XFS, Btrfs, F2FS, ZFS, tmpfs, ramfs and overlayfs (`statfs(2)`).
     const NEAR: [u32; 8] = [
         0xef53,
@@ -83,6 +83,6 @@ pub(super) fn is_near(path: &Path) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_near(_: &Path) -> bool {
+pub(crate) fn is_near(_: &Path) -> bool {
     false
 }
