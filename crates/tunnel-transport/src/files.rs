@@ -41,7 +41,8 @@ pub struct Files {
 struct Seen {
     /// None if it could not be read.
     print: Option<u64>,
-    /// What the file system said of it then; none if its contents may have changed since without a change of that.
+    /// What the file system said of it then; none if it could not be read, which may pass, or if its contents may have changed since without
+    /// a change of that.
     stat: Option<Stat>,
     /// Whether its file system answers at once. Asked while nobody waits: another one may not answer that either.
     is_near: bool,
@@ -168,9 +169,10 @@ impl Files {
     fn see(&self, path: &Path) -> Seen {
         // First, so that what is written meanwhile makes a difference.
         let stat = Stat::of(path).filter(Stat::is_old);
+        let print = fs::read(path).ok().map(|bytes| self.state.hash_one(bytes));
         Seen {
-            print: fs::read(path).ok().map(|bytes| self.state.hash_one(bytes)),
-            stat,
+            print,
+            stat: stat.filter(|_| print.is_some()),
             is_near: is_near(path),
         }
     }
@@ -262,5 +264,16 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(!files.are_surely_same() && files.changed().await);
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_looked_at_again_although_it_is_there() {
+        // A directory that was not made just now.
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = Files::new();
+        files.note(&directory);
+        let seen = files.seen()[&directory].clone();
+        assert_eq!((seen.print, seen.stat), (None, None));
+        assert!(!files.are_surely_same() && !files.have_changed());
     }
 }

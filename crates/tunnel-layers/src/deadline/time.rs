@@ -21,7 +21,7 @@ pub(super) struct Plan {
     /// When it has to be over.
     pub(super) end: Option<Instant>,
     pub(super) head: Option<Duration>,
-    /// When the head has to be there if the request has no body that comes later, and the first time that it is looked at in any case.
+    /// When the head has to be there, unless pieces of the request's body put that off.
     pub(super) head_end: Option<Instant>,
     pub(super) request_idle: Option<Duration>,
     /// Somebody has said something of the request's body, be it that it has no limit: what the server would do by itself does

@@ -107,6 +107,12 @@ impl<S: Source> Reloading<S> {
         Ok(true)
     }
 
+    /// Whether something was wrong the last time, or somebody looks just now, for whom nobody waits here.
+    fn is_wrong(&self) -> bool {
+        let seen = self.seen.try_lock();
+        seen.map_or(true, |seen| seen.problem.is_some())
+    }
+
     fn files(&self) -> Vec<&std::path::Path> {
         self.source.pems().into_iter().filter_map(Pem::path).collect()
     }
@@ -128,7 +134,8 @@ async fn watch<S: Source>(files: Weak<Reloading<S>>, interval: Duration) {
     loop {
         sleep(interval).await;
         let Some(files) = files.upgrade() else { return };
-        if files.watched.are_surely_same() {
+        // What was wrong may have been so for a moment, such as for want of a descriptor.
+        if !files.is_wrong() && files.watched.are_surely_same() {
             continue;
         }
         // The file system may be slow, and the error is logged.
