@@ -22,7 +22,7 @@ pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
 pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
 /// What credit may grow to on a link whose round trip is not longer than 2 ms, in bytes. The link needs less; but each return of half a
 /// window wakes the sender, and with small windows both ends spend their time on waking each other.
-pub const SHORT_LINK_CREDIT: u32 = 2 * DEFAULT_INITIAL_CREDIT;
+pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
 /// What has to be read of a body on a short link before its window grows, in bytes: more than the sockets on the consumer's way hold,
 /// since filling them looks like a fast consumer until they are full.
 pub const SHORT_LINK_PROOF: u64 = 8 * 1024 * 1024;

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CreditBudget, MAX_CREDIT, MIN_CREDIT, SHORT_LINK_CREDIT, SHORT_LINK_PROOF, budget::Charge};
+use super::{
+    CreditBudget, MAX_CREDIT, MIN_CREDIT, SHORT_LINK_CREDIT, SHORT_LINK_PROOF, budget::Charge,
+    send::most_left,
+};
 
 /// On a link faster than this, it is not the round trip that credit has to cover.
 pub(super) const SHORT_LINK: Duration = Duration::from_millis(2);
@@ -157,7 +160,8 @@ impl RecvCredit {
     /// What to return to the peer now: nothing until half of the window is unclaimed, or an eighth if the link is long, so that
     /// nearly a whole window is on its way at any time.
     ///
-    /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one within two round trips: then it is the window
+    /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one, but for what is too little for a piece, within two
+    /// round trips: then it is the window
     /// that limits the flow. It grows to at most five times what goes over the link in one round trip. On a short link, or one that
     /// was not measured yet, a whole one within 4 ms is what counts, and it grows to [`SHORT_LINK_CREDIT`], when so much was read that
     /// the consumer is no buffer of a socket that is being filled ([`SHORT_LINK_PROOF`]). While the budget is short it shrinks to
@@ -204,7 +208,7 @@ impl RecvCredit {
             self.measured_from = Some(now);
             return 0;
         };
-        if self.measured < window {
+        if self.measured + most_left(window) < window {
             return 0;
         }
         (self.measured, self.measured_from) = (0, Some(now));

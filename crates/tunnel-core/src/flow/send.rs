@@ -5,6 +5,20 @@ use crate::message::MESSAGE_COST;
 /// Pieces of a body are not cut smaller than this for want of credit (RFC 9293, section 3.8.6.2.1, has the reasons).
 const SMALLEST_CUT: usize = 4 * 1024;
 
+/// The least piece that a body is cut to for want of credit, where windows have so many bytes.
+const fn smallest_cut(window: usize) -> usize {
+    match window / 4 {
+        0 => 1,
+        quarter if quarter < SMALLEST_CUT => quarter,
+        _ => SMALLEST_CUT,
+    }
+}
+
+/// What a sender that waits for credit may have left of a window, in bytes, since no piece fits into it.
+pub(super) const fn most_left(window: usize) -> usize {
+    smallest_cut(window) + MESSAGE_COST - 1
+}
+
 /// More credit was granted than can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow;
@@ -26,7 +40,7 @@ impl SendCredit {
     pub fn new(available: u32, window: u32) -> Self {
         Self {
             available: available as usize,
-            smallest_cut: SMALLEST_CUT.min(window as usize / 4).max(1),
+            smallest_cut: smallest_cut(window as usize),
         }
     }
 

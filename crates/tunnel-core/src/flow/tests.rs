@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{recv::SHORT_LINK, *};
-use crate::message::MESSAGE_COST;
+use crate::{message::MESSAGE_COST, settings::Settings};
 
 const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
 
@@ -172,6 +172,34 @@ fn a_window_that_limits_a_long_link_grows_up_to_its_bound() {
     }
     assert_eq!(credit.window(), MAX_CREDIT as usize);
     assert_eq!(budget.used(), MAX_CREDIT as usize);
+}
+
+#[test]
+fn each_round_trip_grows_a_window_fourfold_whatever_the_size_of_the_pieces() {
+    for initial in [Settings::MIN_BYTES, 4_096, MIN_CREDIT, DEFAULT_INITIAL_CREDIT] {
+        for piece in [1_000, 16_384, Settings::DEFAULT_CHUNK as usize, 65_536] {
+            let budget = CreditBudget::default();
+            let mut recv = RecvCredit::grant(&budget, initial);
+            let mut send = SendCredit::new(initial, initial);
+            let (mut now, trip) = (start(), Duration::from_millis(100));
+            // The first one is not measured.
+            for _ in 0..=(MAX_CREDIT / initial).ilog2().div_ceil(2) {
+                now += trip;
+                while let Some(taken) = send.take(piece) {
+                    recv.receive(taken + MESSAGE_COST).unwrap();
+                    recv.read(taken + MESSAGE_COST);
+                }
+                if let Some(returned) = recv.claim(now, Some(trip)) {
+                    send.grow(returned).unwrap();
+                }
+            }
+            assert_eq!(
+                recv.window(),
+                MAX_CREDIT as usize,
+                "pieces of {piece} in {initial}"
+            );
+        }
+    }
 }
 
 #[test]
