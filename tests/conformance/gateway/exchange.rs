@@ -6,7 +6,7 @@ use http_body_util::{BodyExt as _, Channel};
 use tunnel_core::{Cause, Initiator, ResetReason, TunnelError};
 use tunnel_tests::{
     call::{collect, get, open, post, request, with_header},
-    raw::message::{http_chunk, http_response, ping, reset, window_update},
+    raw::message::{http_chunk, http_response, ping, reset, settings, window_update},
     wait::{idle, within_limit},
 };
 
@@ -64,7 +64,7 @@ async fn an_upload_waits_for_credit_and_goes_on_with_more() {
             |received: usize, messages: usize| 256 * 1024 - received - 64 * messages < 4 * 1024 + 64;
         while !is_spent(received.len(), messages) {
             let chunk = lane.expect_chunk(&request.id).await;
-            assert!(!chunk.end && chunk.data.len() <= 64 * 1024);
+            assert!(!chunk.end && chunk.data.len() <= settings().max_chunk as usize);
             received.extend_from_slice(&chunk.data);
             messages += 1;
         }

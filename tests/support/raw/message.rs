@@ -51,7 +51,7 @@ pub fn of_exchange(id: &str, payload: Payload) -> Draft {
 pub fn settings() -> pb::Settings {
     pb::Settings {
         initial_credit: 256 * 1024,
-        max_chunk: 64 * 1024,
+        max_chunk: 64 * 1024 - 256,
         max_exchanges: 1_000,
         max_head_bytes: 64 * 1024,
         max_fields: 200,

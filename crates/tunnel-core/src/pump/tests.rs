@@ -25,7 +25,7 @@ use crate::{
     sync::lock,
 };
 
-const CHUNK: usize = Settings::MAX_CHUNK as usize;
+const CHUNK: usize = Settings::DEFAULT_CHUNK as usize;
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 

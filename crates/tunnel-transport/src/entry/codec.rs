@@ -1,12 +1,15 @@
 use hyper_util::{rt::TokioTimer, server::conn::auto};
 
 use crate::{
-    entry::{Entry, executor::StreamExecutor, timer::HeadTimer},
+    entry::{Entry, config::DEFAULT_HEAD_BYTES, executor::StreamExecutor, timer::HeadTimer},
     net::windows,
 };
 
 /// hyper's own lower bound for the buffer of an HTTP/1.1 connection, in bytes.
 const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// That of an entry with the default for heads, in bytes.
+const LARGE_BUFFER: usize = 2 * DEFAULT_HEAD_BYTES as usize;
 
 /// hyper's own limit for the fields of an HTTP/1.1 head. For any other it allocates twice for each head.
 const FIELDS_WITHOUT_ALLOCATION: usize = 100;
@@ -15,13 +18,18 @@ impl Entry {
     /// The hyper server of one connection with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
     pub(super) fn codec(&self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
         let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER as u32);
+        // As much is read of a body at once.
+        let buffer = match head_bytes as usize {
+            ..=LARGE_BUFFER => windows::EDGE_PIECE.min(head_bytes as usize),
+            more => more,
+        };
         let mut builder = auto::Builder::new(executor);
         builder
             .http1()
             .timer(HeadTimer::default())
             .header_read_timeout(self.head_timeout)
             .half_close(false)
-            .max_buf_size(head_bytes as usize);
+            .max_buf_size(buffer);
         if self.head_fields > FIELDS_WITHOUT_ALLOCATION {
             builder.http1().max_headers(self.head_fields.saturating_mul(2));
         }

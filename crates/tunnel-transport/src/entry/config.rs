@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The head of the largest request that the stack answers by itself, in bytes; the codec takes twice as much.
-const DEFAULT_HEAD_BYTES: u32 = 32 * 1024;
+pub(super) const DEFAULT_HEAD_BYTES: u32 = 32 * 1024;
 
 /// The fields of that head.
 const DEFAULT_HEAD_FIELDS: usize = 100;

@@ -6,6 +6,8 @@
 //! for frames of [`EDGE_SMALLEST_FRAME`] bytes and more at the edges, and of [`TUNNEL_SMALLEST_FRAME`] in the tunnel. The
 //! window of a connection stores nothing by itself: what is stored is bounded by the windows of the streams.
 
+use tunnel_core::Settings;
+
 /// The window of a whole connection, at both ends of all of them: the largest of RFC 9113, section 6.9.1.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
@@ -20,6 +22,9 @@ pub const EDGE_MAX_STREAMS: u32 = 100;
 /// What one stream at an edge may have written to h2 without it having gone to the socket, in bytes. It stands behind
 /// the tunnel's credit and the socket's own buffer, so it need only cover the time of one wake-up.
 pub const EDGE_SEND_BUFFER: usize = 64 * 1024;
+
+/// What is read of a body at once at an edge of HTTP/1.1, in bytes: what is one message in the tunnel, and one packet beside it.
+pub const EDGE_PIECE: usize = Settings::DEFAULT_CHUNK as usize;
 
 /// The smallest DATA frames, in bytes, for which the rule above holds at an edge whose streams are all full.
 pub const EDGE_SMALLEST_FRAME: u64 = 7;

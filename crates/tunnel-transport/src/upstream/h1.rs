@@ -26,23 +26,26 @@ use tokio::{
 };
 use tunnel_core::{Sent, TunnelError};
 
-use crate::upstream::{
-    bare::{Bare, Brief, Ended, Replay},
-    body::Content,
-    builder::Settings,
-    dial::{Connector, Io},
-    error,
-    failed::Failed,
-    hear_out::HearOut,
-    idle::{Conn, IdleStack, Link},
-    life::Life,
-    tasks::Tasks,
-    upload::Upload,
+use crate::{
+    net::windows,
+    upstream::{
+        bare::{Bare, Brief, Ended, Replay},
+        body::Content,
+        builder::Settings,
+        dial::{Connector, Io},
+        error,
+        failed::Failed,
+        hear_out::HearOut,
+        idle::{Conn, IdleStack, Link},
+        life::Life,
+        tasks::Tasks,
+        upload::Upload,
+    },
 };
 
-/// The largest head of a response, in bytes, and as much is read of a body at once. It may have 100 fields, which is hyper's own limit:
+/// The largest head of a response, in bytes, since as much is read of a body at once. It may have 100 fields, which is hyper's own limit:
 /// for any other one it makes two blocks of memory of 6 KiB and more for each head that it reads.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = windows::EDGE_PIECE;
 
 /// The connections to one upstream.
 pub(super) struct Http1Pool {

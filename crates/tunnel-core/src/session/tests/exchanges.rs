@@ -12,7 +12,7 @@ use crate::{
     settings::Settings,
 };
 
-const CHUNK: usize = Settings::MAX_CHUNK as usize;
+const CHUNK: usize = Settings::DEFAULT_CHUNK as usize;
 
 #[test]
 fn a_small_exchange_is_one_message_each_way() {
