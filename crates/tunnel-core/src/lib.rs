@@ -39,6 +39,7 @@ pub mod settings;
 mod sync;
 pub mod tally;
 pub mod trace;
+pub mod turn;
 pub mod upgrade;
 pub mod ws;
 

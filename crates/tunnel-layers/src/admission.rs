@@ -95,7 +95,7 @@ fn note_arrival(extensions: &mut http::Extensions) {
     use tunnel_core::route::Arrival;
 
     if extensions.get::<Arrival>().is_none() {
-        extensions.insert(Arrival(tokio::time::Instant::now().into_std()));
+        extensions.insert(Arrival(crate::clock::now().into_std()));
     }
 }
 

@@ -61,6 +61,14 @@ pub mod auth;
 pub mod balance;
 #[cfg(feature = "chunk")]
 pub mod chunk;
+#[cfg(any(
+    feature = "access_log",
+    feature = "deadline",
+    feature = "metrics",
+    feature = "rate-limit"
+))]
+#[allow(dead_code)]
+mod clock;
 #[cfg(feature = "concurrency")]
 pub mod concurrency;
 #[cfg(feature = "correlate")]

@@ -11,6 +11,7 @@ use tunnel_core::{
 
 use super::over;
 use crate::{
+    clock,
     grpc_timeout::{self, End},
     reject::Dialect,
 };
@@ -60,7 +61,7 @@ pub(super) fn plan<B>(
     let bound = |timeout: Option<Limit<Duration>>| timeout.and_then(Limit::bound);
     let head = bound(timeouts.head);
     let now = OnceCell::new();
-    let now = || *now.get_or_init(Instant::now);
+    let now = || *now.get_or_init(clock::now);
     Ok(Plan {
         end: whole(request, dialect, bound(timeouts.whole), now)?,
         head,
@@ -120,6 +121,6 @@ fn asked<B>(request: &Request<B>) -> Result<Option<Instant>, TunnelError> {
 /// The end of a time that began when the request came; none beyond what the clock can tell, which is no limit.
 fn end<B>(request: &Request<B>, time: Duration) -> Option<Instant> {
     let arrival = request.extensions().get::<Arrival>();
-    let start = arrival.map_or_else(Instant::now, |arrival| Instant::from_std(arrival.0));
+    let start = arrival.map_or_else(clock::now, |arrival| Instant::from_std(arrival.0));
     start.checked_add(time)
 }

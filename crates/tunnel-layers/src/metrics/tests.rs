@@ -4,9 +4,12 @@ use axum::{Router, routing::get};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tokio::time::advance;
+use tokio_test::{assert_ready, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tunnel_core::{
     BoxError, Cause, Initiator, Lifetime, Record, Target, TunnelError,
+    turn::Turns,
     upgrade::{Relayed, Switched},
 };
 
@@ -135,6 +138,25 @@ async fn times_are_those_of_the_head_and_of_the_whole() {
     assert_eq!(sum("tunnel_exchange_duration_seconds_sum"), 5.0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_works_without_waiting_is_measured() {
+    let overview = Overview::new();
+    let layer = MetricsLayer::new().overview(overview.clone());
+    // It takes five milliseconds of one poll, which a service does that computes.
+    let service = service_fn(|_: Request<_>| async {
+        assert!(task::spawn(advance(Duration::from_millis(5))).poll().is_pending());
+        Ok::<_, Infallible>(Response::new(Scripted::of(["body"])))
+    });
+    let mut exchange = task::spawn(Turns::new(async {
+        let answer = layer.layer(service).oneshot(request("/")).await.unwrap();
+        answer.into_body().collect().await.unwrap().to_bytes()
+    }));
+    assert_eq!(assert_ready!(exchange.poll()), "body", "in one turn");
+    let row = the_row(&overview);
+    assert_eq!((row.requests, row.open), (1, 0));
+    assert_eq!(row.latency_sum, Duration::from_millis(5));
+}
+
 #[tokio::test]
 async fn whatever_ends_it_is_counted_once() {
     /// What is answered, how many frames are taken, and what failed then.
@@ -185,7 +207,7 @@ async fn a_call_that_is_given_up_is_canceled() {
         .layer(service_fn(|_: Request<_>| {
             std::future::pending::<Result<Response<Scripted>, Infallible>>()
         }));
-    let mut call = tokio_test::task::spawn(ready(&mut service).await.call(request("/")));
+    let mut call = task::spawn(ready(&mut service).await.call(request("/")));
     tokio_test::assert_pending!(call.poll());
     assert_eq!(the_row(&overview).open, 1);
     drop(call);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tunnel_core::{BoxError, Cause, Found, Initiator, Notes, Record, Recorded, TraceId, TunnelError};
 
 use super::{Wire, watchers::Watchers};
-use crate::reject::CAUSE_HEADER;
+use crate::{clock, reject::CAUSE_HEADER};
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -158,7 +158,7 @@ impl Exchange {
             is_asked.then(|| notes.look(|found| found.grpc_status)).flatten()
         });
         self.watchers.ended(&Ended {
-            duration: self.started.elapsed(),
+            duration: clock::now() - self.started,
             first_byte: self.first_byte,
             received: received + shared.kept().received.load(Relaxed),
             sent: sent + self.sent,

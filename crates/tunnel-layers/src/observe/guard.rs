@@ -18,6 +18,7 @@ use super::{
     Asked, Wire,
     exchange::{Bodies, Exchange, First, Way, lock, note_any, trace_of},
 };
+use crate::clock;
 
 static CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
 
@@ -38,7 +39,7 @@ pub(crate) fn begin<B: Body>(request: &mut Request<B>, wire: Wire, asked: Asked<
         .is_some()
         .then(|| Record::of(extensions));
     let arrival = extensions.get::<Arrival>();
-    let started = arrival.map_or_else(Instant::now, |Arrival(at)| Instant::from_std(*at));
+    let started = arrival.map_or_else(clock::now, |Arrival(at)| Instant::from_std(*at));
     let mut watched = Watched::spare(started);
     let Watched {
         exchange,
@@ -161,7 +162,8 @@ impl Guard {
         let Some(Watched { exchange, shared, .. }) = self.0.as_deref_mut() else {
             return;
         };
-        exchange.first_byte = Some(exchange.started.elapsed());
+        // What is behind this has worked, maybe without waiting.
+        exchange.first_byte = Some(clock::renew() - exchange.started);
         exchange.status = Some(response.status());
         // The tunnel's own answers have a bad status, but for those to calls.
         if exchange.wire.is_grpc() || !response.status().is_success() {

@@ -18,7 +18,7 @@ use super::{
     fields,
     table::{Part, Table},
 };
-use crate::key::Key;
+use crate::{clock, key::Key};
 
 /// Decides for one rate; its state stands in a table that it shares with others.
 pub(super) struct Limiter {
@@ -94,6 +94,6 @@ impl Clock for TokioClock {
     type Instant = Instant;
 
     fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
+        clock::now().into_std()
     }
 }

@@ -11,6 +11,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use tunnel_core::turn::Turns;
+
 /// Tasks that wait for something to do, at most. Each keeps about 2 KiB.
 const MAX_IDLE: usize = 64;
 
@@ -62,7 +64,11 @@ where
         let job = Box::new(job);
         match self.room.put(job) {
             Ok(waker) => waker.wake(),
-            Err(job) => drop(tokio::spawn(work(self.work.clone(), job, self.room.clone()))),
+            Err(job) => drop(tokio::spawn(Turns::new(work(
+                self.work.clone(),
+                job,
+                self.room.clone(),
+            )))),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::coop;
 use tracing::{debug, warn};
 use tunnel_core::{
     Accepted, Cause, Direction, Initiator, LaneGuard, Payload, Protocol, RequestId, Session, TunnelError,
-    TunnelMessage,
+    TunnelMessage, turn::Turns,
 };
 
 use super::{LaneStream, stream::PREFIX};
@@ -55,7 +55,7 @@ impl LaneReader {
     pub(crate) async fn run(mut self) -> TunnelError {
         let limits = Limits::from(self.session.local_settings());
         let mut pulse = Pulse::new(self.heartbeat);
-        poll_fn(|cx| self.poll(cx, &limits, &mut pulse)).await
+        Turns::new(poll_fn(|cx| self.poll(cx, &limits, &mut pulse))).await
     }
 
     /// All that has come, before anything else is looked at. Only the budget of the task makes this yield.

@@ -14,6 +14,7 @@ use std::{
 
 use hyper::rt::Executor;
 use pin_project::pin_project;
+use tunnel_core::turn::Turns;
 
 use crate::entry::{
     activity::{Activity, Running},
@@ -68,7 +69,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::spawn(Watched::new(future, self.limit, self.activity.run()));
+        tokio::spawn(Turns::new(Watched::new(future, self.limit, self.activity.run())));
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
-use tunnel_core::{BoxError, PeerInfo, upgrade::Stopping};
+use tunnel_core::{BoxError, PeerInfo, turn::Turns, upgrade::Stopping};
 
 use crate::{
     entry::{
@@ -193,7 +193,7 @@ impl Connections {
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
         let leaving = self.leaving.child_token();
         let entry = Arc::clone(&self.entry);
-        tokio::spawn(async move {
+        tokio::spawn(Turns::new(async move {
             // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
             let secured = tokio::select! {
                 biased;
@@ -233,7 +233,7 @@ impl Connections {
             };
             drop(entry);
             connection::run(codec, io, service, ends).await;
-        });
+        }));
     }
 
     /// Is a lame duck, for as long as it should.

@@ -10,7 +10,6 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project::pin_project;
-use tokio::time::Instant;
 use tower_service::Service;
 use tunnel_core::{
     BoxError,
@@ -20,14 +19,17 @@ use tunnel_core::{
     upgrade::Relayed,
 };
 
-use crate::entry::{
-    RequestBody,
-    activity::Activity,
-    body::EntryBody,
-    executor::Mark,
-    io::{AbortFlag, Use, UseFlag},
-    shared::Shared,
-    upgrade,
+use crate::{
+    entry::{
+        RequestBody,
+        activity::Activity,
+        body::EntryBody,
+        executor::Mark,
+        io::{AbortFlag, Use, UseFlag},
+        shared::Shared,
+        upgrade,
+    },
+    runtime,
 };
 
 /// A tower service as hyper calls it, for one connection.
@@ -72,7 +74,7 @@ where
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
         self.shared.put_into(request.extensions_mut());
         // Here, and not where a layer first asks, so that whoever measures need not ask the clock again.
-        let now = Instant::now().into_std();
+        let now = runtime::now().into_std();
         request.extensions_mut().insert(Arrival(now));
         // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
         if request.method() == Method::CONNECT

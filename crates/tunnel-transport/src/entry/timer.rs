@@ -10,6 +10,8 @@ use std::{
 
 use hyper::rt;
 
+use crate::runtime;
+
 /// Makes sleeps that use one timer of tokio, one after the other.
 ///
 /// hyper begins to wait for a head behind each response, and stops when the head has come. A timer that is registered and cancelled
@@ -39,7 +41,7 @@ impl rt::Timer for HeadTimer {
     }
 
     fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
+        runtime::now().into_std()
     }
 }
 

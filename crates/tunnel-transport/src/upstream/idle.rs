@@ -11,7 +11,10 @@ use std::{
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, sleep_until};
 
-use crate::upstream::{bare::Bare, upload::Upload};
+use crate::{
+    runtime,
+    upstream::{bare::Bare, upload::Upload},
+};
 
 /// HTTP/1.1 connections that nobody uses: the one used last is taken first, so that those too many grow old.
 pub(super) struct IdleStack {
@@ -63,13 +66,13 @@ impl IdleStack {
     /// A connection that is open and ready, as far as is known: a bare one if there is one.
     pub(super) fn take(&self) -> Option<Conn> {
         let mut state = self.lock();
-        let now = Instant::now();
+        let now = runtime::now();
         state.take_bare(now).or_else(|| state.take_kept(now))
     }
 
     /// The same, of those that hyper drives alone.
     pub(super) fn take_kept(&self) -> Option<Conn> {
-        self.lock().take_kept(Instant::now())
+        self.lock().take_kept(runtime::now())
     }
 
     /// Keeps a connection; the oldest goes when there are too many.
@@ -82,7 +85,7 @@ impl IdleStack {
             return;
         }
         state.make_room(self.max);
-        let expires = Instant::now() + self.timeout;
+        let expires = runtime::now() + self.timeout;
         let expires = dies.map_or(expires, |dies| dies.min(expires));
         match link {
             Link::Bare(mut conn) => {
