@@ -13,7 +13,7 @@ use super::{
     guard::Watched,
 };
 
-/// How many exchanges that have ended a thread keeps for those that begin. Each takes about 400 bytes.
+/// How many exchanges that have ended a thread keeps for those that begin. Each takes about 320 bytes.
 const MAX_SPARE: usize = 64;
 
 thread_local! {
