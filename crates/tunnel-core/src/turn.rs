@@ -70,19 +70,19 @@ impl<F: Future> Future for Turns<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let _turn = Begun::new();
+        let _running = Running::begin();
         self.project().0.poll(cx)
     }
 }
 
 /// Ends the turn when it is dropped, be it by a panic.
-struct Begun {
+struct Running {
     is_within: bool,
 }
 
-impl Begun {
+impl Running {
     #[inline]
-    fn new() -> Self {
+    fn begin() -> Self {
         let outer = TURN.replace(Turn::Begun);
         Self {
             is_within: !matches!(outer, Turn::None),
@@ -90,7 +90,7 @@ impl Begun {
     }
 }
 
-impl Drop for Begun {
+impl Drop for Running {
     #[inline]
     fn drop(&mut self) {
         TURN.set(if self.is_within { Turn::Begun } else { Turn::None });

@@ -6,10 +6,9 @@ use crate::{
 };
 
 /// hyper's own lower bound for the buffer of an HTTP/1.1 connection, in bytes.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+const SMALLEST_BUFFER: u32 = 8 * 1024;
 
-/// That of an entry with the default for heads, in bytes.
-const LARGE_BUFFER: usize = 2 * DEFAULT_HEAD_BYTES as usize;
+const _: () = assert!(2 * DEFAULT_HEAD_BYTES - windows::EDGE_SPARE == windows::EDGE_PIECE as u32);
 
 /// hyper's own limit for the fields of an HTTP/1.1 head. For any other it allocates twice for each head.
 const FIELDS_WITHOUT_ALLOCATION: usize = 100;
@@ -17,19 +16,16 @@ const FIELDS_WITHOUT_ALLOCATION: usize = 100;
 impl Entry {
     /// The hyper server of one connection with these settings. HTTP/1.1 half-close stays off: a FIN means that the client left.
     pub(super) fn codec(&self, executor: StreamExecutor) -> auto::Builder<StreamExecutor> {
-        let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER as u32);
+        let head_bytes = self.head_bytes.saturating_mul(2).max(SMALLEST_BUFFER);
         // As much is read of a body at once.
-        let buffer = match head_bytes as usize {
-            ..=LARGE_BUFFER => windows::EDGE_PIECE.min(head_bytes as usize),
-            more => more,
-        };
+        let buffer = (head_bytes - windows::EDGE_SPARE).max(SMALLEST_BUFFER);
         let mut builder = auto::Builder::new(executor);
         builder
             .http1()
             .timer(HeadTimer::default())
             .header_read_timeout(self.head_timeout)
             .half_close(false)
-            .max_buf_size(buffer);
+            .max_buf_size(buffer as usize);
         if self.head_fields > FIELDS_WITHOUT_ALLOCATION {
             builder.http1().max_headers(self.head_fields.saturating_mul(2));
         }

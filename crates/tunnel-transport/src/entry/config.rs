@@ -8,7 +8,7 @@ use crate::{
     net::{Listener, windows},
 };
 
-/// The head of the largest request that the stack answers by itself, in bytes; the codec takes twice as much.
+/// The head of the largest request that the stack answers by itself, in bytes; the codec takes nearly twice as much.
 pub(super) const DEFAULT_HEAD_BYTES: u32 = 32 * 1024;
 
 /// The fields of that head.

@@ -26,6 +26,9 @@ pub const EDGE_SEND_BUFFER: usize = 64 * 1024;
 /// What is read of a body at once at an edge of HTTP/1.1, in bytes: what is one message in the tunnel, and one packet beside it.
 pub const EDGE_PIECE: usize = Settings::DEFAULT_CHUNK as usize;
 
+/// What buffers of HTTP/1.1 have less than a power of two, in bytes, so that what they read is not a piece and a few bytes more.
+pub const EDGE_SPARE: u32 = Settings::MAX_CHUNK - Settings::DEFAULT_CHUNK;
+
 /// The smallest DATA frames, in bytes, for which the rule above holds at an edge whose streams are all full.
 pub const EDGE_SMALLEST_FRAME: u64 = 7;
 

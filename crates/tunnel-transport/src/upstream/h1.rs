@@ -43,7 +43,7 @@ use crate::{
     },
 };
 
-/// The largest head of a response, in bytes, since as much is read of a body at once. It may have 100 fields, which is hyper's own limit:
+/// What is read of a body at once, in bytes, and the largest head of a response. That may have 100 fields, which is hyper's own limit:
 /// for any other one it makes two blocks of memory of 6 KiB and more for each head that it reads.
 const BUFFER: usize = windows::EDGE_PIECE;
 

@@ -1,3 +1,5 @@
+use tunnel_core::{Direction, Payload, Protocol, RequestId, Settings, TunnelMessage, message::Data};
+
 use super::*;
 use crate::codec::MAX_MESSAGE_BYTES;
 
@@ -83,7 +85,7 @@ fn a_piece_holds_no_more_than_it_costs_some_times() {
         let encoded = Encoded::take(&mut buffer);
         let own = encoded.bytes().as_ptr() as usize;
         let message = decode(&encoded, &Limits::MAX).unwrap().unwrap();
-        let tunnel_core::Payload::Data(piece) = message.payload else {
+        let Payload::Data(piece) = message.payload else {
             panic!("a piece stays one");
         };
         assert_eq!(piece.data, vec![1; len]);
@@ -110,11 +112,34 @@ fn a_head_does_not_hold_a_long_message() {
     let message = decode(&Encoded::take(&mut bytes.clone()), &Limits::MAX)
         .unwrap()
         .unwrap();
-    let tunnel_core::Payload::Request(start) = message.payload else {
+    let Payload::Request(start) = message.payload else {
         panic!("a request stays one");
     };
     assert!(range.contains(&(start.data.as_ptr() as usize)));
     assert_eq!(start.head.headers["a"], "value");
     assert!(!range.contains(&(start.head.headers["a"].as_bytes().as_ptr() as usize)));
     assert!(!range.contains(&(start.head.path.as_str().as_ptr() as usize)));
+}
+
+/// Or each chunk takes a second packet for its last bytes.
+#[test]
+fn the_largest_chunk_by_default_is_one_packet_of_the_loopback() {
+    // Its MTU, less IPv6, TCP with timestamps, the head of a frame of HTTP/2, and the prefix of a message of gRPC.
+    const ROOM: usize = 65_536 - 40 - 32 - 9 - 5;
+    for protocol in [Protocol::Http, Protocol::Grpc] {
+        let data = Data {
+            data: vec![0; Settings::DEFAULT_CHUNK as usize].into(),
+            end: None,
+        };
+        let message = TunnelMessage {
+            id: RequestId::from_parts(u64::MAX, [u8::MAX; 10]),
+            direction: Direction::ServerToClient,
+            protocol,
+            payload: Payload::Data(data),
+        };
+        let len = Writer::default()
+            .encode(&message, Direction::ServerToClient)
+            .len();
+        assert!(len <= ROOM, "{len} bytes, {protocol:?}");
+    }
 }
