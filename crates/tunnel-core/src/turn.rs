@@ -11,6 +11,7 @@
 use std::{
     cell::Cell,
     pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
     time::Instant,
 };
@@ -19,6 +20,31 @@ use pin_project::pin_project;
 
 thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn::None) };
+    /// Goes on by one where a turn begins, and where one ends.
+    static NUMBER: Cell<u64> = Cell::new(first_of_thread());
+}
+
+/// Where a thread begins to count, so that no two count alike: it has 2^48 numbers, which is years of a turn each microsecond.
+fn first_of_thread() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    THREADS.fetch_add(1, Ordering::Relaxed) << 48
+}
+
+/// Which turn something is in; another one where a turn within it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(u64);
+
+/// The number of this turn; none outside of a turn.
+///
+/// Within one turn a task is polled once, with one waker. So what said there that it is not ready, and will wake that waker, need not be
+/// asked again before the turn is over.
+#[inline]
+#[must_use]
+pub fn number() -> Option<Number> {
+    match TURN.get() {
+        Turn::None => None,
+        Turn::Begun | Turn::At(_) => Some(Number(NUMBER.get())),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +110,7 @@ impl Running {
     #[inline]
     fn begin() -> Self {
         let outer = TURN.replace(Turn::Begun);
+        NUMBER.set(NUMBER.get().wrapping_add(1));
         Self {
             is_within: !matches!(outer, Turn::None),
         }
@@ -94,6 +121,7 @@ impl Drop for Running {
     #[inline]
     fn drop(&mut self) {
         TURN.set(if self.is_within { Turn::Begun } else { Turn::None });
+        NUMBER.set(NUMBER.get().wrapping_add(1));
     }
 }
 
@@ -187,6 +215,41 @@ mod tests {
             Poll::Ready((before, within, clock.now()))
         })));
         assert_eq!(poll(turns.as_mut()), Poll::Ready((1, Poll::Ready(2), 3)));
+    }
+
+    #[test]
+    fn each_turn_has_a_number_and_what_follows_an_inner_one_has_another() {
+        assert_eq!(number(), None);
+        let mut seen = Vec::new();
+        let mut turns = pin!(Turns::new(poll_fn(|_| {
+            let (first, again) = (number(), number());
+            assert_eq!(first, again);
+            let mut inner = pin!(Turns::new(poll_fn(|_| Poll::Ready(number()))));
+            let Poll::Ready(within) = poll(inner.as_mut()) else {
+                panic!("it is ready at once");
+            };
+            seen.extend([first, within, number()]);
+            Poll::<()>::Pending
+        })));
+        assert!(poll(turns.as_mut()).is_pending());
+        assert!(poll(turns.as_mut()).is_pending());
+        assert_eq!(number(), None);
+        for (place, one) in seen.iter().enumerate() {
+            assert!(one.is_some());
+            assert!(!seen[..place].contains(one), "{seen:?}");
+        }
+        assert_eq!(seen.len(), 6);
+    }
+
+    #[test]
+    fn two_threads_count_apart() {
+        let numbers = || {
+            let mut turns = pin!(Turns::new(poll_fn(|_| Poll::Ready(number()))));
+            [poll(turns.as_mut()), poll(turns.as_mut())]
+        };
+        let here = numbers();
+        let there = std::thread::spawn(numbers).join().unwrap();
+        assert!(here.iter().all(|one| !there.contains(one)));
     }
 
     #[test]

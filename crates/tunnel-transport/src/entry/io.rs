@@ -18,6 +18,7 @@ use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::task_tracker::TaskTrackerToken,
 };
+use tunnel_core::turn::{self, Number};
 
 use crate::{
     entry::{Entry, addresses::Place, idle::Idle},
@@ -139,10 +140,33 @@ pub(super) struct EntryIo<T: Socket> {
     usage: UseFlag,
     cut: Cut,
     turn: Turn,
+    silence: Silence,
     /// The client takes nothing.
     unsent: Idle,
     is_shut: bool,
     _held: Option<Held>,
+}
+
+/// In which turn of its task the socket was asked and had nothing. hyper asks several times each time that it is polled, and the answer
+/// stays what it is until the task is woken.
+#[derive(Default)]
+struct Silence {
+    /// Somebody wanted to read.
+    read: Option<Number>,
+    /// Somebody looked whether the client has left, and may not have wanted what is there.
+    look: Option<Number>,
+}
+
+impl Silence {
+    /// Whether a read of this turn had to wait.
+    fn waits(&self) -> bool {
+        self.read.is_some() && self.read == turn::number()
+    }
+
+    /// Whether this turn knows that the client has not left, and hears if it does.
+    fn is_watched(&self) -> bool {
+        self.waits() || (self.look.is_some() && self.look == turn::number())
+    }
 }
 
 /// hyper-util tells the versions apart by the client's first bytes, and no timer of hyper's runs before that.
@@ -173,6 +197,7 @@ impl<T: Socket> EntryIo<T> {
                 write: None,
             },
             turn: Turn::endless(),
+            silence: Silence::default(),
             unsent: Idle::new(times.send),
             is_shut: false,
             _held: held,
@@ -199,9 +224,13 @@ impl<T: Socket> EntryIo<T> {
 
     /// An error if the client is watched and has left.
     fn check_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.usage.is(Use::Watched) && self.socket.poll_left(cx).is_ready() {
+        if !self.usage.is(Use::Watched) || self.silence.is_watched() {
+            return Ok(());
+        }
+        if self.socket.poll_left(cx).is_ready() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        self.silence.look = turn::number();
         Ok(())
     }
 
@@ -272,19 +301,26 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let is_upgraded = this.usage.is_upgraded();
+        // An upgraded stream may belong to two tasks, and each waits by itself.
+        if !is_upgraded && this.silence.waits() {
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let socket = &mut this.socket;
         let read = |cx: &mut Context<'_>, buf: &mut ReadBuf<'_>| Pin::new(socket).poll_read(cx, buf);
         match this.turn.poll_read(cx, buf, read) {
             Poll::Ready(result) => {
                 this.version.see(&buf.filled()[before..]);
+                this.silence = Silence::default();
                 Poll::Ready(result)
             }
-            Poll::Pending if this.usage.is_upgraded() => {
+            Poll::Pending if is_upgraded => {
                 ready!(poll_cut(&this.cut.token, &mut this.cut.read, cx));
                 Poll::Ready(Err(this.was_cut()))
             }
             Poll::Pending => {
+                this.silence.read = turn::number();
                 ready!(this.version.poll_expired(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -344,7 +380,10 @@ impl<T: Socket> Drop for EntryIo<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tunnel_core::turn::Turns;
 
     use super::*;
 
@@ -361,6 +400,122 @@ mod tests {
     async fn timed_out(io: &mut EntryIo<DuplexStream>) -> bool {
         let read = tokio::time::timeout(Duration::from_secs(60), io.read(&mut [0; 64])).await;
         matches!(read, Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut)
+    }
+
+    /// Counts how often it is asked.
+    struct Counted {
+        io: DuplexStream,
+        reads: usize,
+        looks: usize,
+    }
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.reads += 1;
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.io).poll_write(cx, buf)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Socket for Counted {
+        fn poll_left(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            self.looks += 1;
+            Poll::Pending
+        }
+    }
+
+    /// What `ask` says of it, in a turn of its own.
+    fn turn<R>(
+        io: &mut EntryIo<Counted>,
+        mut ask: impl FnMut(&mut EntryIo<Counted>, &mut Context<'_>) -> R,
+    ) -> (R, usize, usize) {
+        let turn = Turns::new(poll_fn(|cx| Poll::Ready(ask(&mut *io, cx))));
+        let said = tokio_test::assert_ready!(tokio_test::task::spawn(turn).poll());
+        let Counted { reads, looks, .. } = &mut io.socket;
+        (said, std::mem::take(reads), std::mem::take(looks))
+    }
+
+    fn read(io: &mut EntryIo<Counted>, cx: &mut Context<'_>) -> Option<usize> {
+        let mut space = [0; 64];
+        let mut buf = ReadBuf::new(&mut space);
+        match Pin::new(io).poll_read(cx, &mut buf) {
+            Poll::Ready(read) => {
+                read.unwrap();
+                Some(buf.filled().len())
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    fn flush(io: &mut EntryIo<Counted>, cx: &mut Context<'_>) {
+        tokio_test::assert_ready!(Pin::new(io).poll_flush(cx)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_nothing_is_asked_once_in_a_turn() {
+        let (mut client, server) = duplex(64);
+        let counted = Counted {
+            io: server,
+            reads: 0,
+            looks: 0,
+        };
+        let times = SocketTimes {
+            first_bytes: Duration::from_secs(10),
+            preface: Duration::from_secs(5),
+            send: None,
+        };
+        let usage = UseFlag::default();
+        usage.set(Use::Watched);
+        let mut io = EntryIo::new(counted, times, AbortFlag::default(), None).used_as(usage.clone());
+
+        let twice = turn(&mut io, |io, cx| [read(io, cx), read(io, cx)]);
+        assert_eq!(twice, ([None, None], 1, 0));
+        let flushed = turn(&mut io, |io, cx| (flush(io, cx), flush(io, cx), read(io, cx)).2);
+        assert_eq!(flushed, (None, 1, 1), "who has looked has not read");
+        let flushed = turn(&mut io, |io, cx| (read(io, cx), flush(io, cx)).0);
+        assert_eq!(flushed, (None, 1, 0), "who reads hears that the client leaves");
+
+        client.write_all(b"GET ").await.unwrap();
+        let found = turn(&mut io, |io, cx| {
+            flush(io, cx);
+            let read = [read(io, cx), read(io, cx)];
+            flush(io, cx);
+            read
+        });
+        assert_eq!(found, ([Some(4), None], 2, 1));
+        client.write_all(b"/").await.unwrap();
+        let found = turn(&mut io, |io, cx| {
+            flush(io, cx);
+            let read = read(io, cx);
+            flush(io, cx);
+            read
+        });
+        assert_eq!(
+            found,
+            (Some(1), 1, 2),
+            "nobody listens any more behind what was read"
+        );
+
+        usage.set(Use::Upgraded);
+        let twice = turn(&mut io, |io, cx| [read(io, cx), read(io, cx)]);
+        assert_eq!(twice, ([None, None], 2, 0), "each of two tasks waits by itself");
     }
 
     #[tokio::test(start_paused = true)]
