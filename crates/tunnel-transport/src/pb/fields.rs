@@ -40,43 +40,49 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Room for the fields that most heads have.
-const USUAL_FIELDS: usize = 16;
-
-/// A list of fields as it came: names and values that nobody has looked at.
-#[derive(Debug, Default)]
+/// A list of fields as it came: names and values that nobody has looked at. They are read twice, once to be counted and once to be
+/// [kept](Self::to_map), which takes less than to note where each of them is.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
-    fields: Vec<(&'a [u8], &'a [u8])>,
+    /// The message that has them, and the tag they have there.
+    content: &'a [u8],
+    tag: u32,
+    count: usize,
     /// The bytes of names and values.
     bytes: usize,
     is_too_long: bool,
 }
 
 impl<'a> List<'a> {
-    /// Adds a `Header`. What is beyond the limits is noted, and not kept.
-    pub(super) fn push(&mut self, encoded: &'a [u8], limits: &Limits) -> Result<(), Malformed> {
-        let (name, value) = match usual(encoded) {
-            Some(field) => field,
-            None => any(encoded)?,
-        };
-        if self.fields.len() >= limits.fields {
+    /// The fields under `tag` in `content`; none before they are [counted](Self::count).
+    pub(super) const fn of(content: &'a [u8], tag: u32) -> Self {
+        Self {
+            content,
+            tag,
+            count: 0,
+            bytes: 0,
+            is_too_long: false,
+        }
+    }
+
+    /// Counts a `Header`. What is beyond the limits is noted, and will not be kept.
+    pub(super) fn count(&mut self, encoded: &'a [u8], limits: &Limits) -> Result<(), Malformed> {
+        let (name, value) = field(encoded)?;
+        if self.count >= limits.fields {
             self.is_too_long = true;
             return Ok(());
         }
-        if self.fields.is_empty() {
-            self.fields.reserve(USUAL_FIELDS);
-        }
         self.bytes += name.len() + value.len();
-        self.fields.push((name, value));
+        self.count += 1;
         Ok(())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.fields.is_empty() && !self.is_too_long
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0 && !self.is_too_long
     }
 
     /// The bytes of names and values.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
@@ -85,7 +91,7 @@ impl<'a> List<'a> {
         if self.is_too_long {
             return Err(Fault::too_large("there are more fields than the settings allow"));
         }
-        if self.bytes + self.fields.len() * Limits::PER_FIELD + more > limits.head_bytes {
+        if self.bytes + self.count * Limits::PER_FIELD + more > limits.head_bytes {
             return Err(Fault::too_large(
                 "the head or the trailers are larger than the settings allow",
             ));
@@ -95,14 +101,23 @@ impl<'a> List<'a> {
 
     /// The map of a list that [`check`](Self::check) let through, with room for `more` fields, and for `least` in all.
     pub(super) fn to_map(
-        &self,
+        self,
         source: &mut Source<'_>,
         more: usize,
         least: usize,
     ) -> Result<HeaderMap, Fault> {
-        let mut headers = HeaderMap::with_capacity(least.max(self.fields.len() + more));
-        for (field, value) in &self.fields {
-            let name = name(field)?;
+        let mut headers = HeaderMap::with_capacity(least.max(self.count + more));
+        let mut left = self.count;
+        let mut fields = Fields(self.content);
+        while left > 0
+            && let Some((tag, encoded)) = fields.next()?
+        {
+            if tag != self.tag {
+                continue;
+            }
+            left -= 1;
+            let (name, value) = field(encoded.bytes()?)?;
+            let name = to_name(name)?;
             let value = HeaderValue::from_maybe_shared(source.part(value))
                 .map_err(|_| Fault::protocol("a header value has a control character"))?;
             headers
@@ -110,6 +125,15 @@ impl<'a> List<'a> {
                 .map_err(|_| Fault::too_large("there are more fields than a map of headers holds"))?;
         }
         Ok(headers)
+    }
+}
+
+/// Name and value of a `Header`.
+#[inline]
+fn field(encoded: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    match usual(encoded) {
+        Some(field) => Ok(field),
+        None => any(encoded),
     }
 }
 
@@ -142,7 +166,7 @@ fn any(encoded: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     Ok((name, value))
 }
 
-fn name(name: &[u8]) -> Result<HeaderName, Fault> {
+fn to_name(name: &[u8]) -> Result<HeaderName, Fault> {
     if let Some(known) = known_name(name) {
         return Ok(known);
     }

@@ -21,7 +21,6 @@ use super::{
 };
 
 /// What of a body, and of its end, stands in a message.
-#[derive(Default)]
 struct Piece<'a> {
     body: &'a [u8],
     end: bool,
@@ -31,7 +30,16 @@ struct Piece<'a> {
 /// A slice of a message holds on to the whole, while credit counts only the slice: no more than so many times that.
 const MOST_HELD: usize = 8;
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// None yet of `content`, which has trailers under this tag.
+    const fn of(content: &'a [u8], trailers: u32) -> Self {
+        Self {
+            body: &[],
+            end: false,
+            trailers: List::of(content, trailers),
+        }
+    }
+
     fn data(&self, message: &Encoded, limits: &Limits) -> Result<Data, Fault> {
         Ok(Data {
             data: body(self.body, message, limits)?,
@@ -71,7 +79,6 @@ fn body(data: &[u8], message: &Encoded, limits: &Limits) -> Result<Bytes, Fault>
     })
 }
 
-#[derive(Default)]
 struct Request<'a> {
     method: &'a [u8],
     scheme: &'a [u8],
@@ -85,7 +92,16 @@ struct Request<'a> {
 
 impl<'a> Request<'a> {
     fn read(content: &'a [u8], protocol: Protocol, limits: &Limits) -> Result<Self, Malformed> {
-        let mut read = Self::default();
+        let mut read = Self {
+            method: &[],
+            scheme: &[],
+            authority: &[],
+            path: &[],
+            headers: List::of(content, request::HEADERS),
+            piece: Piece::of(content, request::TRAILERS),
+            credit: 0,
+            upgrade: &[],
+        };
         let mut fields = Fields(content);
         while let Some((tag, value)) = fields.next()? {
             match tag {
@@ -93,10 +109,10 @@ impl<'a> Request<'a> {
                 request::SCHEME => read.scheme = value.bytes()?,
                 request::AUTHORITY => read.authority = value.bytes()?,
                 request::PATH => read.path = value.bytes()?,
-                request::HEADERS => read.headers.push(value.bytes()?, limits)?,
+                request::HEADERS => read.headers.count(value.bytes()?, limits)?,
                 request::BODY => read.piece.body = value.bytes()?,
                 request::END => read.piece.end = value.flag()?,
-                request::TRAILERS => read.piece.trailers.push(value.bytes()?, limits)?,
+                request::TRAILERS => read.piece.trailers.count(value.bytes()?, limits)?,
                 request::CREDIT => read.credit = value.u32()?,
                 request::UPGRADE if protocol == Protocol::WebSocket => read.upgrade = value.bytes()?,
                 _ => {}
@@ -183,7 +199,6 @@ pub(super) fn trace_id(text: &[u8]) -> Result<Option<TraceId>, Malformed> {
     }
 }
 
-#[derive(Default)]
 struct Response<'a> {
     status: u32,
     headers: List<'a>,
@@ -193,15 +208,20 @@ struct Response<'a> {
 
 impl<'a> Response<'a> {
     fn read(content: &'a [u8], protocol: Protocol, limits: &Limits) -> Result<Self, Malformed> {
-        let mut read = Self::default();
+        let mut read = Self {
+            status: 0,
+            headers: List::of(content, response::HEADERS),
+            piece: Piece::of(content, response::TRAILERS),
+            upgrade: &[],
+        };
         let mut fields = Fields(content);
         while let Some((tag, value)) = fields.next()? {
             match tag {
                 response::STATUS => read.status = value.u32()?,
-                response::HEADERS => read.headers.push(value.bytes()?, limits)?,
+                response::HEADERS => read.headers.count(value.bytes()?, limits)?,
                 response::BODY => read.piece.body = value.bytes()?,
                 response::END => read.piece.end = value.flag()?,
-                response::TRAILERS => read.piece.trailers.push(value.bytes()?, limits)?,
+                response::TRAILERS => read.piece.trailers.count(value.bytes()?, limits)?,
                 response::UPGRADE if protocol == Protocol::WebSocket => read.upgrade = value.bytes()?,
                 _ => {}
             }
@@ -264,13 +284,13 @@ fn status(number: u32, protocol: Protocol) -> Result<StatusCode, Fault> {
 }
 
 pub(super) fn http_chunk(content: &[u8], message: &Encoded, limits: &Limits) -> Result<Payload, Fault> {
-    let mut read = Piece::default();
+    let mut read = Piece::of(content, http_chunk::TRAILERS);
     let mut fields = Fields(content);
     while let Some((tag, value)) = fields.next()? {
         match tag {
             http_chunk::DATA => read.body = value.bytes()?,
             http_chunk::END => read.end = value.flag()?,
-            http_chunk::TRAILERS => read.trailers.push(value.bytes()?, limits)?,
+            http_chunk::TRAILERS => read.trailers.count(value.bytes()?, limits)?,
             _ => {}
         }
     }
@@ -278,14 +298,14 @@ pub(super) fn http_chunk(content: &[u8], message: &Encoded, limits: &Limits) -> 
 }
 
 pub(super) fn grpc_chunk(content: &[u8], message: &Encoded, limits: &Limits) -> Result<Payload, Fault> {
-    let mut read = Piece::default();
+    let mut read = Piece::of(content, grpc_chunk::TRAILERS);
     let mut fields = Fields(content);
     while let Some((tag, value)) = fields.next()? {
         match tag {
             grpc_chunk::IS_REQUEST | grpc_chunk::IS_FIRST => drop(value.flag()?),
             grpc_chunk::IS_LAST => read.end = value.flag()?,
             grpc_chunk::DATA => read.body = value.bytes()?,
-            grpc_chunk::TRAILERS => read.trailers.push(value.bytes()?, limits)?,
+            grpc_chunk::TRAILERS => read.trailers.count(value.bytes()?, limits)?,
             _ => {}
         }
     }

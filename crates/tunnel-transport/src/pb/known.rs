@@ -23,6 +23,7 @@ known! {
     "x-forwarded-proto"
     "x-forwarded-host"
     "x-forwarded-port"
+    "forwarded"
     "x-request-id"
     "traceparent"
     "tracestate"
