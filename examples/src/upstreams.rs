@@ -13,7 +13,7 @@ use http_body::Body;
 use tower::Service;
 use tunnel_core::{
     BoxError, Cause, Initiator, Sent, TunnelError,
-    admit::{Policy, canonical_path},
+    admit::{Canonical, Policy, canonical_path},
 };
 use tunnel_transport::{
     Upstream,
@@ -131,11 +131,19 @@ impl Upstreams {
         if self.0.routes.is_empty() {
             return self.0.default.as_ref();
         }
-        let host = host_of(request);
-        let path = canonical_path(request.uri().path(), &Policy::new());
-        let path = path.as_deref().unwrap_or(request.uri().path());
-        let found = self.0.routes.iter().find(|route| route.matches(&host, path));
-        found.map(|route| &route.upstream).or(self.0.default.as_ref())
+        let found = match request.extensions().get::<Canonical>() {
+            Some(canonical) => self.find(canonical.host(), canonical.path()),
+            None => {
+                let path = canonical_path(request.uri().path(), &Policy::new());
+                self.find(&host_of(request), path.as_deref().unwrap_or(request.uri().path()))
+            }
+        };
+        found.or(self.0.default.as_ref())
+    }
+
+    fn find(&self, host: &str, path: &str) -> Option<&Upstream> {
+        let found = self.0.routes.iter().find(|route| route.matches(host, path));
+        found.map(|route| &route.upstream)
     }
 }
 

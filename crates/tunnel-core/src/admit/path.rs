@@ -134,8 +134,24 @@ fn is_plain(path: &[u8]) -> bool {
 
 /// What stands for itself in a segment of the form for matching: `pchar` of RFC 3986, section 3.3, but for `;`.
 fn is_literal(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+    LITERALS[usize::from(byte)]
 }
+
+const LITERALS: [bool; 256] = {
+    let mut literals = [false; 256];
+    let mut byte = 0;
+    while byte < literals.len() {
+        literals[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,=:@";
+    let mut place = 0;
+    while place < others.len() {
+        literals[others[place] as usize] = true;
+        place += 1;
+    }
+    literals
+};
 
 /// Drops the segment at `start`, and the one before it.
 fn climb(out: &mut String, start: usize) -> Result<(), Fault> {
