@@ -10,22 +10,38 @@ use tunnel_core::{
 
 use crate::reject::Caller;
 
-/// What [`meet`] says of a request that was admitted, in its extensions, so that it is found out once and not by each layer. Who changes
-/// what it says of a request takes it away.
-#[derive(Clone, Copy)]
-struct Met(Caller);
+/// What our layers know of a request that was admitted, in its extensions, so that it is found out once and not by each of them.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// What [`meet`] says. Who changes what it says of a request takes it away.
+    caller: Option<Caller>,
+    /// When it was admitted, unless an [`Arrival`](tunnel_core::route::Arrival) says when it came.
+    #[cfg(feature = "deadline")]
+    at: Option<tokio::time::Instant>,
+}
 
 /// Has the layers further in find how the sender of this request, which was admitted, has to be answered.
 #[cfg(feature = "trace-id")]
 pub(crate) fn introduce<B>(request: &mut Request<B>) {
-    let caller = Caller::of(request);
-    request.extensions_mut().insert(Met(caller));
+    let caller = Some(Caller::of(request));
+    let extensions = request.extensions_mut();
+    match extensions.get_mut::<Met>() {
+        Some(met) => met.caller = caller,
+        None => {
+            extensions.insert(Met {
+                caller,
+                ..Met::default()
+            });
+        }
+    }
 }
 
 /// What was found out about the sender holds no more.
 #[cfg(feature = "grpc-web")]
 pub(crate) fn forget<B>(request: &mut Request<B>) {
-    request.extensions_mut().remove::<Met>();
+    if let Some(met) = request.extensions_mut().get_mut::<Met>() {
+        met.caller = None;
+    }
 }
 
 /// Admits the request, unless a layer further out has. An error is the reason to refuse it.
@@ -47,7 +63,10 @@ pub(crate) fn ensure<B>(request: &mut Request<B>) -> Result<(), TunnelError> {
 
 /// The same, for a layer that may have to answer: with how the sender of the request has to be answered, whatever comes of it.
 pub(crate) fn meet<B>(request: &mut Request<B>) -> (Caller, Result<(), TunnelError>) {
-    if let Some(&Met(caller)) = request.extensions().get() {
+    if let Some(&Met {
+        caller: Some(caller), ..
+    }) = request.extensions().get()
+    {
         return (caller, Ok(()));
     }
     if let Some(canonical) = request.extensions().get::<Canonical>() {
@@ -67,13 +86,17 @@ fn swap<B>(request: &mut Request<B>, parts: &mut Parts) {
 fn admit_new(parts: &mut Parts) -> Result<(), TunnelError> {
     #[cfg(feature = "axum")]
     find_peer(&mut parts.extensions);
-    #[cfg(feature = "deadline")]
-    note_arrival(&mut parts.extensions);
     #[cfg(feature = "upgrade")]
     if parts.method == http::Method::CONNECT {
         find_protocol(&mut parts.extensions);
     }
-    admit::ensure(parts)
+    admit::ensure(parts)?;
+    #[cfg(feature = "deadline")]
+    parts.extensions.insert(Met {
+        caller: None,
+        at: Some(crate::clock::now()),
+    });
+    Ok(())
 }
 
 /// Behind `axum::serve` the peer is known from `ConnectInfo`, if the app asked for it.
@@ -89,13 +112,15 @@ fn find_peer(extensions: &mut http::Extensions) {
     }
 }
 
-/// Times are counted from here, so that what the layers outside `DeadlineLayer` wait for is not given away.
+/// When the request came, which times are counted from, so that what the layers outside `DeadlineLayer` wait for is not given away:
+/// when somebody [says](tunnel_core::route::Arrival) that it did, or else when it was admitted, if that was by a layer.
 #[cfg(feature = "deadline")]
-fn note_arrival(extensions: &mut http::Extensions) {
+pub(crate) fn arrival(extensions: &http::Extensions) -> Option<tokio::time::Instant> {
     use tunnel_core::route::Arrival;
 
-    if extensions.get::<Arrival>().is_none() {
-        extensions.insert(Arrival(crate::clock::now().into_std()));
+    match extensions.get() {
+        Some(&Arrival(at)) => Some(at.into()),
+        None => extensions.get::<Met>()?.at,
     }
 }
 

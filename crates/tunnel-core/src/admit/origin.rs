@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderValue, request,
     uri::{Authority, Scheme},
@@ -27,6 +27,8 @@ pub(super) struct Origin {
     pub(super) addr: Option<HeaderValue>,
     /// One element of `Forwarded`.
     pub(super) element: HeaderValue,
+    /// The host as the client wrote it, if that is known to be the only place where it did.
+    raw: Bytes,
 }
 
 /// A host, and the value of a field that names it.
@@ -39,6 +41,15 @@ pub(crate) struct Named {
 impl Named {
     fn new(port: HostPort) -> Result<Self, Fault> {
         let value = port.to_value()?;
+        Ok(Self { port, value })
+    }
+
+    /// The same in memory that `part` takes a copy to.
+    fn within(mut port: HostPort, part: impl FnOnce(&[u8]) -> Bytes) -> Result<Self, Fault> {
+        let malformed = || Fault::malformed("the host is malformed");
+        let text = part(port.authority.as_str().as_bytes());
+        port.authority = Authority::from_maybe_shared(text.clone()).map_err(|_| malformed())?;
+        let value = valid(text).ok_or_else(malformed)?;
         Ok(Self { port, value })
     }
 
@@ -85,24 +96,21 @@ pub(crate) struct OriginMemo(OnceLock<First>);
 struct First {
     addr: Option<IpAddr>,
     scheme: Scheme,
-    /// The host as the client wrote it. A copy, since the client's bytes stand in the buffer of a whole head.
-    raw: Box<[u8]>,
     origin: Arc<Origin>,
 }
 
 impl OriginMemo {
     fn recall(&self, peer: &PeerInfo, raw: &[u8]) -> Option<Arc<Origin>> {
         let first = self.0.get()?;
-        let is_same = *first.raw == *raw && first.addr == address(peer) && first.scheme == peer.scheme;
+        let is_same = *first.origin.raw == *raw && first.addr == address(peer) && first.scheme == peer.scheme;
         is_same.then(|| first.origin.clone())
     }
 
-    fn keep(&self, peer: &PeerInfo, raw: &[u8], origin: &Arc<Origin>) {
+    fn keep(&self, peer: &PeerInfo, origin: &Arc<Origin>) {
         // Whoever comes first is kept; a connection that serves many hosts pays for each of the others.
         self.0.get_or_init(|| First {
             addr: address(peer),
             scheme: peer.scheme.clone(),
-            raw: raw.into(),
             origin: origin.clone(),
         });
     }
@@ -116,21 +124,31 @@ impl Origin {
             return Ok(origin);
         }
         let host = authority::choose(parts, found, &peer.scheme)?;
-        let origin = Arc::new(Self::new(host, peer)?);
-        if let Some((memo, raw)) = memo {
-            memo.keep(peer, raw, &origin);
+        let raw = memo.map_or(&[][..], |(_, raw)| raw);
+        let origin = Arc::new(Self::new(host, peer, raw)?);
+        if let Some((memo, _)) = memo {
+            memo.keep(peer, &origin);
         }
         Ok(origin)
     }
 
-    fn new(host: Option<HostPort>, peer: &PeerInfo) -> Result<Self, Fault> {
+    /// Copies all of it into one block: the client's bytes stand in the buffer of a whole head, and who gets clones of several parts
+    /// counts all of them in one place.
+    fn new(host: Option<HostPort>, peer: &PeerInfo, raw: &[u8]) -> Result<Self, Fault> {
         let addr = address(peer).map(|addr| addr.to_string());
         let element = element(addr.as_deref(), host.as_ref(), &peer.scheme);
-        let host = host.map(Named::new).transpose()?;
+        let host_len = host.as_ref().map_or(0, |host| host.authority.as_str().len());
+        let room = raw.len() + element.len() + addr.as_ref().map_or(0, String::len) + host_len;
+        let mut block = BytesMut::with_capacity(room);
+        let mut part = |text: &[u8]| {
+            block.extend_from_slice(text);
+            block.split().freeze()
+        };
         Ok(Self {
-            host,
-            addr: addr.and_then(valid),
-            element: valid(element).unwrap_or(HeaderValue::from_static("for=unknown")),
+            host: host.map(|host| Named::within(host, &mut part)).transpose()?,
+            addr: addr.and_then(|addr| valid(part(addr.as_bytes()))),
+            element: valid(part(element.as_bytes())).unwrap_or(HeaderValue::from_static("for=unknown")),
+            raw: part(raw),
         })
     }
 }
@@ -140,8 +158,8 @@ fn address(peer: &PeerInfo) -> Option<IpAddr> {
 }
 
 /// Addresses, hosts and what stands between them have only bytes that a value may have.
-fn valid(text: String) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+fn valid(text: Bytes) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(text).ok()
 }
 
 /// One element of `Forwarded` (RFC 7239, section 4). What is not a token has to be quoted: an IPv6 address, a host with a port.

@@ -4,14 +4,11 @@ use std::{cell::OnceCell, time::Duration};
 
 use http::Request;
 use tokio::time::Instant;
-use tunnel_core::{
-    Limit, Routed, Sent, Timeouts, TunnelError,
-    route::{Arrival, Deadline},
-};
+use tunnel_core::{Limit, Routed, Sent, Timeouts, TunnelError, route::Deadline};
 
 use super::over;
 use crate::{
-    clock,
+    admission, clock,
     grpc_timeout::{self, End},
     reject::Dialect,
 };
@@ -120,7 +117,6 @@ fn asked<B>(request: &Request<B>) -> Result<Option<Instant>, TunnelError> {
 
 /// The end of a time that began when the request came; none beyond what the clock can tell, which is no limit.
 fn end<B>(request: &Request<B>, time: Duration) -> Option<Instant> {
-    let arrival = request.extensions().get::<Arrival>();
-    let start = arrival.map_or_else(clock::now, |arrival| Instant::from_std(arrival.0));
+    let start = admission::arrival(request.extensions()).unwrap_or_else(clock::now);
     start.checked_add(time)
 }

@@ -32,9 +32,9 @@
 //!
 //! # What it promises
 //!
-//! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address, and a
-//!   [`Stopping`](tunnel_core::upgrade::Stopping) that begins with the graceful shutdown,
-//!   beside what [`Entry::extension`] puts there.
+//! - The request's extensions hold a [`PeerInfo`](tunnel_core::PeerInfo) with the socket's address, beside what
+//!   [`Entry::extension`] puts there, and those of a request that asks for an upgrade, or is a CONNECT, a
+//!   [`Stopping`](tunnel_core::upgrade::Stopping) that begins with the graceful shutdown.
 //! - A body that fails after the head never looks complete: HTTP/2 resets the stream, a chunked or counted body of
 //!   HTTP/1.1 ends early, and where the end of the connection would mean the end of the body (HTTP/1.0), it ends with RST.
 //! - A request body that the client cuts short fails, with whatever code it resets its stream ([`RequestBody`]).

@@ -142,6 +142,7 @@ where
 /// Everything that the connections of one entry share.
 struct Connections {
     entry: Arc<Entry>,
+    shared: Shared,
     addresses: Addresses,
     permits: Arc<Semaphore>,
     tracker: TaskTracker,
@@ -159,6 +160,7 @@ impl Connections {
             leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
+            shared: Shared::new(&entry.extensions),
             entry: Arc::new(entry),
         }
     }
@@ -192,7 +194,7 @@ impl Connections {
         // Tokens of their own, so that connections do not meet at one lock each time they are polled.
         let (drain, cut) = (self.drain.child_token(), self.cut.child_token());
         let leaving = self.leaving.child_token();
-        let entry = Arc::clone(&self.entry);
+        let (entry, shared) = (Arc::clone(&self.entry), self.shared.clone());
         tokio::spawn(Turns::new(async move {
             // Here and not where connections are accepted, so that one that dawdles keeps nobody waiting.
             let secured = tokio::select! {
@@ -211,12 +213,11 @@ impl Connections {
                 .used_as(usage.clone())
                 .cut_by(cut.clone())
                 .in_turns(entry.in_turns);
-            let mut shared = Shared::new(&entry.extensions);
-            peer.put_into(shared.get_mut());
-            shared.get_mut().insert(stopping);
             let service = EntryService {
                 inner: RefCell::new(service),
                 shared,
+                peer,
+                stopping,
                 abort,
                 usage,
                 activity: activity.clone(),

@@ -16,7 +16,7 @@ use tunnel_core::{
     admit::ExtendedConnect,
     head::Protocol,
     route::{Arrival, BodyIdle},
-    upgrade::Relayed,
+    upgrade::{Relayed, Stopping},
 };
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
         body::EntryBody,
         executor::Mark,
         io::{AbortFlag, Use, UseFlag},
+        secure::Peer,
         shared::Shared,
         upgrade,
     },
@@ -37,6 +38,9 @@ pub(super) struct EntryService<S> {
     /// In a cell, because hyper calls by reference. It is borrowed for the time of one call, in which nobody else calls.
     pub(super) inner: RefCell<S>,
     pub(super) shared: Shared,
+    pub(super) peer: Peer,
+    /// For requests that ask for a stream, which would go on for ever.
+    pub(super) stopping: Stopping,
     pub(super) abort: AbortFlag,
     pub(super) usage: UseFlag,
     pub(super) activity: Activity,
@@ -73,9 +77,7 @@ where
         // hyper frames a response to HTTP/1.1 and 2 so that its end shows; to HTTP/1.0 it may end with the connection.
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
         self.shared.put_into(request.extensions_mut());
-        // Here, and not where a layer first asks, so that whoever measures need not ask the clock again.
-        let now = runtime::now().into_std();
-        request.extensions_mut().insert(Arrival(now));
+        self.peer.put_into(request.extensions_mut());
         // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
         if request.method() == Method::CONNECT
             && let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>()
@@ -94,6 +96,10 @@ where
                 activity: self.activity.clone(),
             }
         });
+        let is_upgrade = http1.as_ref().is_some_and(|http1| http1.is_upgrade);
+        if is_upgrade || request.method() == Method::CONNECT {
+            request.extensions_mut().insert(self.stopping.clone());
+        }
         if http1.is_none() {
             self.activity.is_http2();
         }
@@ -153,23 +159,31 @@ where
 {
     /// Calls the service in the task of its stream: streams of HTTP/2 work side by side, and one that panics takes only itself
     /// along.
-    fn later(service: &RefCell<S>, request: Request<RequestBody>) -> Self {
+    fn later(service: &RefCell<S>, mut request: Request<RequestBody>) -> Self {
+        note_arrival(&mut request);
         Self::Ready(Box::new((service.borrow().clone(), Some(request))))
     }
 
     /// Calls the service where it stands: a connection of HTTP/1.1 has one request at a time, and needs no clone for each. If it
     /// is not ready, the one that was asked waits in the future, for it may have a place in a line, and a clone stands in for it.
-    fn now(service: &RefCell<S>, request: Request<RequestBody>) -> Self {
+    fn now(service: &RefCell<S>, mut request: Request<RequestBody>) -> Self {
         let mut service = service.borrow_mut();
         match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => Self::Called(service.call(request)),
             Poll::Ready(Err(error)) => Self::Unready(Some(error.into())),
             Poll::Pending => {
+                note_arrival(&mut request);
                 let spare = service.clone();
                 Self::Ready(Box::new((mem::replace(&mut *service, spare), Some(request))))
             }
         }
     }
+}
+
+/// Says when a request came that is not called at once: whoever is, asks for the time of the same turn.
+fn note_arrival(request: &mut Request<RequestBody>) {
+    let now = runtime::now().into_std();
+    request.extensions_mut().insert(Arrival(now));
 }
 
 impl<S, B> Future for EntryFuture<S>

@@ -1,15 +1,15 @@
-//! What every request of a connection finds in its extensions.
+//! What every request of an entry finds in its extensions.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use http::Extensions;
 
-/// The extensions that each request of a connection gets a clone of.
+/// The extensions that each request of an entry gets a clone of. One for all connections, so that it is at hand for each of them.
 ///
-/// A clone has the room of the original, and this one has room for what the layers of a full stack add, so that the map of a
-/// request does not grow three times on its way.
+/// A clone has the room of the original, and this one has room for what connections say of themselves and for what the layers of a
+/// full stack add, so that the map of a request does not grow three times on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Extensions);
+pub(super) struct Shared(Arc<Extensions>);
 
 /// Takes a place in a map, which never shrinks.
 #[derive(Clone)]
@@ -26,17 +26,12 @@ impl Shared {
             };
         }
         make_room!(0 1 2 3 4 5 6 7 8 9);
-        Self(extensions)
-    }
-
-    /// What each request gets from now on.
-    pub(super) const fn get_mut(&mut self) -> &mut Extensions {
-        &mut self.0
+        Self(Arc::new(extensions))
     }
 
     /// Adds it to what the codec has put into `extensions`, which stays.
     pub(super) fn put_into(&self, extensions: &mut Extensions) {
-        let of_codec = mem::replace(extensions, self.0.clone());
+        let of_codec = mem::replace(extensions, Extensions::clone(&self.0));
         if !of_codec.is_empty() {
             extensions.extend(of_codec);
         }
@@ -51,8 +46,8 @@ mod tests {
     fn requests_get_what_is_shared_beside_what_the_codec_says() {
         let mut first = Extensions::new();
         first.insert(1_u8);
-        let mut shared = Shared::new(&first);
-        shared.get_mut().insert(2_u16);
+        first.insert(2_u16);
+        let shared = Shared::new(&first);
         assert_eq!(shared.0.len(), 2, "no room is left behind");
 
         let mut extensions = Extensions::new();
