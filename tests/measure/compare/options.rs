@@ -42,6 +42,10 @@ pub(crate) struct Options {
     /// The directory of gateway and agent; by default that of this program, where they are built first.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) programs: Option<PathBuf>,
+    /// Whoever stands beside the load shares the first processor with it, and whoever stands beside the server the second one with
+    /// that. Else the system decides, and not the same for long.
+    #[arg(long)]
+    pub(crate) apart: bool,
     /// Gateway and agent are taken as they are.
     #[arg(long)]
     pub(crate) no_build: bool,

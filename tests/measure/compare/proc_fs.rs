@@ -4,8 +4,11 @@ use std::{
     collections::HashSet,
     fs,
     ops::{Add, Sub},
+    process::Command,
     time::Duration,
 };
+
+use crate::process::Failure;
 
 /// The unit of times in `/proc` that are no nanoseconds; Linux shows 100 in a second on every machine.
 const TICK: Duration = Duration::from_millis(10);
@@ -104,6 +107,27 @@ pub(crate) fn forget_peak(roots: &[u32]) {
         // Where the system does not do it, the peak is that of the whole life.
         let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
     }
+}
+
+/// Lets these processes run on this processor only, whatever they start later as well.
+///
+/// # Errors
+///
+/// `taskset` (Debian: util-linux) is missing or is refused.
+pub(crate) fn bind(processes: &[u32], processor: usize) -> Result<(), Failure> {
+    for process in processes {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--all-tasks", "--cpu-list", "--pid"]);
+        let output = taskset
+            .args([processor.to_string(), process.to_string()])
+            .output();
+        let output = output.map_err(|error| format!("taskset cannot be started: {error}"))?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("taskset: {}", errors.trim()));
+        }
+    }
+    Ok(())
 }
 
 /// Times of all processors of the machine since it was started.

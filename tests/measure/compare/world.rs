@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) ways: Vec<Way>,
     pub(crate) flavours: Vec<Flavour>,
     pub(crate) directory: PathBuf,
+    /// The name of the machine's processors, and how many there are.
+    processors: (String, usize),
     _server: Process,
 }
 
@@ -59,10 +61,33 @@ impl World {
             ways: vec![Way::direct(Server { plain, calls })],
             flavours,
             directory,
+            processors: proc_fs::processors(),
             _server: process,
         };
         world.start_ways().await?;
+        if world.options.apart {
+            world.part()?;
+        }
         Ok(world)
+    }
+
+    /// Binds what is on the load's side to the first processor, and what is on the server's to the second.
+    fn part(&self) -> Result<(), Failure> {
+        if self.processors.1 < 2 {
+            return Err("--apart needs two processors".to_owned());
+        }
+        let (mut front, mut back) = (Vec::new(), vec![self._server.id()]);
+        for way in &self.ways {
+            // One that stands alone belongs to both.
+            if let [near, .., far] = &way.processes[..] {
+                front.push(near.id());
+                back.push(far.id());
+            }
+        }
+        proc_fs::bind(&proc_fs::with_descendants(&front), 0)?;
+        proc_fs::bind(&proc_fs::with_descendants(&back), 1)?;
+        // The load is started by this process.
+        proc_fs::bind(&[std::process::id()], 0)
     }
 
     async fn start_ways(&mut self) -> Result<(), Failure> {
@@ -163,7 +188,8 @@ impl World {
 
     /// What is compared with what.
     pub(crate) fn describe(&self) -> String {
-        let (name, count) = proc_fs::processors();
+        let (name, count) = &self.processors;
+        let apart = if self.options.apart { "; apart" } else { "" };
         let versions = [
             ("nginx", "-v"),
             ("haproxy", "-v"),
@@ -176,7 +202,7 @@ impl World {
             .collect();
         let options = &self.options;
         format!(
-            "{count} x {name}; load {}; {} rounds of {} s; threads of gateway and agent: {}\n{}",
+            "{count} x {name}; load {}; {} rounds of {} s; threads of gateway and agent: {}{apart}\n{}",
             proc_fs::load(),
             options.rounds,
             options.seconds,

@@ -48,7 +48,7 @@ pub(crate) struct Way {
     pub(crate) plain: SocketAddr,
     /// Where gRPC goes in.
     pub(crate) calls: SocketAddr,
-    /// What stands in between.
+    /// What stands in between, in the order in which a request meets it.
     pub(crate) processes: Vec<Process>,
 }
 

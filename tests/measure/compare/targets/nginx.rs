@@ -26,7 +26,8 @@ pub(super) async fn hops(
             plain: addr::free().await,
             calls: addr::free().await,
         };
-        processes.push(start(&directory.join(format!("hop-{hop}")), at, to, kept)?);
+        // The last one to be started is the first that a request meets.
+        processes.insert(0, start(&directory.join(format!("hop-{hop}")), at, to, kept)?);
         to = at;
     }
     Ok((to, processes))
