@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 use tower::Service;
 use tunnel_core::{
@@ -22,7 +22,9 @@ use tunnel_transport::{
 
 /// A default upstream, if there is one, and others for some hosts and paths. Clones share the connections.
 ///
-/// What no route matches, and for which there is no default, is an error, 502 to the caller. The first route that matches is taken. It is always ready, like each [`Upstream`].
+/// What no route matches, and for which there is no default, is an error, 502 to the caller. The first route that matches is taken; what
+/// it is matched with is what [admission](tunnel_core::admit) found, so a request that was not admitted matches none. It is always ready,
+/// like each [`Upstream`].
 #[derive(Clone, Debug, Default)]
 pub struct Upstreams(Arc<Inner>);
 
@@ -131,19 +133,13 @@ impl Upstreams {
         if self.0.routes.is_empty() {
             return self.0.default.as_ref();
         }
-        let found = match request.extensions().get::<Canonical>() {
-            Some(canonical) => self.find(canonical.host(), canonical.path()),
-            None => {
-                let path = canonical_path(request.uri().path(), &Policy::new());
-                self.find(&host_of(request), path.as_deref().unwrap_or(request.uri().path()))
-            }
-        };
-        found.or(self.0.default.as_ref())
-    }
-
-    fn find(&self, host: &str, path: &str) -> Option<&Upstream> {
-        let found = self.0.routes.iter().find(|route| route.matches(host, path));
-        found.map(|route| &route.upstream)
+        // Every request that comes through the tunnel was admitted.
+        let canonical = request.extensions().get::<Canonical>();
+        let found = canonical.and_then(|canonical| {
+            let (host, path) = (canonical.host(), canonical.path());
+            self.0.routes.iter().find(|route| route.matches(host, path))
+        });
+        found.map(|route| &route.upstream).or(self.0.default.as_ref())
     }
 }
 
@@ -182,27 +178,6 @@ fn nowhere() -> TunnelError {
     TunnelError::new(Cause::Upstream, Initiator::Peer, text).with_sent(Sent::No)
 }
 
-/// The host that was asked for, in small letters, without port and final dot.
-fn host_of<B>(request: &Request<B>) -> String {
-    let field = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let host = request
-        .uri()
-        .host()
-        .or_else(|| field.map(without_port))
-        .unwrap_or_default();
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
 fn check_host(host: &str) -> Result<Box<str>, String> {
     let is_name = !host.is_empty()
         && host
@@ -225,6 +200,8 @@ fn check_prefix(prefix: &str) -> Result<Box<str>, String> {
 
 #[cfg(test)]
 mod tests {
+    use tunnel_core::{PeerInfo, admit::admit};
+
     use super::*;
 
     fn upstream(name: &str) -> Upstream {
@@ -232,11 +209,12 @@ mod tests {
     }
 
     fn chosen(upstreams: &Upstreams, host: &str, path: &str) -> String {
-        let request = Request::builder()
-            .uri(path)
-            .header(header::HOST, host)
-            .body(())
-            .unwrap();
+        let request = Request::builder().uri(path).header("host", host);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        // As the policy of an agent: what a gateway lets pass is matched as that matches it.
+        let policy = Policy::new().allow_dot_segments(true).allow_encoded_slashes(true);
+        admit(&mut parts, &PeerInfo::unknown(), &policy).unwrap();
+        let request = Request::from_parts(parts, ());
         let text = format!("{:?}", upstreams.choose(&request).unwrap());
         ["api", "admin", "default"]
             .into_iter()
@@ -259,6 +237,8 @@ mod tests {
             ("a.example", "/api/x", "api"),
             ("a.example", "/%61pi/x", "api"),
             ("a.example", "/apix", "default"),
+            ("a.example", "/api/../x", "default"),
+            ("a.example", "/x/../api", "api"),
             ("admin.example:8080", "/api", "admin"),
             ("ADMIN.example.", "/", "admin"),
             ("[::1]:80", "/", "default"),

@@ -7,7 +7,7 @@ use std::{fmt, net::Ipv6Addr};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Version, header, request,
+    HeaderMap, Version, header, request,
     uri::{Authority, Scheme},
 };
 
@@ -22,14 +22,6 @@ pub(crate) struct HostPort {
     pub(crate) authority: Authority,
     pub(super) host_len: usize,
     pub(super) port: Option<u16>,
-}
-
-impl HostPort {
-    /// The value of a field that names this host.
-    pub(crate) fn to_value(&self) -> Result<HeaderValue, Fault> {
-        // An authority has only bytes that a value may have.
-        HeaderValue::from_str(self.authority.as_str()).map_err(|_| Fault::malformed("the host is malformed"))
-    }
 }
 
 #[derive(Clone, Copy, Debug)]

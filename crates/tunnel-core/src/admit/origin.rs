@@ -39,12 +39,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    fn new(port: HostPort) -> Result<Self, Fault> {
-        let value = port.to_value()?;
-        Ok(Self { port, value })
-    }
-
-    /// The same in memory that `part` takes a copy to.
+    /// This host, in memory that `part` copies it to: what it is made of may be a part of a whole head.
     fn within(mut port: HostPort, part: impl FnOnce(&[u8]) -> Bytes) -> Result<Self, Fault> {
         let malformed = || Fault::malformed("the host is malformed");
         let text = part(port.authority.as_str().as_bytes());
@@ -55,7 +50,7 @@ impl Named {
 
     /// The host that this authority names.
     pub(crate) fn of(authority: &Authority, scheme: &Scheme) -> Result<Self, Fault> {
-        Self::new(authority::canonical(authority, scheme)?)
+        Self::within(authority::canonical(authority, scheme)?, Bytes::copy_from_slice)
     }
 }
 
@@ -74,14 +69,9 @@ impl HostMemo {
             return Ok(named.clone());
         }
         let named = Named::of(authority, scheme)?;
-        // Only what is in the canonical form is found again. A copy, since the authority may be a part of a whole message.
-        if self.0.get().is_none()
-            && named.port.authority.as_str() == authority.as_str()
-            && let Ok(copy) = Authority::try_from(authority.as_str())
-        {
-            let mut kept = named.clone();
-            kept.port.authority = copy;
-            self.0.get_or_init(|| (scheme.clone(), kept));
+        // Only what is in the canonical form is found again.
+        if self.0.get().is_none() && named.port.authority.as_str() == authority.as_str() {
+            self.0.get_or_init(|| (scheme.clone(), named.clone()));
         }
         Ok(named)
     }

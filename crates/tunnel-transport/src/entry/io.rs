@@ -163,13 +163,17 @@ struct Silence {
 impl Silence {
     /// Whether a read of this turn had to wait.
     fn waits(&self) -> bool {
-        self.read.is_some() && self.read == turn::number()
+        is_now(self.read)
     }
 
     /// Whether this turn knows that the client has not left, and hears if it does.
     fn is_watched(&self) -> bool {
-        self.waits() || (self.look.is_some() && self.look == turn::number())
+        is_now(self.read) || is_now(self.look)
     }
+}
+
+fn is_now(turn: Option<Number>) -> bool {
+    turn.is_some() && turn == turn::number()
 }
 
 /// hyper-util tells the versions apart by the client's first bytes, and no timer of hyper's runs before that.

@@ -78,8 +78,13 @@ where
         let abort = (request.version() <= Version::HTTP_10).then(|| self.abort.clone());
         self.shared.put_into(request.extensions_mut());
         self.peer.put_into(request.extensions_mut());
+        let is_connect = request.method() == Method::CONNECT;
+        let is_upgrade = upgrade::is_asked(&request);
+        if is_connect || is_upgrade {
+            request.extensions_mut().insert(self.stopping.clone());
+        }
         // What is no header value names no protocol that anybody serves, and the CONNECT is then refused.
-        if request.method() == Method::CONNECT
+        if is_connect
             && let Some(protocol) = request.extensions().get::<hyper::ext::Protocol>()
             && let Ok(protocol) = HeaderValue::from_bytes(protocol.as_ref())
         {
@@ -91,15 +96,11 @@ where
             self.activity.is_http1();
             OnHttp1 {
                 usage: self.usage.clone(),
-                is_connect: request.method() == Method::CONNECT,
-                is_upgrade: upgrade::is_asked(&request),
+                is_connect,
+                is_upgrade,
                 activity: self.activity.clone(),
             }
         });
-        let is_upgrade = http1.as_ref().is_some_and(|http1| http1.is_upgrade);
-        if is_upgrade || request.method() == Method::CONNECT {
-            request.extensions_mut().insert(self.stopping.clone());
-        }
         if http1.is_none() {
             self.activity.is_http2();
         }

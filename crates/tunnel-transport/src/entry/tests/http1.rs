@@ -8,7 +8,9 @@ use super::*;
 
 #[tokio::test]
 async fn an_axum_router_fits_and_sees_the_peer() {
-    async fn address(Extension(peer): Extension<PeerInfo>) -> String {
+    async fn address(Extension(peer): Extension<PeerInfo>, request: axum::extract::Request) -> String {
+        let stopping = request.extensions().get::<tunnel_core::upgrade::Stopping>();
+        assert!(stopping.is_none(), "for streams only");
         peer.addr.expect("a socket has an address").to_string()
     }
     let listener = listener();
