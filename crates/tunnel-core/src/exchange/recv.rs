@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::TunnelError,
+    flow::Way,
     head::{Protocol, ResponseHead},
     id::RequestId,
     message::End,
@@ -111,21 +112,21 @@ impl RecvHalf {
         if let Some(bytes) = encoded {
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        let (session, encoder, now_known) = (self.exchange.session(), &mut self.encoder, &mut self.known);
-        let polled = self.exchange.update(|state, effects| {
+        let (exchange, encoder, now_known) = (&self.exchange, &mut self.encoder, &mut self.known);
+        let polled = exchange.update(|state, effects| {
             state.recv_credit.settle();
             if let (Some(frames), Some(encoder)) = (&mut state.frames, encoder) {
-                let cost = frames.drain(encoder, || session.random());
+                let cost = frames.drain(encoder, || exchange.session().random());
                 if cost > 0 {
                     state.recv_credit.lend(cost);
-                    return_credit(session, state, effects);
+                    return_credit(exchange, state, effects);
                     *now_known = known(state);
                     return Poll::Ready(None);
                 }
             }
             if let Some((bytes, cost)) = state.queue.pop() {
                 state.recv_credit.lend(cost);
-                return_credit(session, state, effects);
+                return_credit(exchange, state, effects);
                 *now_known = known(state);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
@@ -138,7 +139,7 @@ impl RecvHalf {
                     Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(*fields))))
                 }
                 Receiving::Head | Receiving::Open => {
-                    return_credit(session, state, effects);
+                    return_credit(exchange, state, effects);
                     register(&mut state.recv_waker, cx.waker());
                     Poll::Pending
                 }
@@ -182,14 +183,17 @@ fn known(state: &State) -> Known {
     }
 }
 
-fn return_credit(session: &Session, state: &mut State, effects: &mut Effects) {
+fn return_credit(exchange: &Exchange, state: &mut State, effects: &mut Effects) {
     if !state.is_recv_open() {
         state.recv_credit.end();
         return;
     }
+    let session = exchange.session();
     let round_trip = session.round_trip();
     if state.recv_credit.is_due(round_trip) {
-        effects.window = state.recv_credit.claim(session.now(), round_trip);
+        let small = exchange.lane().small();
+        let way = Way { round_trip, small };
+        effects.window = state.recv_credit.claim(session.now(), way);
     }
 }
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use self::{
     budget::CreditBudget,
-    recv::{Overrun, RecvCredit},
+    recv::{Overrun, RecvCredit, Way},
     send::{Overflow, SendCredit},
 };
 

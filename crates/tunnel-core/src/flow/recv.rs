@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    CreditBudget, MAX_CREDIT, MIN_CREDIT, SHORT_LINK_CREDIT, SHORT_LINK_PROOF, budget::Charge,
-    send::most_left,
+    CreditBudget, DEFAULT_INITIAL_CREDIT, MAX_CREDIT, MIN_CREDIT, SHORT_LINK_CREDIT, SHORT_LINK_PROOF,
+    budget::Charge, send::most_left,
 };
+use crate::{lane::SMALL_MESSAGE, message::MESSAGE_COST};
 
 /// On a link faster than this, it is not the round trip that credit has to cover.
 pub(super) const SHORT_LINK: Duration = Duration::from_millis(2);
@@ -18,6 +19,16 @@ const LONG_PART: usize = 8;
 /// More was sent than the credit allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrun;
+
+/// What a receiver knows of the way that the bytes come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The shortest round trip that was measured.
+    pub round_trip: Option<Duration>,
+    /// How many messages with at most [`SMALL_MESSAGE`] bytes of body have come on the lane, of all exchanges. It begins anew
+    /// after the greatest number.
+    pub small: u32,
+}
 
 /// What one end has allowed the other to send, and what became of it.
 ///
@@ -34,8 +45,14 @@ pub struct RecvCredit {
     lent: usize,
     /// Whether nothing was granted yet.
     withheld: bool,
-    /// All that was read.
+    /// What the window was at first.
+    initial: usize,
+    /// All that was read, and what of it before the last small message of another exchange came.
     total: u64,
+    disturbed: u64,
+    /// Small messages that have come for this exchange, and for others, as far as was known last.
+    small: u32,
+    others: Option<u32>,
     /// Read since `measured_from`, to see how fast the consumer empties a window.
     measured: usize,
     measured_from: Option<Instant>,
@@ -66,14 +83,19 @@ impl RecvCredit {
     }
 
     fn with_charge(charge: Charge) -> Self {
+        let initial = charge.bytes();
         Self {
-            outstanding: charge.bytes(),
+            outstanding: initial,
             charge,
             unread: 0,
             unclaimed: 0,
             lent: 0,
             withheld: false,
+            initial,
             total: 0,
+            disturbed: 0,
+            small: 0,
+            others: None,
             measured: 0,
             measured_from: None,
         }
@@ -105,6 +127,9 @@ impl RecvCredit {
     pub fn receive(&mut self, cost: usize) -> Result<(), Overrun> {
         self.outstanding = self.outstanding.checked_sub(cost).ok_or(Overrun)?;
         self.unread += cost;
+        if cost <= SMALL_MESSAGE + MESSAGE_COST {
+            self.small = self.small.wrapping_add(1);
+        }
         Ok(())
     }
 
@@ -163,18 +188,21 @@ impl RecvCredit {
     /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one, but for what is too little for a piece, within two
     /// round trips: then it is the window that limits the flow. It grows to at most five times what goes over the link in one round trip. On a short link, or one that
     /// was not measured yet, a whole one within 4 ms is what counts, and it grows to [`SHORT_LINK_CREDIT`], when so much was read that
-    /// the consumer is no buffer of a socket that is being filled ([`SHORT_LINK_PROOF`]). While the budget is short it shrinks to
-    /// [`MIN_CREDIT`] instead.
-    pub fn claim(&mut self, now: Instant, round_trip: Option<Duration>) -> Option<u32> {
-        if !self.is_due(round_trip) {
+    /// the consumer is no buffer of a socket that is being filled ([`SHORT_LINK_PROOF`]), and no small message of another exchange came
+    /// meanwhile: those wait behind all that the window allows. When one comes, it shrinks to [`DEFAULT_INITIAL_CREDIT`], if it was not
+    /// larger at first. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
+    pub fn claim(&mut self, now: Instant, way: Way) -> Option<u32> {
+        if !self.is_due(way.round_trip) {
             return None;
         }
         self.withheld = false;
-        let window = self.window();
+        let (window, most) = (self.window(), self.most(way));
         if self.charge.is_short() && window > MIN_CREDIT as usize {
-            self.shrink();
+            self.shrink_to(MIN_CREDIT as usize);
+        } else if window > most {
+            self.shrink_to(most);
         } else {
-            let more = self.growth(now, window, round_trip);
+            let more = self.growth(now, (window, most), way.round_trip);
             if more > 0 && self.charge.try_grow(more) {
                 self.unclaimed += more;
             }
@@ -191,9 +219,24 @@ impl RecvCredit {
         self.charge.shrink_to(self.unread);
     }
 
-    /// Keeps only as much to return as makes a window of [`MIN_CREDIT`].
-    fn shrink(&mut self) {
-        let kept = (MIN_CREDIT as usize)
+    /// What the window may grow to now, and has to shrink to.
+    fn most(&mut self, way: Way) -> usize {
+        let others = way.small.wrapping_sub(self.small);
+        if self.others.replace(others).is_some_and(|before| before != others) {
+            self.disturbed = self.total;
+        }
+        let most = match long_link(way.round_trip) {
+            Some(_) => MAX_CREDIT,
+            None if self.total < SHORT_LINK_PROOF => 0,
+            None if self.total - self.disturbed < SHORT_LINK_PROOF => DEFAULT_INITIAL_CREDIT,
+            None => SHORT_LINK_CREDIT,
+        };
+        self.initial.max(most as usize)
+    }
+
+    /// Keeps at most as much to return as makes a window of so many bytes.
+    fn shrink_to(&mut self, window: usize) {
+        let kept = window
             .saturating_sub(self.outstanding + self.unread)
             .min(self.unclaimed);
         self.unclaimed = kept;
@@ -201,7 +244,12 @@ impl RecvCredit {
     }
 
     /// How many bytes the window should have more: none unless it limits the flow.
-    fn growth(&mut self, now: Instant, window: usize, round_trip: Option<Duration>) -> usize {
+    fn growth(
+        &mut self,
+        now: Instant,
+        (window, most): (usize, usize),
+        round_trip: Option<Duration>,
+    ) -> usize {
         // How long the first part took, nobody knows.
         let Some(from) = self.measured_from else {
             self.measured_from = Some(now);
@@ -213,10 +261,6 @@ impl RecvCredit {
         (self.measured, self.measured_from) = (0, Some(now));
         let elapsed = now.saturating_duration_since(from);
         let long = long_link(round_trip);
-        if long.is_none() && self.total < SHORT_LINK_PROOF {
-            return 0;
-        }
-        let most = long.map_or(SHORT_LINK_CREDIT, |_| MAX_CREDIT);
         let round_trip = long.unwrap_or(SHORT_LINK);
         let times = if long.is_some() && elapsed <= round_trip * 5 / 4 {
             4
@@ -225,7 +269,7 @@ impl RecvCredit {
         } else {
             1
         };
-        (window * times).min(most as usize).saturating_sub(window)
+        (window * times).min(most).saturating_sub(window)
     }
 }
 

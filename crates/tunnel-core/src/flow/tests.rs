@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::{recv::SHORT_LINK, *};
-use crate::{message::MESSAGE_COST, settings::Settings};
+use crate::{lane::SMALL_MESSAGE, message::MESSAGE_COST, settings::Settings};
 
 const WINDOW: usize = DEFAULT_INITIAL_CREDIT as usize;
 
@@ -13,12 +13,17 @@ fn start() -> Instant {
     Instant::now()
 }
 
+/// A link that carries nothing else.
+fn over(round_trip: Option<Duration>) -> Way {
+    Way { round_trip, small: 0 }
+}
+
 /// Lets the peer fill the window and the consumer empty it, and gives back what is returned.
 fn round(credit: &mut RecvCredit, now: Instant, round_trip: Duration) -> Option<u32> {
     let all = credit.outstanding();
     credit.receive(all).unwrap();
     credit.read(all);
-    credit.claim(now, Some(round_trip))
+    credit.claim(now, over(Some(round_trip)))
 }
 
 #[test]
@@ -65,9 +70,9 @@ fn credit_is_returned_at_half_and_never_per_message() {
     let half = WINDOW / 2;
     credit.receive(half).unwrap();
     credit.read(half - 1);
-    assert_eq!(credit.claim(start(), None), None);
+    assert_eq!(credit.claim(start(), Way::default()), None);
     credit.read(1);
-    assert_eq!(credit.claim(start(), None), Some(half as u32));
+    assert_eq!(credit.claim(start(), Way::default()), Some(half as u32));
     assert_eq!(credit.window(), WINDOW);
 }
 
@@ -77,12 +82,19 @@ fn what_was_lent_counts_until_it_is_settled() {
     let mut credit = RecvCredit::grant(&budget, DEFAULT_INITIAL_CREDIT);
     credit.receive(WINDOW).unwrap();
     credit.lend(WINDOW);
-    assert_eq!((credit.unread(), credit.claim(start(), None)), (WINDOW, None));
+    assert_eq!(
+        (credit.unread(), credit.claim(start(), Way::default())),
+        (WINDOW, None)
+    );
     credit.settle();
     assert_eq!(credit.unread(), 0);
-    assert_eq!(credit.claim(start(), None), Some(WINDOW as u32));
+    assert_eq!(credit.claim(start(), Way::default()), Some(WINDOW as u32));
     credit.settle();
-    assert_eq!(credit.claim(start(), None), None, "it was settled before");
+    assert_eq!(
+        credit.claim(start(), Way::default()),
+        None,
+        "it was settled before"
+    );
     credit.receive(WINDOW).unwrap();
     credit.lend(WINDOW);
     credit.discard();
@@ -96,9 +108,9 @@ fn a_long_link_has_its_credit_returned_in_eighths() {
     let (part, trip) = (WINDOW / 8, Some(SHORT_LINK * 2));
     credit.receive(WINDOW / 2).unwrap();
     credit.read(part - 1);
-    assert_eq!(credit.claim(start(), trip), None);
+    assert_eq!(credit.claim(start(), over(trip)), None);
     credit.read(1);
-    assert_eq!(credit.claim(start(), trip), Some(part as u32));
+    assert_eq!(credit.claim(start(), over(trip)), Some(part as u32));
 }
 
 /// How long a body of so many bytes takes over a link, of which this much goes through in a second, when the consumer reads
@@ -125,7 +137,7 @@ fn transfer(bytes: usize, one_way: Duration, per_second: usize) -> Duration {
                 now = at;
                 receiver.receive(piece + MESSAGE_COST).unwrap();
                 receiver.read(piece + MESSAGE_COST);
-                if let Some(more) = receiver.claim(epoch + now, Some(one_way * 2)) {
+                if let Some(more) = receiver.claim(epoch + now, over(Some(one_way * 2))) {
                     credits.push_back((now + one_way, more));
                 }
             }
@@ -189,7 +201,7 @@ fn each_round_trip_grows_a_window_fourfold_whatever_the_size_of_the_pieces() {
                     recv.receive(taken + MESSAGE_COST).unwrap();
                     recv.read(taken + MESSAGE_COST);
                 }
-                if let Some(returned) = recv.claim(now, Some(trip)) {
+                if let Some(returned) = recv.claim(now, over(Some(trip))) {
                     send.grow(returned).unwrap();
                 }
             }
@@ -216,7 +228,7 @@ fn a_short_link_gains_less_and_only_for_a_fast_consumer_of_much() {
                     credit.receive(all).unwrap();
                     credit.read(all);
                     read += all as u64;
-                    credit.claim(now, trip).unwrap();
+                    credit.claim(now, over(trip)).unwrap();
                 }
                 credit.window()
             };
@@ -228,6 +240,51 @@ fn a_short_link_gains_less_and_only_for_a_fast_consumer_of_much() {
             assert_eq!(pass(SHORT_LINK_PROOF), most as usize, "{trip:?}, {pause} ms");
         }
     }
+}
+
+#[test]
+fn a_short_link_has_no_large_windows_beside_small_messages_of_others() {
+    let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+    let (now, mut way) = (start(), over(Some(SHORT_LINK)));
+    // The lane counts the messages of this exchange too.
+    let mut pass = |bytes: u64, small: u32| {
+        way.small += small;
+        let mut read = 0;
+        while read < bytes {
+            credit.receive(SMALL_MESSAGE + MESSAGE_COST).unwrap();
+            way.small += 1;
+            credit.receive(credit.outstanding()).unwrap();
+            let all = credit.unread();
+            credit.read(all);
+            read += all as u64;
+            credit.claim(now, way).unwrap();
+        }
+        credit.window()
+    };
+    let large = SHORT_LINK_CREDIT as usize;
+    assert_eq!(pass(2 * SHORT_LINK_PROOF, 0), large, "they are its own");
+    assert_eq!(pass(1, 1), WINDOW);
+    assert_eq!(pass(SHORT_LINK_PROOF - WINDOW as u64, 0), WINDOW);
+    assert_eq!(pass(SHORT_LINK_PROOF, 1), WINDOW, "the proof begins anew");
+    assert_eq!(pass(SHORT_LINK_PROOF, 0), large, "they have been quiet");
+}
+
+#[test]
+fn a_long_link_keeps_its_windows_beside_others() {
+    let (mut now, trip) = (start(), Duration::from_millis(10));
+    let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+    for small in 0..40 {
+        now += trip / 8;
+        let all = credit.outstanding();
+        credit.receive(all).unwrap();
+        credit.read(all);
+        let way = Way {
+            round_trip: Some(trip),
+            small,
+        };
+        credit.claim(now, way).unwrap();
+    }
+    assert_eq!(credit.window(), MAX_CREDIT as usize);
 }
 
 #[test]
@@ -279,6 +336,6 @@ fn withheld_credit_comes_with_the_first_claim() {
     let mut credit = RecvCredit::withheld(&CreditBudget::default(), 1_000);
     assert_eq!(credit.receive(1), Err(Overrun));
     assert_eq!(credit.claim_discarded(), None, "nobody asked for the body");
-    assert_eq!(credit.claim(start(), None), Some(1_000));
+    assert_eq!(credit.claim(start(), Way::default()), Some(1_000));
     assert_eq!(credit.outstanding(), 1_000);
 }

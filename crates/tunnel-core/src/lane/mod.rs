@@ -20,7 +20,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -30,7 +30,7 @@ use self::{queue::Queue, waiters::WaiterId};
 use crate::{
     error::TunnelError,
     exchange::{Exchange, Place},
-    message::{MESSAGE_COST, Reset, TunnelMessage},
+    message::{MESSAGE_COST, Payload, Reset, TunnelMessage},
     sync::{lock, register, wake, watch},
 };
 
@@ -57,6 +57,8 @@ struct Inner {
     is_suspect: AtomicBool,
     /// Whether the state is closed: for those who only ask. Changed under the lock.
     is_closed: AtomicBool,
+    /// Small messages that have come.
+    small: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -106,6 +108,7 @@ impl Lane {
             max_chunk,
             is_suspect: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            small: AtomicU32::new(0),
             state: Mutex::default(),
         }))
     }
@@ -137,6 +140,25 @@ impl Lane {
     /// Sets it, and tells whether that is a change.
     pub(crate) fn suspect(&self, is_suspect: bool) -> bool {
         self.0.is_suspect.swap(is_suspect, Ordering::Relaxed) != is_suspect
+    }
+
+    /// How many small messages have come for exchanges of the lane.
+    pub(crate) fn small(&self) -> u32 {
+        self.0.small.load(Ordering::Relaxed)
+    }
+
+    /// Counts what has come, for one task that reads the lane: it takes no locked operation.
+    pub(crate) fn on_message(&self, payload: &Payload) {
+        let is_small = match payload {
+            Payload::Request(_) | Payload::Response(_) => true,
+            Payload::Data(_) | Payload::Frame(_) => payload.data_len() <= SMALL_MESSAGE,
+            Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => false,
+        };
+        if is_small {
+            self.0
+                .small
+                .store(self.small().wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
     /// The next message for the writer; `None` when the lane is closed, or is finishing and has nothing left.

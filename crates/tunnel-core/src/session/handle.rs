@@ -60,6 +60,7 @@ impl Session {
             protocol,
             payload,
         } = message;
+        lane.on_message(&payload);
         match payload {
             Payload::Ping(_) | Payload::Pong(_) => Ok(None),
             Payload::Request(start) => self.accept(lane, (id, direction, protocol), start),

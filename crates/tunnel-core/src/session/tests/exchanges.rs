@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     error::{Cause, Sent},
+    flow::{DEFAULT_INITIAL_CREDIT, SHORT_LINK_CREDIT, SHORT_LINK_PROOF},
     message::MESSAGE_COST,
     settings::Settings,
 };
@@ -250,6 +251,29 @@ fn one_stalled_reader_costs_nobody_else_anything() {
     pair.drive();
     assert_eq!(stalled.reader.complete().len(), 100 * CHUNK);
     pair.assert_empty();
+}
+
+#[test]
+fn small_exchanges_wait_behind_no_large_window() {
+    let mut pair = Pair::new();
+    let bulk = pair.gateway.call(get(), empty());
+    bulk.reader.allow(usize::MAX);
+    pair.drive();
+    let (feed, body) = Feed::new();
+    let _answer = pair.agent.answer(body);
+    // The budget of the gateway is charged with the one window that there is.
+    let mut window_after = |bytes: u64, is_alone: bool| {
+        if !is_alone {
+            pair.assert_works();
+        }
+        (0..=bytes / CHUNK as u64).for_each(|_| feed.push(vec![1; CHUNK]));
+        pair.drive();
+        pair.gateway.budget.used()
+    };
+    let (small, large) = (DEFAULT_INITIAL_CREDIT as usize, SHORT_LINK_CREDIT as usize);
+    assert_eq!(window_after(2 * SHORT_LINK_PROOF, true), large);
+    assert_eq!(window_after(SHORT_LINK_PROOF / 2, false), small);
+    assert_eq!(window_after(2 * SHORT_LINK_PROOF, true), large);
 }
 
 #[test]
