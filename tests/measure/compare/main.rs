@@ -28,12 +28,26 @@ use std::{env, process::ExitCode};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{options::Options, process::Failure, report::Report, targets::AUTHORIZATION, world::World};
+use self::{
+    options::Options,
+    process::Failure,
+    report::Report,
+    targets::{AUTHORIZATION, Server, hyper},
+    world::World,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    if env::args().nth(1).as_deref() == Some("upstream") {
-        match upstream::run().await {}
+    match env::args().nth(1).as_deref() {
+        Some("upstream") => match upstream::run().await {},
+        Some(hyper::ROLE) => {
+            let to = env::args().skip(2).collect::<Vec<_>>().join(" ");
+            match Server::parse(&to) {
+                Ok(to) => match hyper::run(to).await {},
+                Err(failure) => return failed(&failure),
+            }
+        }
+        _ => {}
     }
     let measured = async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
@@ -46,11 +60,13 @@ async fn main() -> ExitCode {
     };
     match measured.await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("compare: {failure}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    eprintln!("compare: {failure}");
+    ExitCode::FAILURE
 }
 
 async fn measure() -> Result<(), Failure> {

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// The programs of others are left out.
     #[arg(long)]
     pub(crate) alone: bool,
+    /// Two proxies that are hyper and nothing else are measured beside: what the library costs without a tunnel and without layers.
+    #[arg(long)]
+    pub(crate) hyper: bool,
     /// The directory of other builds of gateway and agent, which are measured beside, such as those from before a change.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) before: Option<PathBuf>,

@@ -50,15 +50,11 @@ impl World {
         let this = env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(this);
         let (process, line) = Process::ready("upstream", &directory, command.arg("upstream")).await?;
-        let addresses: Option<Vec<_>> = line.split(' ').map(|word| word.parse().ok()).collect();
-        let Some([plain, calls]) = addresses.as_deref() else {
-            return Err(format!("the server says: {line}"));
-        };
-        let (plain, calls) = (*plain, *calls);
+        let server = Server::parse(&line)?;
         let mut world = Self {
             options,
-            server: Server { plain, calls },
-            ways: vec![Way::direct(Server { plain, calls })],
+            server,
+            ways: vec![Way::direct(server)],
             flavours,
             directory,
             processors: proc_fs::processors(),
@@ -94,15 +90,19 @@ impl World {
         for flavour in &self.flavours {
             self.ways.push(flavour.start(&self.directory, self.server).await?);
         }
-        let others = Other::ALL.into_iter().filter(|_| !self.options.alone);
+        let mut others = Vec::new();
+        if !self.options.alone {
+            others.extend(Other::ALL);
+        }
+        if self.options.hyper {
+            others.push(Other::Hyper);
+        }
         for other in others {
-            match tools::find(other.program()) {
-                None => eprintln!(
-                    "{}: skipped, since {} is not installed",
-                    other.name(),
-                    other.program()
-                ),
-                Some(_) => match other.start(&self.directory, self.server).await {
+            match other.lacks() {
+                Some(program) => {
+                    eprintln!("{}: skipped, since {program} is not installed", other.name());
+                }
+                None => match other.start(&self.directory, self.server).await {
                     Ok(way) => self.ways.push(way),
                     Err(error) => eprintln!("{}: skipped: {error}", other.name()),
                 },

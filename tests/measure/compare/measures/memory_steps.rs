@@ -4,7 +4,6 @@ use crate::{
     proc_fs::Memory,
     process::{Failure, Process},
     targets::{Other, Way},
-    tools,
     world::World,
 };
 
@@ -23,7 +22,7 @@ impl Fresh {
         let others = Other::ALL
             .into_iter()
             .filter(|other| !world.options.alone && others.contains(&other.name()));
-        let others = others.filter(|other| tools::find(other.program()).is_some());
+        let others = others.filter(|other| other.lacks().is_none());
         ours.chain(others.map(Self::Other)).collect()
     }
 

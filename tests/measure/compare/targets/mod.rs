@@ -1,6 +1,7 @@
 //! The ways to the server that are compared.
 
 mod haproxy;
+pub(crate) mod hyper;
 mod nginx;
 mod rathole;
 pub(crate) mod tunnel;
@@ -13,7 +14,7 @@ pub(crate) use self::tunnel::Flavour;
 use crate::{
     proc_fs,
     process::{Failure, Process},
-    raw,
+    raw, tools,
 };
 
 /// The token of every caller.
@@ -30,6 +31,7 @@ pub(crate) const NGINX_ONE: &str = "nginx, one hop";
 pub(crate) const NGINX_TWO: &str = "nginx, two hops";
 pub(crate) const RATHOLE: &str = "rathole";
 pub(crate) const NGINX_UNKEPT: &str = "nginx, one hop, no keepalive";
+const HYPER: &str = "hyper, two hops";
 const HAPROXY: &str = "haproxy, one hop";
 
 /// The addresses of the server.
@@ -39,6 +41,17 @@ pub(crate) struct Server {
     pub(crate) plain: SocketAddr,
     /// HTTP/2 without TLS.
     pub(crate) calls: SocketAddr,
+}
+
+impl Server {
+    /// Two addresses with a space between them, as a program prints them that listens at both.
+    pub(crate) fn parse(line: &str) -> Result<Self, Failure> {
+        let addresses: Option<Vec<_>> = line.split(' ').map(|word| word.parse().ok()).collect();
+        match addresses.as_deref() {
+            Some(&[plain, calls]) => Ok(Self { plain, calls }),
+            _ => Err(format!("not the addresses of a server: {line}")),
+        }
+    }
 }
 
 /// A way to the server.
@@ -61,18 +74,29 @@ pub(crate) enum Other {
     Rathole,
     /// nginx with a connection to the server for each call, as its documentation writes `grpc_pass`.
     NginxUnkept,
+    /// What two hops cost by hyper alone.
+    Hyper,
 }
 
 impl Other {
     /// Those that are there for every measure.
     pub(crate) const ALL: [Self; 4] = [Self::NginxTwo, Self::NginxOne, Self::Haproxy, Self::Rathole];
 
-    pub(crate) fn program(self) -> &'static str {
+    /// The name of its files, and of the program that has to be installed for it.
+    fn program(self) -> &'static str {
         match self {
             Self::NginxOne | Self::NginxTwo | Self::NginxUnkept => "nginx",
             Self::Haproxy => "haproxy",
             Self::Rathole => "rathole",
+            Self::Hyper => "hyper",
         }
+    }
+
+    /// The program that it lacks.
+    pub(crate) fn lacks(self) -> Option<&'static str> {
+        let program = self.program();
+        // That one is part of this program.
+        (self != Self::Hyper && tools::find(program).is_none()).then_some(program)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -82,6 +106,7 @@ impl Other {
             Self::Haproxy => HAPROXY,
             Self::Rathole => RATHOLE,
             Self::NginxUnkept => NGINX_UNKEPT,
+            Self::Hyper => HYPER,
         }
     }
 
@@ -94,6 +119,7 @@ impl Other {
             Self::Haproxy => haproxy::start(&directory, server).await?,
             Self::Rathole => rathole::start(&directory, server).await?,
             Self::NginxUnkept => nginx::hops(&directory, server, 1, 0).await?,
+            Self::Hyper => hyper::start(&directory, server).await?,
         };
         let way = Way {
             name: self.name().to_owned(),
