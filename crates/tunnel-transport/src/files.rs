@@ -85,6 +85,7 @@ impl Files {
     }
 
     /// Looks at all of them again.
+    #[cfg(feature = "tls")]
     pub(crate) fn note_again(&self) {
         for path in self.paths() {
             self.note(path);
