@@ -21,10 +21,11 @@ pub const DEFAULT_INITIAL_CREDIT: u32 = 256 * 1024;
 /// What credit may grow to, in bytes: 140 MiB/s over a link with a round trip of 100 ms.
 pub const MAX_CREDIT: u32 = 16 * 1024 * 1024;
 /// What credit may grow to on a link whose round trip is not longer than 2 ms, in bytes. The link needs less; but each return of half a
-/// window wakes the sender, and with small windows both ends spend their time on waking each other.
+/// window wakes the sender, and with small windows both ends spend their time on waking each other. It is only for a body that has the lane
+/// for itself, since small messages of others wait behind all that a window allows.
 pub const SHORT_LINK_CREDIT: u32 = 4 * DEFAULT_INITIAL_CREDIT;
 /// What has to be read of a body on a short link before its window grows, in bytes: more than the sockets on the consumer's way hold,
-/// since filling them looks like a fast consumer until they are full.
+/// since filling them looks like a fast consumer until they are full. The same again without a small message of another exchange.
 pub const SHORT_LINK_PROOF: u64 = 8 * 1024 * 1024;
 /// What an exchange gets when the budget is short, in bytes: one piece of a useful size, so that it always moves.
 pub const MIN_CREDIT: u32 = 32 * 1024;

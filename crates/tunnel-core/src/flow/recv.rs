@@ -186,11 +186,14 @@ impl RecvCredit {
     /// nearly a whole window is on its way at any time.
     ///
     /// The window grows, up to [`MAX_CREDIT`], when the consumer emptied a whole one, but for what is too little for a piece, within two
-    /// round trips: then it is the window that limits the flow. It grows to at most five times what goes over the link in one round trip. On a short link, or one that
-    /// was not measured yet, a whole one within 4 ms is what counts, and it grows to [`SHORT_LINK_CREDIT`], when so much was read that
-    /// the consumer is no buffer of a socket that is being filled ([`SHORT_LINK_PROOF`]), and no small message of another exchange came
-    /// meanwhile: those wait behind all that the window allows. When one comes, it shrinks to [`DEFAULT_INITIAL_CREDIT`], if it was not
-    /// larger at first. While the budget is short it shrinks to [`MIN_CREDIT`] instead.
+    /// round trips: then it is the window that limits the flow. It grows to at most five times what goes over the link in one round trip.
+    ///
+    /// On a short link, or one that was not measured yet, a whole one within 4 ms is what counts, and the window grows to
+    /// [`SHORT_LINK_CREDIT`]. So much must have been read before that the consumer is no buffer of a socket that is being filled
+    /// ([`SHORT_LINK_PROOF`]), and no small message of another exchange may have come meanwhile: those wait behind all that the window
+    /// allows. When one comes, the window shrinks to [`DEFAULT_INITIAL_CREDIT`], if it was not larger at first.
+    ///
+    /// While the budget is short it shrinks to [`MIN_CREDIT`] instead.
     pub fn claim(&mut self, now: Instant, way: Way) -> Option<u32> {
         if !self.is_due(way.round_trip) {
             return None;
