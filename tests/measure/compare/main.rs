@@ -39,14 +39,11 @@ use self::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
-        Some("upstream") => match upstream::run().await {},
-        Some(hyper::ROLE) => {
-            let to = env::args().skip(2).collect::<Vec<_>>().join(" ");
-            match Server::parse(&to) {
-                Ok(to) => match hyper::run(to).await {},
-                Err(failure) => return failed(&failure),
-            }
-        }
+        Some(upstream::ROLE) => match upstream::run().await {},
+        Some(hyper::ROLE) => match Server::parse(&env::args().nth(2).unwrap_or_default()) {
+            Ok(to) => match hyper::run(to).await {},
+            Err(failure) => return failed(&failure),
+        },
         _ => {}
     }
     let measured = async {

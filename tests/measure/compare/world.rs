@@ -2,10 +2,7 @@
 
 use std::{env, fs, path::PathBuf, process::Stdio, time::Duration};
 
-use tokio::{
-    process::Command,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     grid::Grid,
@@ -15,7 +12,7 @@ use crate::{
     report::Report,
     table::Table,
     targets::{Flavour, Other, Server, Way},
-    tools,
+    tools, upstream,
 };
 
 /// The longest that one sample may take.
@@ -47,10 +44,7 @@ impl World {
         }
         let directory = env::temp_dir().join(format!("tunnel-compare-{}", std::process::id()));
         fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-        let this = env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = Command::new(this);
-        let (process, line) = Process::ready("upstream", &directory, command.arg("upstream")).await?;
-        let server = Server::parse(&line)?;
+        let (server, process) = Server::start("upstream", &directory, &[upstream::ROLE]).await?;
         let mut world = Self {
             options,
             server,

@@ -25,7 +25,7 @@ pub struct Overrun;
 pub struct Way {
     /// The shortest round trip that was measured.
     pub round_trip: Option<Duration>,
-    /// How many messages with at most [`SMALL_MESSAGE`] bytes of body have come on the lane, of all exchanges. It begins anew
+    /// How many heads and pieces of body with at most [`SMALL_MESSAGE`] bytes have come on the lane, of all exchanges. It begins anew
     /// after the greatest number.
     pub small: u32,
 }

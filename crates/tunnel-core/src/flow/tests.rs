@@ -217,8 +217,12 @@ fn each_round_trip_grows_a_window_fourfold_whatever_the_size_of_the_pieces() {
 #[test]
 fn a_short_link_gains_less_and_only_for_a_fast_consumer_of_much() {
     for trip in [None, Some(Duration::from_micros(50)), Some(SHORT_LINK)] {
-        for (pause, most) in [(4, SHORT_LINK_CREDIT), (5, DEFAULT_INITIAL_CREDIT)] {
-            let mut credit = RecvCredit::grant(&CreditBudget::default(), DEFAULT_INITIAL_CREDIT);
+        for (pause, initial, most) in [
+            (4, DEFAULT_INITIAL_CREDIT, SHORT_LINK_CREDIT),
+            (4, MIN_CREDIT, SHORT_LINK_CREDIT),
+            (5, DEFAULT_INITIAL_CREDIT, DEFAULT_INITIAL_CREDIT),
+        ] {
+            let mut credit = RecvCredit::grant(&CreditBudget::default(), initial);
             let mut now = start();
             let mut pass = |bytes: u64| {
                 let mut read = 0;
@@ -233,8 +237,8 @@ fn a_short_link_gains_less_and_only_for_a_fast_consumer_of_much() {
                 credit.window()
             };
             assert_eq!(
-                pass(SHORT_LINK_PROOF - WINDOW as u64),
-                WINDOW,
+                pass(SHORT_LINK_PROOF - u64::from(initial)),
+                initial as usize,
                 "sockets may hold that much"
             );
             assert_eq!(pass(SHORT_LINK_PROOF), most as usize, "{trip:?}, {pause} ms");

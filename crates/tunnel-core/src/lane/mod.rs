@@ -142,22 +142,21 @@ impl Lane {
         self.0.is_suspect.swap(is_suspect, Ordering::Relaxed) != is_suspect
     }
 
-    /// How many small messages have come for exchanges of the lane.
+    /// How many small messages have come that somebody waits for: no window updates, resets or signals. It begins anew after the
+    /// greatest number.
     pub(crate) fn small(&self) -> u32 {
         self.0.small.load(Ordering::Relaxed)
     }
 
     /// Counts what has come, for one task that reads the lane: it takes no locked operation.
     pub(crate) fn on_message(&self, payload: &Payload) {
-        let is_small = match payload {
-            Payload::Request(_) | Payload::Response(_) => true,
-            Payload::Data(_) | Payload::Frame(_) => payload.data_len() <= SMALL_MESSAGE,
-            Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_) => false,
-        };
-        if is_small {
-            self.0
-                .small
-                .store(self.small().wrapping_add(1), Ordering::Relaxed);
+        let overtakes = matches!(
+            payload,
+            Payload::Window(_) | Payload::Reset(_) | Payload::Ping(_) | Payload::Pong(_)
+        );
+        if !overtakes && Class::of(payload) == Class::Small {
+            let small = self.small().wrapping_add(1);
+            self.0.small.store(small, Ordering::Relaxed);
         }
     }
 

@@ -18,7 +18,8 @@ use crate::{
     reason::ResetReason,
     session::tests::{
         body::{FedBody, Feed, Reader, empty, full},
-        pair::{Call, Direct, Note, Pair, data, get, reset, response},
+        link::Note,
+        pair::{Call, Direct, Pair, data, get, reset, response},
         runtime::poll_once,
     },
     settings::Settings,

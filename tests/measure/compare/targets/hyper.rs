@@ -1,4 +1,4 @@
-//! Two proxies that are hyper and nothing else: the least that two hops cost that know where a request ends.
+//! Two proxies in a row that are hyper and nothing else: what the library costs by itself.
 
 use std::{convert::Infallible, net::SocketAddr, path::Path};
 
@@ -11,10 +11,7 @@ use hyper::{
     upgrade::{self, OnUpgrade},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    process::Command,
-};
+use tokio::net::TcpStream;
 
 use super::Server;
 use crate::{
@@ -22,48 +19,33 @@ use crate::{
     process::{Failure, Process},
 };
 
-/// The word by which this program is such a proxy, followed by the two addresses that requests go to.
+/// The word by which this program is such a proxy, with the server that requests go to behind it.
 pub(crate) const ROLE: &str = "proxy";
 
 pub(super) async fn start(directory: &Path, to: Server) -> Result<(Server, Vec<Process>), Failure> {
-    let (far_at, far) = hop("far", directory, to).await?;
-    let (at, near) = hop("near", directory, far_at).await?;
+    let (far_at, far) = Server::start("far", directory, &[ROLE, &to.to_string()]).await?;
+    let (at, near) = Server::start("near", directory, &[ROLE, &far_at.to_string()]).await?;
     Ok((at, vec![near, far]))
 }
 
-async fn hop(name: &str, directory: &Path, to: Server) -> Result<(Server, Process), Failure> {
-    let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut command = Command::new(this);
-    command.args([ROLE, &to.plain.to_string(), &to.calls.to_string()]);
-    let (process, line) = Process::ready(name, directory, &mut command).await?;
-    Ok((Server::parse(&line)?, process))
-}
-
-/// Passes requests on until the process is killed. Prints where.
+/// Passes requests on until the process is killed. Prints where. Each connection has one of its own behind it, so that nothing is
+/// looked for.
 pub(crate) async fn run(to: Server) -> Infallible {
-    let (plain, plain_addr) = addr::listen().await;
-    let (calls, calls_addr) = addr::listen().await;
-    println!("{plain_addr} {calls_addr}");
-    tokio::join!(serve(plain, to.plain, http1), serve(calls, to.calls, http2)).0
+    let (server, plain, calls) = Server::listen().await;
+    println!("{server}");
+    let plain = addr::serve(plain, |near| pass(near, to.plain, http1));
+    let calls = addr::serve(calls, |near| pass(near, to.calls, http2));
+    tokio::join!(plain, calls).0
 }
 
-/// Each connection has one of its own behind it, so that nothing is looked for.
-async fn serve<F>(listener: TcpListener, to: SocketAddr, pass: fn(TcpStream, TcpStream) -> F) -> Infallible
+async fn pass<F>(near: TcpStream, to: SocketAddr, pass: fn(TcpStream, TcpStream) -> F)
 where
-    F: Future<Output = hyper::Result<()>> + Send + 'static,
+    F: Future<Output = hyper::Result<()>>,
 {
-    loop {
-        let Ok((near, _)) = listener.accept().await else {
-            continue;
-        };
-        tokio::spawn(async move {
-            let Ok(far) = TcpStream::connect(to).await else {
-                return;
-            };
-            let _ = (near.set_nodelay(true), far.set_nodelay(true));
-            // Either end leaves when it likes.
-            let _ = pass(near, far).await;
-        });
+    if let Ok(far) = TcpStream::connect(to).await {
+        let _ = far.set_nodelay(true);
+        // Either end leaves when it likes.
+        let _ = pass(near, far).await;
     }
 }
 

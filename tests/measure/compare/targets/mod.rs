@@ -6,13 +6,17 @@ mod nginx;
 mod rathole;
 pub(crate) mod tunnel;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{env, fmt, net::SocketAddr, path::Path, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    net::TcpListener,
+    process::Command,
+    time::{Instant, sleep},
+};
 
 pub(crate) use self::tunnel::Flavour;
 use crate::{
-    proc_fs,
+    addr, proc_fs,
     process::{Failure, Process},
     raw, tools,
 };
@@ -43,8 +47,36 @@ pub(crate) struct Server {
     pub(crate) calls: SocketAddr,
 }
 
+/// Both addresses with a space between them.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.plain, self.calls)
+    }
+}
+
 impl Server {
-    /// Two addresses with a space between them, as a program prints them that listens at both.
+    /// Listens at two ports that the system chooses.
+    pub(crate) async fn listen() -> (Self, TcpListener, TcpListener) {
+        let ((plain, plain_at), (calls, calls_at)) = (addr::listen().await, addr::listen().await);
+        let server = Self {
+            plain: plain_at,
+            calls: calls_at,
+        };
+        (server, plain, calls)
+    }
+
+    /// Starts this program in another role, in which it prints where it listens.
+    pub(crate) async fn start(
+        name: &str,
+        directory: &Path,
+        role: &[&str],
+    ) -> Result<(Self, Process), Failure> {
+        let this = env::current_exe().map_err(|error| error.to_string())?;
+        let (process, line) = Process::ready(name, directory, Command::new(this).args(role)).await?;
+        Ok((Self::parse(&line)?, process))
+    }
+
+    /// What [`Display`](fmt::Display) writes.
     pub(crate) fn parse(line: &str) -> Result<Self, Failure> {
         let addresses: Option<Vec<_>> = line.split(' ').map(|word| word.parse().ok()).collect();
         match addresses.as_deref() {

@@ -2,7 +2,8 @@
 
 use super::{
     body::{FedBody, Feed, Reader, empty, full},
-    pair::{Answer, Call, Note, Pair, expecting, get},
+    link::Note,
+    pair::{Answer, Call, Pair, expecting, get},
 };
 use crate::{
     error::{Cause, Sent},

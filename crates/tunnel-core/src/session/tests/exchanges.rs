@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderValue};
 
 use super::{
     body::{Feed, empty, full},
-    pair::{Note, Pair, Side, get},
+    link::Note,
+    pair::{Pair, Side, get},
 };
 use crate::{
     error::{Cause, Sent},

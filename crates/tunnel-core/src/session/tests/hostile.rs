@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{
     body::{Feed, empty},
-    pair::{Answer, Call, Note, Pair, data, get, request, reset, response},
+    link::Note,
+    pair::{Answer, Call, Pair, data, get, request, reset, response},
 };
 use crate::{
     error::{Cause, Initiator},

@@ -4,6 +4,7 @@ pub(crate) mod body;
 mod cancel;
 mod exchanges;
 mod hostile;
+pub(crate) mod link;
 pub(crate) mod pair;
 mod properties;
 pub(crate) mod runtime;

@@ -9,7 +9,8 @@ use proptest::{
 
 use super::{
     body::{Feed, Reader},
-    pair::{Answer, Call, Link, Pair, Side, Way, expecting, get, lost},
+    link::{Link, Way},
+    pair::{Answer, Call, Pair, Side, expecting, get, lost},
 };
 use crate::{
     exchange::Exchange, id::RequestId, message::Payload, session::Session, settings::Settings, sync::lock,

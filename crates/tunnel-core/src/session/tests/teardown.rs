@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     body::{Feed, Reader, empty, full},
-    pair::{Call, Note, Pair, get, lost},
+    link::Note,
+    pair::{Call, Pair, get, lost},
     runtime::{Flag, poll_once},
 };
 use crate::{

@@ -2,7 +2,8 @@
 
 use super::{
     body::{Feed, Reader, empty, full},
-    pair::{Answer, Call, Note, Pair, asking, data, get, request, response, response_start, switching},
+    link::Note,
+    pair::{Answer, Call, Pair, asking, data, get, request, response, response_start, switching},
 };
 use crate::{
     body::TunnelBody,
