@@ -1,7 +1,5 @@
 //! One large body.
 
-use std::fs::File;
-
 use crate::{
     grid::{Column, Grid, column},
     process::Failure,
@@ -10,7 +8,7 @@ use crate::{
         Report,
     },
     targets::{RATHOLE, TUNNEL, Way},
-    tools::curl::{self, Curl},
+    tools::curl::{self, Curl, Zeros},
     world::World,
 };
 
@@ -30,13 +28,11 @@ pub(crate) async fn download(world: &World, report: &mut Report) {
 
 /// Up.
 pub(crate) async fn upload(world: &World, report: &mut Report) {
-    let bytes = world.options.bulk();
-    // A file of nothing but a hole costs no disk.
-    let path = world.directory.join("upload");
-    if let Err(error) = File::create(&path).and_then(|file| file.set_len(bytes)) {
-        return report.remark(format!("{}: {error}", path.display()));
-    }
-    let load = async |way: &Way| curl::upload(way.plain, &path, bytes).await;
+    let zeros = match Zeros::new(world.options.bulk()) {
+        Ok(zeros) => zeros,
+        Err(error) => return report.remark(error),
+    };
+    let load = async |way: &Way| curl::upload(way.plain, &zeros).await;
     let (rate, time) = measure(world, report, "upload", load).await;
     report.ratio("1 GiB upload / rathole", rate, AtLeast(1.5), AtLeast(2.0));
     report.ratio("CPU per GiB, upload / rathole", time, AtMost(0.7), AtMost(0.5));

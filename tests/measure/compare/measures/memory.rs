@@ -1,6 +1,6 @@
 //! What processes hold in memory, each time freshly started ones.
 
-use std::{fs::File, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -12,7 +12,10 @@ use crate::{
     report::{Bound::AtMost, Goal, Report},
     table::Table,
     targets::{NGINX_TWO, RATHOLE, TUNNEL, Way},
-    tools::{curl, wrk::wrk},
+    tools::{
+        curl::{self, Zeros},
+        wrk::wrk,
+    },
     world::World,
 };
 
@@ -42,11 +45,11 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     let mut columns = Columns::default();
     let fresh = Fresh::all(world, &[RATHOLE, NGINX_TWO]);
     let ours = Fresh::all(world, &[]);
-    let file = world.directory.join("upload");
     let bytes = world.options.bulk();
-    if let Err(error) = File::create(&file).and_then(|file| file.set_len(bytes)) {
-        report.remark(format!("{}: {error}", file.display()));
-    }
+    let zeros = match Zeros::new(bytes) {
+        Ok(zeros) => zeros,
+        Err(error) => return report.remark(error),
+    };
     let seconds = world.options.seconds;
 
     let rows = steps(world, report, &fresh, async |fresh| idle(world, fresh).await).await;
@@ -66,7 +69,7 @@ pub(crate) async fn measure(world: &World, report: &mut Report) {
     .await;
     columns.add("added by 1 GiB down", &rows);
     goal(report, &rows, "memory, added by a download of 1 GiB", 8.0);
-    let load = async |way: &Way| curl::upload(way.plain, &file, bytes).await;
+    let load = async |way: &Way| curl::upload(way.plain, &zeros).await;
     let rows = steps(world, report, &fresh, async |fresh| {
         added(world, fresh, &load).await
     })

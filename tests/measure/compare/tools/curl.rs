@@ -1,6 +1,11 @@
 //! `curl`: one large body.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    env,
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use tokio::process::Command;
 
@@ -62,17 +67,56 @@ pub(crate) async fn download_for(to: SocketAddr, seconds: f64) -> Result<Curl, F
     Ok(Curl { bytes, seconds })
 }
 
-/// Uploads a file.
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// A file of zeros, which goes when this is dropped.
+///
+/// It is nothing but a hole, and lies in memory if it can: a hole there is read from one page, over and over, as the server's bodies
+/// are. In a file of a disk each piece has pages of its own, and to fetch them from memory costs curl about as much as a tunnel's
+/// two ends spend on them.
+pub(crate) struct Zeros {
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Zeros {
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub(crate) fn new(bytes: u64) -> Result<Self, Failure> {
+        let memory = Path::new(MEMORY);
+        let directory = match memory.is_dir() {
+            true => memory.to_owned(),
+            false => env::temp_dir(),
+        };
+        let path = directory.join(format!("tunnel-compare-{}.zeros", std::process::id()));
+        match File::create(&path).and_then(|file| file.set_len(bytes)) {
+            Ok(()) => Ok(Self { path, bytes }),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        }
+    }
+}
+
+impl Drop for Zeros {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Uploads these.
 ///
 /// # Errors
 ///
 /// Not 200, or not all of it went.
-pub(crate) async fn upload(to: SocketAddr, file: &Path, bytes: u64) -> Result<Curl, Failure> {
+pub(crate) async fn upload(to: SocketAddr, zeros: &Zeros) -> Result<Curl, Failure> {
     let mut command = curl("/bench/sink", to);
-    command.args(["--header", "expect:", "--upload-file"]).arg(file);
+    command
+        .args(["--header", "expect:", "--upload-file"])
+        .arg(&zeros.path);
     let [_, up, seconds] = parse(&run(&mut command, None).await?)?;
-    if up != bytes as f64 {
-        return Err(format!("curl: {up} bytes went, and not {bytes}"));
+    if up != zeros.bytes as f64 {
+        return Err(format!("curl: {up} bytes went, and not {}", zeros.bytes));
     }
     Ok(Curl { bytes: up, seconds })
 }
