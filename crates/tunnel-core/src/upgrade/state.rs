@@ -1,6 +1,7 @@
 //! What the two halves of a stream share.
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -22,6 +23,21 @@ use crate::{
 
 /// What is read from a stream at one time, in bytes.
 const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    /// Where bytes are read to before it is known how many they are. A stream that waits keeps no buffer, and none is zeroed for
+    /// each read.
+    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Lends the thread's scratch. A reader inside of another gets one of its own.
+fn with_scratch<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+    let scratch = SCRATCH.take();
+    let mut scratch = scratch.unwrap_or_else(|| vec![0; READ_BYTES].into());
+    let result = read(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    result
+}
 
 /// How far the direction is that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,17 +160,12 @@ pub(super) fn with<T, R>(shared: &Mutex<State<T>>, work: impl FnOnce(&mut State<
     let mut state = lock(shared);
     let before = (state.reading, state.error.is_some());
     let result = work(&mut state);
-    let over = if state.is_over() {
-        state.stream.take()
-    } else {
-        None
-    };
-    let is_news = over.is_some() || before != (state.reading, state.error.is_some());
-    let wakers = if is_news {
-        [state.reader.take(), state.writer.take()]
-    } else {
-        [None, None]
-    };
+    let is_over = state.stream.is_some() && state.is_over();
+    if !is_over && before == (state.reading, state.error.is_some()) {
+        return result;
+    }
+    let over = if is_over { state.stream.take() } else { None };
+    let wakers = [state.reader.take(), state.writer.take()];
     drop(state);
     drop(over);
     wakers.into_iter().for_each(wake);
@@ -167,9 +178,12 @@ impl<T: ByteStream> State<T> {
         if self.reading == Reading::Ended {
             return Poll::Ready(Ok(Bytes::new()));
         }
-        let mut scratch = [0; READ_BYTES];
+        with_scratch(|scratch| self.poll_read_by(scratch, cx))
+    }
+
+    fn poll_read_by(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Poll<Result<Bytes, TunnelError>> {
         loop {
-            let len = match self.stream()?.poll_read(cx, &mut scratch) {
+            let len = match self.stream()?.poll_read(cx, scratch) {
                 Poll::Pending => {
                     register(&mut self.reader, cx.waker());
                     self.watch.iter_mut().for_each(|watch| watch.on_pending());
@@ -200,5 +214,19 @@ impl<T: ByteStream> State<T> {
         // One piece in a turn: this is not urgent.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scratch_is_kept_and_one_inside_of_another_is_another() {
+        with_scratch(|outer| {
+            outer[0] = 1;
+            with_scratch(|inner| assert_eq!((inner[0], inner.len()), (0, READ_BYTES)));
+        });
+        with_scratch(|again| assert_eq!((again[0], again.len()), (1, READ_BYTES)));
     }
 }

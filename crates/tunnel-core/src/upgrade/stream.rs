@@ -22,7 +22,8 @@ use crate::{
 
 /// A byte stream in both directions, such as an upgraded connection. Reading and writing wake their own tasks.
 pub trait ByteStream: Send + Unpin + 'static {
-    /// Reads into `buf`, and says how many bytes: none when the other side has closed its direction.
+    /// Reads into `buf`, and says how many bytes: none when the other side has closed its direction. What `buf` has before says
+    /// nothing.
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Writes the beginning of `bytes`, and says how many of them.
@@ -133,13 +134,12 @@ impl<T: ByteStream> StreamWriter<T> {
 
     /// How far the other direction is. Remembers the waker for when that changes.
     pub(super) fn reading(&self, cx: &mut Context<'_>) -> Result<Reading, TunnelError> {
-        with(&self.0, |state| {
-            if let Some(error) = &state.error {
-                return Err(error.clone());
-            }
-            register(&mut state.writer, cx.waker());
-            Ok(state.reading)
-        })
+        let mut state = lock(&self.0);
+        if let Some(error) = &state.error {
+            return Err(error.clone());
+        }
+        register(&mut state.writer, cx.waker());
+        Ok(state.reading)
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, TunnelError>> {

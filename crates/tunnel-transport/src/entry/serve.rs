@@ -27,6 +27,7 @@ use crate::{
         io::{AbortFlag, EntryIo, Held, SocketTimes, UseFlag},
         service::EntryService,
         shared::Shared,
+        woken::Woken,
     },
     net::{Acceptor, Listener},
 };
@@ -205,7 +206,7 @@ impl Connections {
             let Some((socket, peer)) = secured else { return };
             let stopping = {
                 let drain = drain.clone();
-                Stopping::new(move || Box::pin(drain.clone().cancelled_owned()))
+                Stopping::new(move || Box::pin(Woken::new(drain.clone().cancelled_owned())))
             };
             let (abort, usage, activity) = (AbortFlag::default(), UseFlag::default(), Activity::new());
             let times = SocketTimes::of(&entry, &socket);

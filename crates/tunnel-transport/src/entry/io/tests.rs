@@ -163,3 +163,28 @@ async fn a_known_version_ends_the_deadline() {
         assert!(!timed_out(&mut io).await);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_ends_both_directions_of_an_upgraded_stream_for_good() {
+    let (mut client, io) = pair();
+    let (token, usage) = (CancellationToken::new(), UseFlag::default());
+    let (mut read, mut write) = tokio::io::split(io.used_as(usage.clone()).cut_by(token.clone()));
+    client.write_all(b"GET /").await.unwrap();
+    read.read_exact(&mut [0; 5]).await.unwrap();
+    usage.set(Use::Upgraded);
+    write.write_all(b"hello").await.unwrap();
+    write.flush().await.unwrap();
+    // Each direction is waited for by a task of its own.
+    let reading = tokio::spawn(async move {
+        let first = read.read_u8().await.unwrap_err().kind();
+        (first, read.read_u8().await.unwrap_err().kind())
+    });
+    tokio::task::yield_now().await;
+    token.cancel();
+    let ended = io::ErrorKind::ConnectionAborted;
+    let reading = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    assert_eq!(reading.unwrap().unwrap(), (ended, ended));
+    for _ in 0..2 {
+        assert_eq!(write.flush().await.unwrap_err().kind(), ended);
+    }
+}
