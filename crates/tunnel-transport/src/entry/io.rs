@@ -90,45 +90,16 @@ impl UseFlag {
 /// each may have a task of its own.
 struct Cut {
     token: CancellationToken,
-    is_made: bool,
     read: Option<Wait>,
     write: Option<Wait>,
 }
 
 type Wait = Pin<Box<Woken<WaitForCancellationFutureOwned>>>;
 
-impl Cut {
-    const fn by(token: CancellationToken) -> Self {
-        Self {
-            token,
-            is_made: false,
-            read: None,
-            write: None,
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Self::poll(&self.token, &mut self.is_made, &mut self.read, cx)
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Self::poll(&self.token, &mut self.is_made, &mut self.write, cx)
-    }
-
-    /// Ready from the cut on.
-    fn poll(
-        token: &CancellationToken,
-        is_made: &mut bool,
-        wait: &mut Option<Wait>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if !*is_made {
-            let wait = wait.get_or_insert_with(|| Box::pin(Woken::new(token.clone().cancelled_owned())));
-            ready!(wait.as_mut().poll(cx));
-            *is_made = true;
-        }
-        Poll::Ready(())
-    }
+/// Ready from the cut on.
+fn poll_cut(token: &CancellationToken, wait: &mut Option<Wait>, cx: &mut Context<'_>) -> Poll<()> {
+    let wait = wait.get_or_insert_with(|| Box::pin(Woken::new(token.clone().cancelled_owned())));
+    wait.as_mut().poll(cx)
 }
 
 /// What a connection holds for its whole life, upgraded streams included.
@@ -228,7 +199,11 @@ impl<T: Socket> EntryIo<T> {
             version,
             abort,
             usage: UseFlag::default(),
-            cut: Cut::by(CancellationToken::new()),
+            cut: Cut {
+                token: CancellationToken::new(),
+                read: None,
+                write: None,
+            },
             turn: Turn::endless(),
             silence: Silence::default(),
             unsent: Idle::new(times.send),
@@ -251,7 +226,7 @@ impl<T: Socket> EntryIo<T> {
 
     /// Ends with RST when `token` is canceled while it is an upgraded stream.
     pub(super) fn cut_by(mut self, token: CancellationToken) -> Self {
-        self.cut = Cut::by(token);
+        self.cut.token = token;
         self
     }
 
@@ -282,7 +257,7 @@ impl<T: Socket> EntryIo<T> {
 
     /// Whoever writes waits, or will wait for something else once it has flushed: what may end that.
     fn check_writer(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.usage.is_upgraded() && self.cut.poll_write(cx).is_ready() {
+        if self.usage.is_upgraded() && poll_cut(&self.cut.token, &mut self.cut.write, cx).is_ready() {
             return Err(self.was_cut());
         }
         self.check_left(cx)
@@ -349,7 +324,7 @@ impl<T: Socket> AsyncRead for EntryIo<T> {
                 Poll::Ready(result)
             }
             Poll::Pending if is_upgraded => {
-                ready!(this.cut.poll_read(cx));
+                ready!(poll_cut(&this.cut.token, &mut this.cut.read, cx));
                 Poll::Ready(Err(this.was_cut()))
             }
             Poll::Pending => {

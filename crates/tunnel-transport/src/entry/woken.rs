@@ -10,7 +10,7 @@ use std::{
 use pin_project::pin_project;
 
 /// A future that is polled when it was woken, and not each time that its task is: for what waits beside something that is polled often,
-/// and would take several locks each time to find that it still waits.
+/// and would take several locks each time to find that it still waits. After its end it is polled whenever its task asks, as by itself.
 #[pin_project]
 pub(super) struct Woken<F> {
     #[pin]
@@ -55,7 +55,11 @@ impl<F: Future> Future for Woken<F> {
         if !this.bell.has_rung.load(Ordering::Relaxed) || !this.bell.has_rung.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
         }
-        this.future.poll(&mut Context::from_waker(this.waker))
+        let polled = this.future.poll(&mut Context::from_waker(this.waker));
+        if polled.is_ready() {
+            this.bell.has_rung.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 }
 
